@@ -1,0 +1,25 @@
+//! The contract that every hoist backend keeps, and the words it is written in.
+//!
+//! [`ImageRegistry`] is the one trait: given a reference, it puts a verified OCI image layout on this
+//! machine's disk and says where ([`PulledImage`]). Backends implement it, decorators wrap it, programs
+//! call it. Around it are the parsed forms of the names that images go by ([`Reference`], [`Digest`],
+//! [`Platform`]), the documents that describe them ([`Manifest`], [`Index`], [`Descriptor`]), the one
+//! [`Error`](error::Error) type, and the progress [`Event`]s of a pull.
+//!
+//! This crate does no I/O and knows no runtime: whoever writes a backend of their own needs nothing else.
+
+mod digest;
+mod document;
+pub mod error;
+mod event;
+mod platform;
+mod reference;
+mod registry;
+
+pub use digest::{Algorithm, Digest, Hasher};
+pub use document::{Descriptor, Document, Index, MAX_DOCUMENT, Manifest, config_platform, media_type};
+pub use error::{Error, ErrorKind, Result};
+pub use event::{Event, Events};
+pub use platform::Platform;
+pub use reference::Reference;
+pub use registry::{ImageRegistry, PulledImage};
