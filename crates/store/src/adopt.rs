@@ -1,0 +1,96 @@
+//! Adopting: taking an image from a layout elsewhere into the store, hashed on the way.
+
+use std::fs::File;
+use std::io::{Read, Write};
+
+use hoist_core::{Descriptor, Document, Error, ErrorKind, Hasher, Result};
+
+use crate::dir::fail;
+use crate::layout::Layout;
+use crate::lease::Lease;
+use crate::staging::{Staging, Trust};
+use crate::store::{Store, blocking};
+
+const COPY_BUFFER: usize = 256 << 10;
+
+impl Store {
+    /// Takes the image with this manifest from a layout elsewhere, and leases it. What the store has already
+    /// is not read again, unless nothing is to be trusted; all else is copied (as a reflink where the file
+    /// system can) and hashed.
+    ///
+    /// An image of this very store is leased, and costs nothing.
+    pub async fn adopt(&self, layout: Layout, manifest: Descriptor, trust: Trust) -> Result<Lease> {
+        if trust == Trust::Pool
+            && let Some(lease) = self.lease(&manifest.digest)?
+        {
+            return Ok(lease);
+        }
+        let store = self.clone();
+        let staged = blocking(move || {
+            let staging = store.stage(trust)?;
+            let bytes = layout.read(&manifest)?;
+            let Document::Manifest(document) = Document::parse(&bytes, Some(&manifest.media_type))? else {
+                return Err(Error::new(
+                    ErrorKind::Malformed,
+                    format!("{} is not a manifest", manifest.digest),
+                ));
+            };
+            for blob in std::iter::once(&manifest).chain(document.blobs()) {
+                staging.take(&layout, blob)?;
+            }
+            Ok((staging, manifest))
+        });
+        let (staging, manifest) = staged.await?;
+        staging.commit(manifest).await
+    }
+}
+
+impl Staging {
+    /// Adds a blob from the pool, or else from a layout elsewhere.
+    fn take(&self, layout: &Layout, blob: &Descriptor) -> Result<()> {
+        if self.link_sound(blob)? {
+            return Ok(());
+        }
+        let source = layout.open_blob(blob)?;
+        self.copy_in(source, blob)
+            .map_err(|e| e.context(format!("cannot take {}", layout.path().display())))?;
+        self.share(&blob.digest)
+    }
+
+    /// Adds a copy of a file, if it is what the descriptor says.
+    pub(crate) fn copy_in(&self, mut source: File, blob: &Descriptor) -> Result<()> {
+        let (scratch, name) = (self.scratch(), blob.digest.hex());
+        let path = scratch.path().join(name);
+        let copy = scratch.open_or_create(name)?;
+        copy.set_len(0).map_err(|e| fail("write", &path, e))?;
+        let found = match rustix::fs::ioctl_ficlone(&copy, &source) {
+            Ok(()) => crate::scribe::hash(&copy, &path, blob.digest.algorithm())?.0,
+            Err(_) => copy_hashed(&mut source, &copy, blob).map_err(|e| fail("copy to", &path, e))?,
+        };
+        let size = copy.metadata().map_err(|e| fail("read", &path, e))?.len();
+        let checked = blob.expect_size(size).and_then(|()| blob.digest.expect(&found));
+        if checked.is_err() {
+            scratch.unlink(name)?;
+            return checked;
+        }
+        scratch.seal(&copy, &path)?;
+        scratch.rename(name, &self.blobs(&blob.digest)?, name)
+    }
+}
+
+/// Copies, and hashes what is copied. One byte too many is enough to know that the size is wrong.
+fn copy_hashed(source: &mut File, mut copy: &File, blob: &Descriptor) -> std::io::Result<hoist_core::Digest> {
+    use std::io::Seek;
+    source.rewind()?;
+    let mut source = source.take(blob.size.saturating_add(1));
+    let mut hasher = Hasher::new(blob.digest.algorithm());
+    let mut buffer = vec![0; COPY_BUFFER];
+    loop {
+        let count = source.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(&buffer[..count]);
+        copy.write_all(&buffer[..count])?;
+    }
+}

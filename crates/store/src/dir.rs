@@ -1,0 +1,323 @@
+//! Directories below the store's root: every path is opened without following a symlink.
+//!
+//! All file system calls of the store go through [`Dir`], so that this holds everywhere, and so that each
+//! failure names the path it happened to.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use hoist_core::{Error, ErrorKind, Result};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
+const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
+/// Content is never written again once it is whole.
+const CONTENT_MODE: Mode = Mode::from_raw_mode(0o444);
+
+/// An open directory, with its path for messages.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    file: File,
+    path: PathBuf,
+    durable: bool,
+}
+
+impl Dir {
+    /// Opens a directory by its whole path, which may lead through symlinks: it is the user's to choose.
+    pub(crate) fn open(path: &Path, durable: bool) -> Result<Self> {
+        let file = File::open(path).map_err(|e| fail("open", path, e))?;
+        if !file.metadata().map_err(|e| fail("read", path, e))?.is_dir() {
+            return Err(unexpected(path, "a directory"));
+        }
+        Ok(Self { file, path: path.to_owned(), durable })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open directory itself, to lock it.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn into_file(self) -> File {
+        self.file
+    }
+
+    /// A directory below this one.
+    pub(crate) fn sub(&self, path: impl AsRef<Path>) -> Result<Option<Self>> {
+        let (path, whole) = (path.as_ref(), self.path.join(&path));
+        match self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
+            Ok(fd) => Ok(Some(Self { file: fd.into(), path: whole, durable: self.durable })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => Err(unexpected(&whole, "a directory")),
+            Err(e) => Err(fail("open", &whole, e)),
+        }
+    }
+
+    /// A directory below this one, made with all its parents where they are missing.
+    pub(crate) fn make(&self, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if let Some(dir) = self.sub(path)? {
+            return Ok(dir);
+        }
+        let parent = match path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            Some(parent) => self.make(parent)?,
+            None => self.sub(".")?.ok_or_else(|| unexpected(&self.path, "there"))?,
+        };
+        let made = parent.make_unsynced(path.file_name().unwrap_or_default())?;
+        parent.sync()?;
+        Ok(made)
+    }
+
+    /// A directory in this one, made where it is missing. Its name is not durable until this one is synced.
+    pub(crate) fn make_unsynced(&self, name: impl AsRef<Path>) -> Result<Self> {
+        let whole = self.path.join(&name);
+        match rustix::fs::mkdirat(&self.file, name.as_ref(), DIR_MODE) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(e) => return Err(fail("create", &whole, e)),
+        }
+        self.sub(name)?.ok_or_else(|| unexpected(&whole, "there"))
+    }
+
+    /// A new file for reading and writing. `None`: there is something of that name.
+    pub(crate) fn create_new(&self, name: impl AsRef<Path>) -> Result<Option<File>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        match self.open_at(name.as_ref(), flags, FILE_MODE) {
+            Ok(fd) => Ok(Some(fd.into())),
+            Err(Errno::EXIST) => Ok(None),
+            Err(e) => Err(fail("create", &self.path.join(name), e)),
+        }
+    }
+
+    /// A file for reading and writing, made where it is missing.
+    pub(crate) fn open_or_create(&self, name: impl AsRef<Path>) -> Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
+        let whole = self.path.join(&name);
+        let fd = self.open_at(name.as_ref(), flags, FILE_MODE).map_err(|e| open_failed(&whole, e))?;
+        regular(fd.into(), &whole)
+    }
+
+    /// A regular file for reading.
+    pub(crate) fn open_file(&self, path: impl AsRef<Path>) -> Result<Option<File>> {
+        let whole = self.path.join(&path);
+        // Not to hang on a FIFO that somebody planted.
+        match self.open_at(path.as_ref(), OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()) {
+            Ok(fd) => regular(fd.into(), &whole).map(Some),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(open_failed(&whole, e)),
+        }
+    }
+
+    /// The content of a regular file, which must not be larger than `limit` bytes.
+    pub(crate) fn read(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(file) = self.open_file(&path)? else { return Ok(None) };
+        let whole = self.path.join(&path);
+        let mut bytes = Vec::new();
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| fail("read", &whole, e))?;
+        if bytes.len() as u64 > limit {
+            let message = format!("{} has more than {limit} bytes", whole.display());
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Writes a new file, whole and synced, that nobody will write again.
+    pub(crate) fn write_new(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+        use std::io::Write;
+        let whole = self.path.join(&name);
+        let mut file = self.create_new(&name)?.ok_or_else(|| unexpected(&whole, "new"))?;
+        file.write_all(bytes).map_err(|e| fail("write", &whole, e))?;
+        self.seal(&file, &whole)
+    }
+
+    /// Makes a file's content durable and read-only. To be called before a name leads to it.
+    pub(crate) fn seal(&self, file: &File, path: &Path) -> Result<()> {
+        rustix::fs::fchmod(file, CONTENT_MODE).map_err(|e| fail("protect", path, e))?;
+        if self.durable {
+            file.sync_all().map_err(|e| fail("sync", path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the names in this directory durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        if self.durable {
+            self.file.sync_all().map_err(|e| fail("sync", &self.path, e))?;
+        }
+        Ok(())
+    }
+
+    /// What is known of a name, without following it. `None`: there is nothing of that name.
+    pub(crate) fn stat(&self, path: impl AsRef<Path>) -> Result<Option<Stat>> {
+        let path = path.as_ref();
+        let Some((parent, name)) = self.parent(path)? else { return Ok(None) };
+        match rustix::fs::statat(parent.fd(self), name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(fail("read", &self.path.join(path), e)),
+        }
+    }
+
+    /// Gives `name` a second name in `to`. `Ok(Err(why))` where that cannot be done for a reason that a
+    /// caller can live with: it is gone, it is there already, or links cannot be had.
+    pub(crate) fn link(&self, name: &str, to: &Self, new: &str) -> Result<std::result::Result<(), NoLink>> {
+        match rustix::fs::linkat(&self.file, name, &to.file, new, AtFlags::empty()) {
+            Ok(()) => Ok(Ok(())),
+            Err(Errno::NOENT) => Ok(Err(NoLink::Gone)),
+            Err(Errno::EXIST) => Ok(Err(NoLink::There)),
+            Err(Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::XDEV) => Ok(Err(NoLink::Impossible)),
+            Err(e) => Err(fail("link", &to.path.join(new), e)),
+        }
+    }
+
+    /// Moves a name, in one step, over what may be at the new one.
+    pub(crate) fn rename(&self, name: &str, to: &Self, new: &str) -> Result<()> {
+        rustix::fs::renameat(&self.file, name, &to.file, new)
+            .map_err(|e| fail("rename", &to.path.join(new), e))
+    }
+
+    /// Moves a name, in one step. `false`: there is something at the new one.
+    pub(crate) fn rename_new(&self, name: &str, to: &Self, new: &str) -> Result<bool> {
+        match rustix::fs::renameat_with(&self.file, name, &to.file, new, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(false),
+            Err(e) => Err(fail("rename", &to.path.join(new), e)),
+        }
+    }
+
+    /// Swaps two names in one step.
+    pub(crate) fn exchange(&self, name: &str, to: &Self, other: &str) -> Result<()> {
+        rustix::fs::renameat_with(&self.file, name, &to.file, other, RenameFlags::EXCHANGE)
+            .map_err(|e| fail("replace", &to.path.join(other), e))
+    }
+
+    /// Removes the name of a file. `false`: there was none.
+    pub(crate) fn unlink(&self, path: impl AsRef<Path>) -> Result<bool> {
+        self.unlink_with(path.as_ref(), AtFlags::empty())
+    }
+
+    /// Removes an empty directory. `false`: there was none, or it is in use.
+    pub(crate) fn remove_empty(&self, path: impl AsRef<Path>) -> Result<bool> {
+        self.unlink_with(path.as_ref(), AtFlags::REMOVEDIR)
+    }
+
+    fn unlink_with(&self, path: &Path, flags: AtFlags) -> Result<bool> {
+        let Some((parent, name)) = self.parent(path)? else { return Ok(false) };
+        match rustix::fs::unlinkat(parent.fd(self), name, flags) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+            Err(e) => Err(fail("remove", &self.path.join(path), e)),
+        }
+    }
+
+    /// Removes a directory with all that is in it.
+    pub(crate) fn remove_all(&self, name: impl AsRef<Path>) -> Result<()> {
+        let name = name.as_ref();
+        if let Some(dir) = self.sub(name)? {
+            for entry in dir.entries()? {
+                if entry.is_dir {
+                    dir.remove_all(&entry.name)?;
+                } else {
+                    dir.unlink(&entry.name)?;
+                }
+            }
+        }
+        self.remove_empty(name).map(drop)
+    }
+
+    /// What is in this directory, in no order.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
+        let failed = |e| fail("list", &self.path, e);
+        let mut entries = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.file).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                let is_dir = match entry.file_type() {
+                    FileType::Unknown => self.sub(&name).is_ok_and(|dir| dir.is_some()),
+                    kind => kind == FileType::Directory,
+                };
+                entries.push(Entry { name, is_dir });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The open parent of a path, and the last component: the calls that change names take no flags
+    /// against symlinks, so that they must not be given a path of several components.
+    fn parent<'p>(&self, path: &'p Path) -> Result<Option<(Parent, &'p Path)>> {
+        let name = path.file_name().map_or(path, Path::new);
+        match path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            None => Ok(Some((Parent::This, name))),
+            Some(parent) => Ok(self.sub(parent)?.map(|dir| (Parent::Below(dir), name))),
+        }
+    }
+
+    fn open_at(&self, path: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(&self.file, path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, mode, beneath)
+    }
+}
+
+/// A name in a directory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) is_dir: bool,
+}
+
+/// Why a link was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoLink {
+    /// There is nothing to link to.
+    Gone,
+    /// The new name is taken.
+    There,
+    /// The file has as many links as it may, or this file system has none.
+    Impossible,
+}
+
+enum Parent {
+    This,
+    Below(Dir),
+}
+
+impl Parent {
+    fn fd<'a>(&'a self, this: &'a Dir) -> &'a File {
+        match self {
+            Self::This => &this.file,
+            Self::Below(dir) => &dir.file,
+        }
+    }
+}
+
+fn regular(file: File, path: &Path) -> Result<File> {
+    match file.metadata() {
+        Ok(meta) if meta.is_file() => Ok(file),
+        Ok(_) => Err(unexpected(path, "a regular file")),
+        Err(e) => Err(fail("read", path, e)),
+    }
+}
+
+fn open_failed(path: &Path, cause: Errno) -> Error {
+    match cause {
+        Errno::LOOP | Errno::NXIO | Errno::ISDIR => unexpected(path, "a regular file"),
+        cause => fail("open", path, cause),
+    }
+}
+
+/// An error of the file system, naming what was being done to which path.
+pub(crate) fn fail(doing: impl Display, path: &Path, cause: impl Into<std::io::Error>) -> Error {
+    Error::io(format!("cannot {doing} {}", path.display()), cause.into())
+}
+
+fn unexpected(path: &Path, wanted: &str) -> Error {
+    Error::new(ErrorKind::Storage, format!("{} is not {wanted}", path.display()))
+        .with_help("something else wrote there; move it away and try again")
+}

@@ -1,0 +1,34 @@
+//! The content store: the only code that writes image content to disk.
+//!
+//! A [`Store`] is a directory that any number of processes share. It keeps every blob once, and every
+//! image as an OCI layout of its own, whose blobs are hard links into the pool. The file system is the
+//! database: there is no daemon and no index file. `docs/store.md` describes the format.
+//!
+//! Content enters in one way only. A [`Staging`] collects what an image needs: it links what the pool
+//! has, [`Ingest`]s what has to be fetched (hashing as it is written), and its
+//! [`commit`](Staging::commit) publishes the whole image in one rename. What comes back is a [`Lease`],
+//! under which [`Store::name`] makes the image known by a reference.
+
+mod adopt;
+mod collect;
+mod dir;
+mod ingest;
+mod layout;
+mod lease;
+mod lock;
+mod names;
+mod options;
+mod ranges;
+mod refs;
+mod scratch;
+mod scribe;
+mod staging;
+mod store;
+
+pub use ingest::Ingest;
+pub use layout::Layout;
+pub use lease::Lease;
+pub use options::{Durability, StoreOptions};
+pub use refs::StoredImage;
+pub use staging::{Claim, Staging, Trust};
+pub use store::Store;

@@ -1,0 +1,50 @@
+//! Back references: which refs lead to an image, so that nobody has to search for them.
+//!
+//! `names/<algorithm>/<hex>/` has one marker for each ref that leads to this manifest or index. A marker is
+//! written before its ref, and may outlive it: who reads one checks the ref.
+
+use hoist_core::{Digest, Result};
+
+use crate::dir::Dir;
+use crate::store::Store;
+
+const MAX_MARKER: u64 = 4096; // the longest path that Linux takes
+
+impl Store {
+    /// Notes that the ref at this path, below the root, leads to `digest`.
+    pub(crate) fn mark(&self, digest: &Digest, ref_path: &str) -> Result<()> {
+        let names = self.dir().make(names_path(digest))?;
+        let marker = marker(ref_path);
+        if names.stat(&marker)?.is_some() {
+            return Ok(());
+        }
+        let scratch = self.scratch()?;
+        scratch.dir().write_new("marker", ref_path.as_bytes())?;
+        scratch.dir().rename("marker", &names, &marker)?;
+        names.sync()
+    }
+
+    /// Takes the note back.
+    pub(crate) fn unmark(&self, digest: &Digest, ref_path: &str) -> Result<()> {
+        let path = names_path(digest);
+        self.dir().unlink(format!("{path}/{}", marker(ref_path)))?;
+        self.dir().remove_empty(path).map(drop)
+    }
+
+    /// The paths of refs that may lead to `digest`.
+    pub(crate) fn marked(&self, digest: &Digest) -> Result<Vec<String>> {
+        let Some(names) = self.dir().sub(names_path(digest))? else { return Ok(Vec::new()) };
+        let read = |dir: &Dir, name: &str| dir.read(name, MAX_MARKER);
+        let paths = names.entries()?.into_iter().filter_map(|entry| read(&names, &entry.name).transpose());
+        paths.map(|bytes| Ok(String::from_utf8_lossy(&bytes?).into_owned())).collect()
+    }
+}
+
+fn names_path(digest: &Digest) -> String {
+    format!("names/{}/{}", digest.algorithm().as_str(), digest.hex())
+}
+
+/// A marker's name: of a fixed length, however long the ref's path is.
+fn marker(ref_path: &str) -> String {
+    Digest::sha256(ref_path.as_bytes()).hex().to_owned()
+}

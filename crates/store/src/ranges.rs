@@ -1,0 +1,91 @@
+//! A set of byte ranges: which parts of a blob are there.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Byte offsets, kept as disjoint ranges that do not touch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ranges(BTreeMap<u64, u64>);
+
+impl Ranges {
+    /// Adds a range, which may overlap what is there.
+    pub(crate) fn insert(&mut self, range: Range<u64>) {
+        if range.is_empty() {
+            return;
+        }
+        let (mut start, mut end) = (range.start, range.end);
+        while let Some((&s, &e)) = self.0.range(..=end).next_back().filter(|(_, e)| **e >= start) {
+            self.0.remove(&s);
+            (start, end) = (start.min(s), end.max(e));
+        }
+        self.0.insert(start, end);
+    }
+
+    /// Where the run of bytes that has `offset` in it, or begins there, ends: `offset` itself if there is
+    /// none.
+    pub(crate) fn end_of_run(&self, offset: u64) -> u64 {
+        self.0.range(..=offset).next_back().map_or(offset, |(_, &end)| end.max(offset))
+    }
+
+    /// The end of the last range; 0 if there is none.
+    pub(crate) fn end(&self) -> u64 {
+        self.0.last_key_value().map_or(0, |(_, &end)| end)
+    }
+
+    /// The ranges, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Range<u64>> {
+        self.0.iter().map(|(&start, &end)| start..end)
+    }
+
+    /// What is missing of `0..size`, in order.
+    pub(crate) fn gaps(&self, size: u64) -> Vec<Range<u64>> {
+        let mut gaps = Vec::new();
+        let mut front = 0;
+        for range in self.iter().chain(std::iter::once(size..size)) {
+            if front < range.start.min(size) {
+                gaps.push(front..range.start.min(size));
+            }
+            front = front.max(range.end);
+        }
+        gaps
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn total(&self) -> u64 {
+        self.iter().map(|range| range.end - range.start).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges(parts: &[Range<u64>]) -> Ranges {
+        let mut ranges = Ranges::default();
+        parts.iter().cloned().for_each(|range| ranges.insert(range));
+        ranges
+    }
+
+    #[test]
+    fn ranges_that_touch_or_overlap_become_one() {
+        let set = ranges(&[0..4, 8..12, 4..8, 20..30, 25..27, 18..21]);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [0..12, 18..30]);
+        assert_eq!(set.total(), 24);
+    }
+
+    #[test]
+    fn gaps_are_what_is_missing_up_to_the_size() {
+        let set = ranges(&[2..4, 6..8]);
+        assert_eq!(set.gaps(10), [0..2, 4..6, 8..10]);
+        assert_eq!(set.gaps(7), [0..2, 4..6]);
+        assert_eq!(ranges(&[]).gaps(3), vec![0..3]);
+        assert!(ranges(&[]).gaps(0).is_empty());
+        assert!(ranges(&[0..4, 4..9]).gaps(9).is_empty());
+    }
+
+    #[test]
+    fn a_run_ends_where_the_bytes_end() {
+        let set = ranges(&[0..4, 6..8]);
+        assert_eq!((set.end_of_run(0), set.end_of_run(4), set.end_of_run(6)), (4, 4, 8));
+    }
+}

@@ -1,0 +1,304 @@
+//! Refs: which image a reference leads to, for each platform, in one small file each.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hoist_core::{Digest, Error, ErrorKind, Platform, PulledImage, Reference, Result};
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use serde::{Deserialize, Serialize};
+
+use crate::dir::{Dir, fail};
+use crate::lease::Lease;
+use crate::store::{Store, images_path};
+
+const MAX_RECORD: u64 = 64 << 10; // a reference and two digests; more than this is not ours
+
+/// An image of a store, under the name that it was asked for by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredImage {
+    /// The image's layout directory.
+    pub path: PathBuf,
+    /// The name that it was asked for by.
+    pub reference: Reference,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// What the name was resolved to: the manifest, or the index that it was chosen from.
+    pub resolved: Digest,
+}
+
+impl From<StoredImage> for PulledImage {
+    fn from(image: StoredImage) -> Self {
+        Self { path: image.path, digest: image.digest.to_string(), reference: image.reference.to_string() }
+    }
+}
+
+/// What a ref's file holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    reference: Reference,
+    image: Digest,
+    resolved: Digest,
+    /// When it was resolved, in seconds since 1970. The file's own time is that of its last use.
+    pulled: u64,
+}
+
+/// Where the ref of a (reference, platform) is.
+#[derive(Debug, Clone)]
+struct Place {
+    dir: String,
+    file: String,
+}
+
+impl Place {
+    fn of(reference: &Reference, platform: &Platform) -> Self {
+        let name = reference.name();
+        let last = match reference.digest() {
+            Some(digest) => format!("_digest/{}-{}", digest.algorithm().as_str(), digest.hex()),
+            None => format!("_tag/{}", reference.selector()),
+        };
+        Self { dir: format!("refs/{name}/{last}"), file: platform.key() }
+    }
+
+    fn path(&self) -> String {
+        format!("{}/{}", self.dir, self.file)
+    }
+
+    /// Where the raw index is kept that the image was chosen from. No platform's key has a `~`.
+    fn index(&self) -> String {
+        format!("{}~index.json", self.file)
+    }
+
+    fn from_path(path: &str) -> Option<Self> {
+        let (dir, file) = path.rsplit_once('/')?;
+        Some(Self { dir: dir.to_owned(), file: file.to_owned() })
+    }
+}
+
+impl Store {
+    /// The image that this reference leads to, if it is here whole. Nothing is written, and nobody asked.
+    ///
+    /// A digest is found also where it came by a tag of the same repository, by the manifest's digest or the
+    /// index's. A few reads of small files: cheap enough to be called from asynchronous code.
+    pub fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+        match self.record_of(reference, platform)? {
+            Some((_, record)) => self.stored(reference, &record),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`resolve`](Self::resolve), and noted as a use: the image is the last one to be evicted, and a
+    /// digest that was found by another name has one of its own from now on.
+    pub fn hit(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+        let Some((place, record)) = self.record_of(reference, platform)? else { return Ok(None) };
+        let own = Place::of(reference, platform);
+        if place.path() == own.path() {
+            self.touch(&own)?;
+            return self.stored(reference, &record);
+        }
+        let Some(lease) = self.lease(&record.image)? else { return Ok(None) };
+        let index = self.dir().read(format!("{}/{}", place.dir, place.index()), hoist_core::MAX_DOCUMENT)?;
+        let index = index.as_deref().map(|bytes| (&record.resolved, bytes));
+        self.name(reference, platform, &lease, index).map(Some)
+    }
+
+    /// Makes a leased image known by a reference, in place of what that led to before.
+    ///
+    /// `index` is what the image was chosen from, where it was: its digest, and its bytes, which are kept.
+    pub fn name(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        lease: &Lease,
+        index: Option<(&Digest, &[u8])>,
+    ) -> Result<StoredImage> {
+        let place = Place::of(reference, platform);
+        let image = lease.digest();
+        let record = Record {
+            reference: reference.clone(),
+            image: image.clone(),
+            resolved: index.map_or(image, |(digest, _)| digest).clone(),
+            pulled: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+        };
+        let before = self.record_at(&place)?;
+        for digest in record.leads_to() {
+            self.mark(digest, &place.path())?;
+        }
+        self.write_ref(&place, &record, index.map(|(_, bytes)| bytes))?;
+        for digest in before.iter().flat_map(Record::leads_to) {
+            if !record.leads_to().any(|kept| kept == digest) {
+                self.unmark(digest, &place.path())?;
+            }
+        }
+        Ok(self.describe(reference, &record))
+    }
+
+    /// The references of all images for this platform, sorted.
+    pub fn list(&self, platform: &Platform) -> Result<Vec<Reference>> {
+        let mut references = Vec::new();
+        if let Some(refs) = self.dir().sub("refs")? {
+            self.collect_references(&refs, &platform.key(), &mut references)?;
+        }
+        references.sort_by_cached_key(ToString::to_string);
+        Ok(references)
+    }
+
+    /// Forgets the image under this name; a digest is forgotten under all names that it has in its
+    /// repository. What no name leads to any more is deleted, unless it is leased: then it is deleted by the
+    /// next to collect it. `true`: it was here.
+    pub fn remove(&self, reference: &Reference, platform: &Platform) -> Result<bool> {
+        let mut found = false;
+        let digest = reference.digest().cloned();
+        let mut places = vec![Place::of(reference, platform)];
+        if let Some(digest) = &digest {
+            places.extend(self.aliases(reference, digest, platform)?);
+        }
+        for place in places {
+            found |= self.remove_ref(&place)?;
+        }
+        Ok(found)
+    }
+
+    fn remove_ref(&self, place: &Place) -> Result<bool> {
+        let Some(record) = self.record_at(place)? else { return Ok(false) };
+        let whole = self.has_image(&record.image)?;
+        self.dir().unlink(place.path())?;
+        self.dir().unlink(format!("{}/{}", place.dir, place.index()))?;
+        if let Some(dir) = self.dir().sub(&place.dir)? {
+            dir.sync()?;
+        }
+        for digest in record.leads_to() {
+            self.unmark(digest, &place.path())?;
+        }
+        self.prune_empty(&place.dir)?;
+        self.collect(&record.image)?;
+        Ok(whole)
+    }
+
+    /// Whether any ref leads to this image.
+    pub(crate) fn is_named(&self, image: &Digest) -> Result<bool> {
+        for path in self.marked(image)? {
+            let record = Place::from_path(&path).map(|place| self.record_at(&place)).transpose()?.flatten();
+            if record.is_some_and(|record| record.image == *image) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The record of this reference, and where it is.
+    fn record_of(&self, reference: &Reference, platform: &Platform) -> Result<Option<(Place, Record)>> {
+        let place = Place::of(reference, platform);
+        if let Some(record) = self.record_at(&place)? {
+            return Ok(Some((place, record)));
+        }
+        let Some(digest) = reference.digest() else { return Ok(None) };
+        for place in self.aliases(reference, digest, platform)? {
+            if let Some(record) = self.record_at(&place)? {
+                return Ok(Some((place, record)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The refs of this repository and platform that lead to `digest`.
+    fn aliases(&self, reference: &Reference, digest: &Digest, platform: &Platform) -> Result<Vec<Place>> {
+        let mut places = Vec::new();
+        for path in self.marked(digest)? {
+            let Some(place) = Place::from_path(&path).filter(|place| place.file == platform.key()) else {
+                continue;
+            };
+            let leads = |record: &Record| {
+                record.reference.same_repository(reference) && record.leads_to().any(|to| to == digest)
+            };
+            if self.record_at(&place)?.as_ref().is_some_and(leads) {
+                places.push(place);
+            }
+        }
+        Ok(places)
+    }
+
+    fn record_at(&self, place: &Place) -> Result<Option<Record>> {
+        let Some(bytes) = self.dir().read(place.path(), MAX_RECORD)? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|cause| {
+            let path = self.root().join(place.path());
+            Error::new(ErrorKind::Storage, format!("{} cannot be read", path.display()))
+                .with_source(cause)
+                .with_help("remove this file, and pull the image again")
+        })
+    }
+
+    fn write_ref(&self, place: &Place, record: &Record, index: Option<&[u8]>) -> Result<()> {
+        let scratch = self.scratch()?;
+        let line = serde_json::to_vec(record).expect("a record has nothing that JSON cannot hold");
+        scratch.dir().write_new("ref", &line)?;
+        let dir = self.dir().make(&place.dir)?;
+        if let Some(bytes) = index {
+            scratch.dir().write_new("index", bytes)?;
+            scratch.dir().rename("index", &dir, &place.index())?;
+        }
+        scratch.dir().rename("ref", &dir, &place.file)?;
+        dir.sync()
+    }
+
+    fn touch(&self, place: &Place) -> Result<()> {
+        let Some(file) = self.dir().open_file(place.path())? else { return Ok(()) };
+        let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+        let times = Timestamps { last_access: time(UTIME_OMIT), last_modification: time(UTIME_NOW) };
+        rustix::fs::futimens(&file, &times)
+            .map_err(|e| fail("note the use of", &self.root().join(place.path()), e))
+    }
+
+    fn stored(&self, reference: &Reference, record: &Record) -> Result<Option<StoredImage>> {
+        Ok(self.has_image(&record.image)?.then(|| self.describe(reference, record)))
+    }
+
+    fn has_image(&self, digest: &Digest) -> Result<bool> {
+        let index = format!("{}/{}/index.json", images_path(digest), digest.hex());
+        Ok(self.dir().open_file(index)?.is_some())
+    }
+
+    fn describe(&self, reference: &Reference, record: &Record) -> StoredImage {
+        let Record { image, resolved, .. } = record;
+        StoredImage {
+            path: self.image_path(image),
+            reference: reference.clone(),
+            digest: image.clone(),
+            resolved: resolved.clone(),
+        }
+    }
+
+    fn collect_references(&self, dir: &Dir, key: &str, references: &mut Vec<Reference>) -> Result<()> {
+        for entry in dir.entries()? {
+            if entry.is_dir {
+                if let Some(sub) = dir.sub(&entry.name)? {
+                    self.collect_references(&sub, key, references)?;
+                }
+            } else if entry.name == key
+                && let Some(bytes) = dir.read(&entry.name, MAX_RECORD)?
+                && let Ok(record) = serde_json::from_slice::<Record>(&bytes)
+                && self.has_image(&record.image)?
+            {
+                references.push(record.reference);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes directories of refs that have become empty, from the innermost outwards.
+    fn prune_empty(&self, dir: &str) -> Result<()> {
+        let mut path = dir;
+        while path != "refs" && self.dir().remove_empty(path)? {
+            path = path.rsplit_once('/').map_or("refs", |(parent, _)| parent);
+        }
+        Ok(())
+    }
+}
+
+impl Record {
+    /// The digests that this reference can also be asked for by: the image's, and its index's.
+    fn leads_to(&self) -> impl Iterator<Item = &Digest> {
+        let index = Some(&self.resolved).filter(|resolved| **resolved != self.image);
+        std::iter::once(&self.image).chain(index)
+    }
+}

@@ -1,0 +1,61 @@
+//! A directory of one's own below `staging/`, gone when its guard is dropped.
+
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hoist_core::Result;
+
+use crate::dir::Dir;
+use crate::lock;
+
+/// Tells the scratch directories of one process apart.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// A locked directory below `staging/`. Dropping it removes it; if the process dies first, the next one
+/// to sweep finds its lock free.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Scratch {
+    staging: Dir,
+    name: String,
+    dir: Dir,
+}
+
+impl Scratch {
+    /// Makes a directory that nobody else has.
+    pub(crate) fn new(root: &Dir) -> Result<Self> {
+        let staging = root.make("staging")?;
+        loop {
+            let name = format!("{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            // A name that is there belongs to a process of another PID namespace, or to a dead one.
+            if staging.stat(&name)?.is_none()
+                && let Some(dir) = lock::own(&staging, &name)?
+            {
+                return Ok(Self { staging, name, dir });
+            }
+        }
+    }
+
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = self.staging.remove_all(&self.name) {
+            tracing::warn!(error = error.report(), "cannot clean up a staging directory");
+        }
+    }
+}
+
+/// Removes what dead processes left below `staging/`.
+pub(crate) fn sweep(root: &Dir) -> Result<()> {
+    let Some(staging) = root.sub("staging")? else { return Ok(()) };
+    for entry in staging.entries()? {
+        if let Some(_owned) = lock::try_own(&staging, &entry.name)? {
+            staging.remove_all(&entry.name)?;
+        }
+    }
+    Ok(())
+}

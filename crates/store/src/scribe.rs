@@ -1,0 +1,140 @@
+//! The one pass over a blob's bytes: written where they belong, and hashed in their order.
+//!
+//! A scribe runs on a thread of its own, so that the network never waits for the disk or the hash. It
+//! takes pieces in any order. What continues the contiguous front is hashed from memory; what came early
+//! is read back when the front reaches it.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use bytes::Bytes;
+use hoist_core::{Algorithm, Descriptor, Digest, Hasher, Result};
+
+use crate::dir::fail;
+use crate::ranges::Ranges;
+
+const READ_BUFFER: usize = 256 << 10;
+/// How many bytes are written before they are noted in the journal: what a crash costs at the most.
+const NOTE_EVERY: u64 = 1 << 20;
+
+/// Writes and hashes one blob.
+#[derive(Debug)]
+pub(crate) struct Scribe<'a> {
+    blob: &'a Descriptor,
+    data: &'a File,
+    journal: &'a File,
+    path: &'a Path,
+    hasher: Hasher,
+    /// All before this offset is hashed.
+    front: u64,
+    /// What is written.
+    written: Ranges,
+    /// What is written, but not yet noted in the journal.
+    unnoted: Ranges,
+}
+
+impl<'a> Scribe<'a> {
+    /// Goes on with a blob of which `written` is there already, and hashes of that what it can.
+    pub(crate) fn resume(
+        blob: &'a Descriptor,
+        data: &'a File,
+        journal: &'a File,
+        path: &'a Path,
+        written: Ranges,
+    ) -> Result<Self> {
+        let hasher = Hasher::new(blob.digest.algorithm());
+        let mut scribe =
+            Self { blob, data, journal, path, hasher, front: 0, written, unnoted: Ranges::default() };
+        scribe.catch_up()?;
+        Ok(scribe)
+    }
+
+    /// Takes the bytes at this offset.
+    pub(crate) fn write(&mut self, offset: u64, bytes: &Bytes) -> Result<()> {
+        let end = offset + bytes.len() as u64;
+        self.data.write_all_at(bytes, offset).map_err(|e| fail("write", self.path, e))?;
+        self.written.insert(offset..end);
+        self.unnoted.insert(offset..end);
+        if self.unnoted.total() >= NOTE_EVERY {
+            self.note()?;
+        }
+        if offset == self.front {
+            self.hasher.update(bytes);
+            self.front = end;
+        }
+        self.catch_up()
+    }
+
+    /// Notes what is written, after it was written: so a process that takes over need not fetch it again.
+    pub(crate) fn note(&mut self) -> Result<()> {
+        let mut journal = self.journal;
+        for range in std::mem::take(&mut self.unnoted).iter() {
+            let line = format!("{} {}\n", range.start, range.end);
+            journal.write_all(line.as_bytes()).map_err(|e| fail("write", self.path, e))?;
+        }
+        Ok(())
+    }
+
+    /// The end: fails unless all bytes are there and hash to the digest.
+    pub(crate) fn finish(self) -> Result<()> {
+        self.blob.expect_size(self.front)?;
+        self.blob.digest.expect(&self.hasher.finish())
+    }
+
+    /// Hashes what came early, as far as it reaches without a gap.
+    fn catch_up(&mut self) -> Result<()> {
+        let end = self.written.end_of_run(self.front).min(self.blob.size);
+        hash_range(self.data, self.path, self.front..end, &mut self.hasher)?;
+        self.front = self.front.max(end);
+        Ok(())
+    }
+}
+
+/// The ranges that a journal notes; a last line that a crash tore is passed over.
+pub(crate) fn read_journal(journal: &str) -> Ranges {
+    let mut ranges = Ranges::default();
+    for line in journal.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+        if let Some((start, end)) = line.split_once(' ')
+            && let (Ok(start), Ok(end)) = (start.parse::<u64>(), end.parse::<u64>())
+        {
+            ranges.insert(start..end);
+        }
+    }
+    ranges
+}
+
+/// Hashes a whole file, and counts its bytes.
+pub(crate) fn hash(file: &File, path: &Path, algorithm: Algorithm) -> Result<(Digest, u64)> {
+    let size = file.metadata().map_err(|e| fail("read", path, e))?.len();
+    let mut hasher = Hasher::new(algorithm);
+    hash_range(file, path, 0..size, &mut hasher)?;
+    Ok((hasher.finish(), size))
+}
+
+fn hash_range(file: &File, path: &Path, range: std::ops::Range<u64>, hasher: &mut Hasher) -> Result<()> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let mut buffer = vec![0; READ_BUFFER];
+    let mut offset = range.start;
+    while offset < range.end {
+        let wanted = usize::try_from(range.end - offset).unwrap_or(READ_BUFFER).min(READ_BUFFER);
+        file.read_exact_at(&mut buffer[..wanted], offset).map_err(|e| fail("read", path, e))?;
+        hasher.update(&buffer[..wanted]);
+        offset += wanted as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_line_of_a_journal_is_passed_over() {
+        let ranges = read_journal("0 10\n20 30\nnonsense\n10 15\n30 9");
+        assert_eq!(ranges.iter().collect::<Vec<_>>(), [0..15, 20..30]);
+    }
+}

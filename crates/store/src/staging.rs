@@ -1,0 +1,266 @@
+//! An image on its way: it gathers what a manifest names, and is published by one rename.
+
+use std::sync::Arc;
+
+use hoist_core::{Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
+
+use crate::dir::{Dir, NoLink};
+use crate::ingest::Ingest;
+use crate::layout::{OCI_LAYOUT, index_of_one};
+use crate::lease::Lease;
+use crate::lock;
+use crate::scratch::Scratch;
+use crate::store::{Store, blocking, images_path, pool_file, pool_path};
+
+/// Whether what the pool has is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// A blob was verified when it came, and nobody writes to the pool: it is taken as it is.
+    #[default]
+    Pool,
+    /// A blob is hashed again before it is taken, and dropped from the pool if it is damaged.
+    Nothing,
+}
+
+/// What is to be done about a blob.
+#[derive(Debug)]
+pub enum Claim {
+    /// Nothing: the image has it now.
+    Present,
+    /// It is to be fetched, by this caller; all others wait for it.
+    Fetch(Ingest),
+}
+
+/// An image on its way into a store. Cheap to clone; dropped without [`commit`](Self::commit), it leaves
+/// nothing but the blobs that were whole.
+///
+/// Every blob that the image needs is linked here first, so that from then on no collector can take it.
+#[derive(Debug, Clone)]
+#[must_use = "an image is published by `commit`"]
+pub struct Staging(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    trust: Trust,
+    scratch: Scratch,
+    /// The layout that will be published.
+    image: Dir,
+}
+
+impl Store {
+    /// Begins an image.
+    pub fn stage(&self, trust: Trust) -> Result<Staging> {
+        let scratch = self.scratch()?;
+        let image = scratch.dir().make_unsynced("image")?;
+        Ok(Staging(Arc::new(Inner { store: self.clone(), trust, scratch, image })))
+    }
+}
+
+impl Staging {
+    /// Takes the blob from the pool, or else claims the fetching of it.
+    ///
+    /// Where another task or process is fetching it, this waits until that is done, and takes over if it
+    /// fails. Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) where the pool's blob of this digest has
+    /// another size than the descriptor says.
+    pub async fn claim(&self, blob: &Descriptor) -> Result<Claim> {
+        if self.link(blob).await? {
+            return Ok(Claim::Present);
+        }
+        let ingest = Ingest::begin(self.clone(), blob.clone()).await?;
+        Ok(ingest.map_or(Claim::Present, Claim::Fetch))
+    }
+
+    /// Takes the blob from the pool. `false`: the pool does not have it, or it was damaged.
+    pub async fn link(&self, blob: &Descriptor) -> Result<bool> {
+        match self.0.trust {
+            Trust::Pool => self.link_now(blob),
+            Trust::Nothing => {
+                let (this, blob) = (self.clone(), blob.clone());
+                blocking(move || this.link_sound(&blob)).await
+            }
+        }
+    }
+
+    /// Adds a document that is in memory, a manifest; it enters the pool as well.
+    ///
+    /// Fails with [`DigestMismatch`](ErrorKind::DigestMismatch) or
+    /// [`SizeMismatch`](ErrorKind::SizeMismatch) where it is not what the descriptor says.
+    pub async fn put(&self, blob: &Descriptor, bytes: Vec<u8>) -> Result<()> {
+        blob.verify(&bytes)?;
+        if self.link(blob).await? {
+            return Ok(());
+        }
+        let (this, blob) = (self.clone(), blob.clone());
+        blocking(move || {
+            let (blobs, name) = (this.blobs(&blob.digest)?, blob.digest.hex());
+            blobs.write_new(name, &bytes)?;
+            this.share(&blob.digest)
+        })
+        .await
+    }
+
+    /// Publishes the image, and leases it before anybody could collect it.
+    ///
+    /// `manifest` becomes the one entry of the layout's index, with its platform and annotations. All that it
+    /// names must have been added. Where the image is here already, that is leased instead; if it turns out
+    /// damaged, it is replaced, in one step.
+    pub async fn commit(self, manifest: Descriptor) -> Result<Lease> {
+        blocking(move || self.commit_now(&manifest)).await
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The image's directory for blobs of this digest's algorithm.
+    pub(crate) fn blobs(&self, digest: &Digest) -> Result<Dir> {
+        self.0.image.make_unsynced("blobs")?.make_unsynced(digest.algorithm().as_str())
+    }
+
+    pub(crate) fn scratch(&self) -> &Dir {
+        self.0.scratch.dir()
+    }
+
+    /// Adds the image's own blob to the pool, which may have got one meanwhile.
+    pub(crate) fn share(&self, digest: &Digest) -> Result<()> {
+        let pool = self.store().pool(digest)?;
+        // Without links, the pool goes without this blob: the image has its own copy.
+        self.blobs(digest)?.link(digest.hex(), &pool, digest.hex()).map(drop)
+    }
+
+    /// Takes the blob from the pool, having hashed it again where nothing is to be trusted.
+    pub(crate) fn link_sound(&self, blob: &Descriptor) -> Result<bool> {
+        Ok((self.0.trust == Trust::Pool || self.is_sound(blob)?) && self.link_now(blob)?)
+    }
+
+    fn link_now(&self, blob: &Descriptor) -> Result<bool> {
+        let Some(pool) = self.store().dir().sub(pool_path(&blob.digest))? else { return Ok(false) };
+        let name = blob.digest.hex();
+        let Some(stat) = pool.stat(name)? else { return Ok(false) };
+        blob.expect_size(u64::try_from(stat.st_size).unwrap_or_default())?;
+        match pool.link(name, &self.blobs(&blob.digest)?, name)? {
+            Ok(()) | Err(NoLink::There) => Ok(true),
+            Err(NoLink::Gone) => Ok(false),
+            Err(NoLink::Impossible) => self.copy_from_pool(blob),
+        }
+    }
+
+    /// A copy, where the file system has no links, or no more of this blob.
+    fn copy_from_pool(&self, blob: &Descriptor) -> Result<bool> {
+        let Some(source) = self.store().dir().open_file(pool_file(&blob.digest))? else { return Ok(false) };
+        self.copy_in(source, blob)?;
+        Ok(true)
+    }
+
+    /// Whether the pool's blob is what it should be. One that is damaged is dropped.
+    fn is_sound(&self, blob: &Descriptor) -> Result<bool> {
+        let store = self.store();
+        let Some(file) = store.dir().open_file(pool_file(&blob.digest))? else { return Ok(false) };
+        let path = store.root().join(pool_file(&blob.digest));
+        let (found, size) = crate::scribe::hash(&file, &path, blob.digest.algorithm())?;
+        let sound = found == blob.digest && size == blob.size;
+        if !sound {
+            tracing::warn!(digest = %blob.digest, "a damaged blob is dropped from the pool");
+            store.dir().unlink(pool_file(&blob.digest))?;
+        }
+        Ok(sound)
+    }
+
+    fn commit_now(&self, manifest: &Descriptor) -> Result<Lease> {
+        self.check_complete(manifest)?;
+        let image = &self.0.image;
+        image.write_new("oci-layout", OCI_LAYOUT)?;
+        image.write_new("index.json", &index_of_one(manifest))?;
+        self.sync_all()?;
+        loop {
+            if let Some(lease) = self.publish(&manifest.digest)? {
+                return Ok(lease);
+            }
+        }
+    }
+
+    /// Fails unless the manifest and all that it names are here, in their size. Their digests were checked as
+    /// they were added.
+    fn check_complete(&self, manifest: &Descriptor) -> Result<()> {
+        let missing = |blob: &Descriptor| {
+            Error::new(ErrorKind::Storage, format!("the image lacks its blob {}", blob.digest))
+        };
+        let bytes = self.0.image.read(pool_file(&manifest.digest), MAX_DOCUMENT)?;
+        let bytes = bytes.ok_or_else(|| missing(manifest))?;
+        let Document::Manifest(document) = Document::parse(&bytes, Some(&manifest.media_type))? else {
+            return Err(Error::new(ErrorKind::Malformed, "an image's manifest is not a manifest"));
+        };
+        for blob in document.blobs() {
+            let stat = self.0.image.stat(pool_file(&blob.digest))?.ok_or_else(|| missing(blob))?;
+            blob.expect_size(u64::try_from(stat.st_size).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Makes the layout's names durable, from the innermost outwards, and the pool's new ones.
+    fn sync_all(&self) -> Result<()> {
+        let blobs = self.0.image.make_unsynced("blobs")?;
+        for entry in blobs.entries()? {
+            if let Some(dir) = blobs.sub(&entry.name)? {
+                dir.sync()?;
+            }
+            if let Some(pool) = self.store().dir().sub(format!("blobs/{}", entry.name))? {
+                pool.sync()?;
+            }
+        }
+        blobs.sync()?;
+        self.0.image.sync()
+    }
+
+    /// Moves the image to its place, or leases what is there. `None`: that has gone just now; try again.
+    fn publish(&self, digest: &Digest) -> Result<Option<Lease>> {
+        let images = self.store().dir().make(images_path(digest))?;
+        let staged = lock::share(self.scratch(), "image")?;
+        let staged = staged.ok_or_else(|| Error::new(ErrorKind::Storage, "the staged image has gone"))?;
+        if self.scratch().rename_new("image", &images, digest.hex())? {
+            images.sync()?;
+            return Ok(Some(Lease::new(staged, digest.clone())));
+        }
+        match self.store().lease(digest)? {
+            Some(lease) if self.0.trust == Trust::Nothing && !self.is_same(&images, digest)? => {
+                drop(lease);
+                self.scratch().exchange("image", &images, digest.hex())?;
+                images.sync()?;
+                Ok(Some(Lease::new(staged, digest.clone())))
+            }
+            lease => Ok(lease),
+        }
+    }
+
+    /// Whether the image that is there has the very files that were verified for this one.
+    fn is_same(&self, images: &Dir, digest: &Digest) -> Result<bool> {
+        let Some(there) = images.sub(digest.hex())? else { return Ok(false) };
+        if there.read("oci-layout", MAX_DOCUMENT)?.as_deref() != Some(OCI_LAYOUT) {
+            return Ok(false);
+        }
+        if !names_only(&there, digest) {
+            return Ok(false);
+        }
+        let blobs = self.0.image.make_unsynced("blobs")?;
+        for algorithm in blobs.entries()? {
+            let Some(ours) = blobs.sub(&algorithm.name)? else { return Ok(false) };
+            for blob in ours.entries()? {
+                let theirs = there.stat(format!("blobs/{}/{}", algorithm.name, blob.name))?;
+                if ours.stat(&blob.name)?.map(|s| s.st_ino) != theirs.map(|s| s.st_ino) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Whether a layout's index has this one entry.
+fn names_only(layout: &Dir, digest: &Digest) -> bool {
+    let bytes = layout.read("index.json", MAX_DOCUMENT).ok().flatten().unwrap_or_default();
+    match Document::parse(&bytes, None) {
+        Ok(Document::Index(index)) => matches!(&index.manifests[..], [only] if only.digest == *digest),
+        _ => false,
+    }
+}

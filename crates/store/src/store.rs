@@ -1,0 +1,201 @@
+//! A store: its root directory, and what all of its parts share.
+
+use std::collections::HashMap;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use hoist_core::{Descriptor, Digest, Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use crate::dir::{Dir, fail};
+use crate::options::{Durability, StoreOptions};
+use crate::scratch::{self, Scratch};
+
+/// The version of the format that this code reads and writes.
+const FORMAT: u32 = 1;
+/// Nobody but the owner may look into a store: images can be private.
+const ROOT_MODE: u32 = 0o700;
+const MAX_STORE_JSON: u64 = 64 << 10; // it is a few bytes; more than this is not ours
+/// How much fetched data may wait to be written, in bytes, for all blobs of a store together.
+pub(crate) const WRITE_BUDGET: usize = 16 << 20;
+
+/// A directory that holds images, open. Cheap to clone; clones share everything.
+///
+/// Any number of stores, in any number of processes, may be open on one directory at once.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    root: Dir,
+    options: StoreOptions,
+    /// Taken by who ingests a blob, so that others in this process wait without polling.
+    ingests: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
+    write_budget: Arc<Semaphore>,
+    swept: OnceLock<()>,
+}
+
+/// `store.json`: what a program must know before it touches anything else.
+#[derive(Serialize, Deserialize)]
+struct Format {
+    format: u32,
+}
+
+impl Store {
+    /// Opens the store in this directory, which is made where it is missing.
+    ///
+    /// Fails with [`Unsupported`](ErrorKind::Unsupported) where a newer version of hoist wrote the store, or
+    /// the file system has no working locks; with [`Storage`](ErrorKind::Storage) where the directory holds
+    /// something else or cannot be written.
+    pub fn open(root: impl AsRef<Path>, options: StoreOptions) -> Result<Self> {
+        let root = absolute(root.as_ref())?;
+        create_root(&root)?;
+        let dir = Dir::open(&root, options.durability == Durability::Synced)?;
+        check_locks(&dir)?;
+        check_format(&dir)?;
+        Ok(Self(Arc::new(Inner {
+            root: dir,
+            options,
+            ingests: Mutex::default(),
+            write_budget: Arc::new(Semaphore::new(WRITE_BUDGET)),
+            swept: OnceLock::new(),
+        })))
+    }
+
+    /// The directory of the store.
+    pub fn root(&self) -> &Path {
+        self.0.root.path()
+    }
+
+    /// How the store was opened.
+    pub fn options(&self) -> StoreOptions {
+        self.0.options
+    }
+
+    /// The layout directory that the image with this manifest has, or would have.
+    pub fn image_path(&self, digest: &Digest) -> PathBuf {
+        self.root().join(images_path(digest)).join(digest.hex())
+    }
+
+    /// The content of a blob that the pool has, whose descriptor says that it is no larger than `limit`
+    /// bytes. It is hashed again. `None`: the pool does not have it.
+    pub fn read_blob(&self, blob: &Descriptor, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(bytes) = self.dir().read(pool_file(&blob.digest), limit)? else { return Ok(None) };
+        blob.verify(&bytes)?;
+        Ok(Some(bytes))
+    }
+
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.0.root
+    }
+
+    /// The pool's directory for blobs of this digest's algorithm.
+    pub(crate) fn pool(&self, digest: &Digest) -> Result<Dir> {
+        self.dir().make(pool_path(digest))
+    }
+
+    /// A directory to prepare something in. The first call removes what dead processes left there.
+    pub(crate) fn scratch(&self) -> Result<Scratch> {
+        if self.0.swept.set(()).is_ok() {
+            scratch::sweep(self.dir())?;
+        }
+        Scratch::new(self.dir())
+    }
+
+    /// The turn-taking of this process's ingests of a blob.
+    pub(crate) fn turn(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut ingests = self.0.ingests.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(turn) = ingests.get(digest).and_then(Weak::upgrade) {
+            return turn;
+        }
+        ingests.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::default();
+        ingests.insert(digest.clone(), Arc::downgrade(&turn));
+        turn
+    }
+
+    pub(crate) fn write_budget(&self) -> Arc<Semaphore> {
+        self.0.write_budget.clone()
+    }
+}
+
+/// Where the pool keeps blobs of this digest's algorithm, below the root.
+pub(crate) fn pool_path(digest: &Digest) -> String {
+    format!("blobs/{}", digest.algorithm().as_str())
+}
+
+/// Where the pool keeps this blob, below the root; a layout has the same place for it.
+pub(crate) fn pool_file(digest: &Digest) -> String {
+    format!("{}/{}", pool_path(digest), digest.hex())
+}
+
+/// Where images with manifests of this digest's algorithm are, below the root.
+pub(crate) fn images_path(digest: &Digest) -> String {
+    format!("images/{}", digest.algorithm().as_str())
+}
+
+/// Runs what may wait for the disk where waiting is allowed.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|cause| {
+        Err(Error::new(ErrorKind::Storage, "work on the store was broken off").with_source(cause))
+    })
+}
+
+fn absolute(root: &Path) -> Result<PathBuf> {
+    std::path::absolute(root).map_err(|e| fail("find", root, e))
+}
+
+fn create_root(root: &Path) -> Result<()> {
+    if root.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = root.parent() {
+        std::fs::create_dir_all(parent).map_err(|e| fail("create", parent, e))?;
+    }
+    match std::fs::DirBuilder::new().mode(ROOT_MODE).create(root) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(fail("create", root, e)),
+        _ => Ok(()),
+    }
+}
+
+fn check_locks(root: &Dir) -> Result<()> {
+    root.file().lock_shared().and_then(|()| root.file().unlock()).map_err(|cause| {
+        let what = format!("the file system of {} has no working locks", root.path().display());
+        Error::new(ErrorKind::Unsupported, what)
+            .with_source(cause)
+            .with_help("keep the store on a local file system, such as ext4, xfs or btrfs")
+    })
+}
+
+fn check_format(root: &Dir) -> Result<()> {
+    let Some(bytes) = root.read("store.json", MAX_STORE_JSON)? else { return write_format(root) };
+    let path = root.path().display();
+    let Format { format } = serde_json::from_slice(&bytes).map_err(|cause| {
+        Error::new(ErrorKind::Storage, format!("{path}/store.json cannot be read")).with_source(cause)
+    })?;
+    if format > FORMAT {
+        let message = format!("the store in {path} has format {format}, and this hoist reads up to {FORMAT}");
+        return Err(Error::new(ErrorKind::Unsupported, message).with_help("use a newer hoist"));
+    }
+    Ok(())
+}
+
+/// Makes an empty directory a store. One that holds something else stays as it is.
+fn write_format(root: &Dir) -> Result<()> {
+    let ours = |name: &str| name == "store.json" || name == "staging";
+    if root.entries()?.iter().any(|entry| !ours(&entry.name)) && root.stat("store.json")?.is_none() {
+        let message = format!("{} is neither empty nor a store of hoist", root.path().display());
+        return Err(Error::new(ErrorKind::Storage, message).with_help("choose another directory with --root"));
+    }
+    let path = root.path();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(ROOT_MODE))
+        .map_err(|e| fail("protect", path, e))?;
+    let scratch = Scratch::new(root)?;
+    scratch.dir().write_new("store.json", format!("{{\"format\":{FORMAT}}}\n").as_bytes())?;
+    scratch.dir().rename("store.json", root, "store.json")?;
+    root.sync()
+}

@@ -1,0 +1,353 @@
+//! What a store promises to those who put images in, take them out, and pull the plug half-way.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use bytes::Bytes;
+use hoist_core::{Descriptor, Digest, ErrorKind, Platform, Reference, media_type};
+use hoist_store::{Claim, Layout, Lease, Staging, Store, StoreOptions, StoredImage, Trust};
+use tempfile::TempDir;
+
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+
+/// An image of one layer, in memory.
+struct Image {
+    manifest: Descriptor,
+    bytes: Vec<u8>,
+    blobs: Vec<(Descriptor, Vec<u8>)>,
+}
+
+fn image(layer: &[u8]) -> Image {
+    let config = Descriptor::of("application/vnd.oci.image.config.v1+json", b"{}");
+    let layer_descriptor = Descriptor::of(LAYER, layer);
+    let json = serde_json::json!({
+        "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config, "layers": [layer_descriptor],
+    });
+    let bytes = serde_json::to_vec(&json).unwrap();
+    let blobs = vec![(config, b"{}".to_vec()), (layer_descriptor, layer.to_vec())];
+    Image { manifest: Descriptor::of(media_type::OCI_MANIFEST, &bytes), bytes, blobs }
+}
+
+fn open(dir: &TempDir) -> Store {
+    Store::open(dir.path().join("store"), StoreOptions::default()).unwrap()
+}
+
+fn platform() -> Platform {
+    "linux/amd64".parse().unwrap()
+}
+
+fn reference(text: &str) -> Reference {
+    text.parse().unwrap()
+}
+
+async fn fill(staging: &Staging, image: &Image) {
+    for (descriptor, bytes) in &image.blobs {
+        if let Claim::Fetch(ingest) = staging.claim(descriptor).await.unwrap() {
+            ingest.write(0, Bytes::copy_from_slice(bytes)).await.unwrap();
+            ingest.commit().await.unwrap();
+        }
+    }
+    staging.put(&image.manifest, image.bytes.clone()).await.unwrap();
+}
+
+async fn put(store: &Store, image: &Image, trust: Trust) -> Lease {
+    let staging = store.stage(trust).unwrap();
+    fill(&staging, image).await;
+    staging.commit(image.manifest.clone()).await.unwrap()
+}
+
+async fn pull(store: &Store, image: &Image, name: &str) -> StoredImage {
+    let lease = put(store, image, Trust::Pool).await;
+    store.name(&reference(name), &platform(), &lease, None).unwrap()
+}
+
+fn layer_path(dir: &Path, image: &Image) -> std::path::PathBuf {
+    dir.join("blobs/sha256").join(image.blobs[1].0.digest.hex())
+}
+
+/// All files and directories below, as paths.
+fn tree(dir: &Path) -> Vec<String> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        paths.push(entry.path().display().to_string());
+        if entry.file_type().unwrap().is_dir() {
+            paths.extend(tree(&entry.path()));
+        }
+    }
+    paths
+}
+
+#[tokio::test]
+async fn a_committed_image_is_a_layout_whose_blobs_are_kept_once() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let stored = pull(&store, &image, "demo:v1").await;
+    assert_eq!(fs::read(layer_path(&stored.path, &image)).unwrap(), b"layer");
+    assert_eq!(fs::read(stored.path.join("oci-layout")).unwrap(), br#"{"imageLayoutVersion":"1.0.0"}"#);
+    let pool = fs::metadata(layer_path(store.root(), &image)).unwrap();
+    assert_eq!(pool.ino(), fs::metadata(layer_path(&stored.path, &image)).unwrap().ino());
+    assert_eq!(pool.permissions().mode() & 0o777, 0o444);
+    assert!(fs::read_dir(store.root().join("staging")).unwrap().next().is_none(), "nothing is left behind");
+    assert!(fs::read_dir(store.root().join("ingest")).unwrap().next().is_none(), "nothing is left behind");
+}
+
+#[tokio::test]
+async fn an_image_is_found_by_tag_and_by_digest_in_its_own_repository_only() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let stored = pull(&store, &image, "demo:v1").await;
+    let digest = image.manifest.digest.clone();
+    assert_eq!(store.resolve(&reference("demo:v1"), &platform()).unwrap(), Some(stored.clone()));
+    let by_digest = reference(&format!("demo@{digest}"));
+    assert_eq!(store.hit(&by_digest, &platform()).unwrap().unwrap().digest, digest);
+    assert_eq!(store.list(&platform()).unwrap(), [reference("demo:v1"), by_digest.clone()]);
+    assert_eq!(store.resolve(&reference(&format!("other@{digest}")), &platform()).unwrap(), None);
+    assert_eq!(store.resolve(&reference("demo:v1"), &"linux/arm64".parse().unwrap()).unwrap(), None);
+    assert!(store.remove(&by_digest, &platform()).unwrap(), "by digest, all names in the repository go");
+    assert_eq!(store.resolve(&reference("demo:v1"), &platform()).unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_index_that_an_image_was_chosen_from_is_a_name_for_it_too() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let lease = put(&store, &image, Trust::Pool).await;
+    let index = b"an index";
+    let top = Digest::sha256(index);
+    store.name(&reference("demo:v1"), &platform(), &lease, Some((&top, index))).unwrap();
+    let by_index = reference(&format!("demo@{top}"));
+    let hit = store.hit(&by_index, &platform()).unwrap().unwrap();
+    assert_eq!((hit.digest, hit.resolved), (image.manifest.digest.clone(), top));
+    let kept = tree(&store.root().join("refs")).into_iter().filter(|path| path.ends_with("~index.json"));
+    assert!(kept.map(|path| fs::read(path).unwrap()).all(|bytes| bytes == index));
+}
+
+#[tokio::test]
+async fn removing_one_of_two_names_keeps_the_image_and_the_last_one_leaves_nothing() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let stored = pull(&store, &image, "demo:v1").await;
+    pull(&store, &image, "demo:v2").await;
+    assert!(store.remove(&reference("demo:v1"), &platform()).unwrap());
+    assert!(!store.remove(&reference("demo:v1"), &platform()).unwrap());
+    assert!(layer_path(&stored.path, &image).exists());
+    assert!(store.remove(&reference("demo:v2"), &platform()).unwrap());
+    let left = tree(store.root()).into_iter().filter(|path| path.contains(image.manifest.digest.hex()));
+    assert_eq!(left.collect::<Vec<_>>(), Vec::<String>::new());
+    assert!(!layer_path(store.root(), &image).exists());
+}
+
+#[tokio::test]
+async fn a_blob_that_another_image_needs_survives() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let (a, b) = (image(b"a"), image(b"b"));
+    pull(&store, &a, "a").await;
+    let kept = pull(&store, &b, "b").await;
+    store.remove(&reference("a"), &platform()).unwrap();
+    let config = b.blobs[0].0.digest.hex();
+    assert_eq!(fs::read(kept.path.join("blobs/sha256").join(config)).unwrap(), b"{}");
+    assert!(store.root().join("blobs/sha256").join(config).exists());
+}
+
+#[tokio::test]
+async fn a_leased_image_outlives_its_last_name() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let stored = pull(&store, &image, "demo").await;
+    let lease = store.lease(&stored.digest).unwrap().unwrap();
+    assert!(store.remove(&reference("demo"), &platform()).unwrap());
+    assert_eq!(store.resolve(&reference("demo"), &platform()).unwrap(), None);
+    assert!(layer_path(&stored.path, &image).exists());
+    drop(lease);
+}
+
+#[tokio::test]
+async fn bytes_in_any_order_make_the_blob() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"0123456789"));
+    let staging = store.stage(Trust::Pool).unwrap();
+    let Claim::Fetch(ingest) = staging.claim(&image.blobs[1].0).await.unwrap() else { panic!("it is new") };
+    assert_eq!(ingest.missing(), vec![0..10]);
+    for range in [6..10, 0..2, 4..6, 2..4] {
+        let bytes = Bytes::copy_from_slice(&image.blobs[1].1[range.clone()]);
+        ingest.write(range.start as u64, bytes).await.unwrap();
+    }
+    ingest.commit().await.unwrap();
+    assert_eq!(fs::read(layer_path(store.root(), &image)).unwrap(), b"0123456789");
+}
+
+#[tokio::test]
+async fn what_was_written_before_a_break_is_not_asked_for_again() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"0123456789"));
+    let staging = store.stage(Trust::Pool).unwrap();
+    let Claim::Fetch(ingest) = staging.claim(&image.blobs[1].0).await.unwrap() else { panic!("it is new") };
+    ingest.write(0, Bytes::from_static(b"0123")).await.unwrap();
+    ingest.write(6, Bytes::from_static(b"67")).await.unwrap();
+    drop((ingest, staging));
+    let staging = open(&dir).stage(Trust::Pool).unwrap();
+    let Claim::Fetch(ingest) = staging.claim(&image.blobs[1].0).await.unwrap() else {
+        panic!("it is not whole")
+    };
+    assert_eq!(ingest.missing(), [4..6, 8..10]);
+    ingest.write(4, Bytes::from_static(b"45")).await.unwrap();
+    ingest.write(8, Bytes::from_static(b"89")).await.unwrap();
+    ingest.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn wrong_bytes_never_enter_and_nothing_of_them_is_kept() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"0123456789"));
+    let layer = &image.blobs[1].0;
+    for (bytes, kind) in [
+        (&b"0123456780"[..], ErrorKind::DigestMismatch),
+        (b"012345678", ErrorKind::SizeMismatch),
+        (b"01234567890", ErrorKind::SizeMismatch),
+    ] {
+        let staging = store.stage(Trust::Pool).unwrap();
+        let Claim::Fetch(ingest) = staging.claim(layer).await.unwrap() else { panic!("it is not there") };
+        assert_eq!(ingest.missing(), vec![0..10], "nothing was kept");
+        ingest.write(0, Bytes::from_static(bytes)).await.unwrap();
+        assert_eq!(*ingest.commit().await.unwrap_err().kind(), kind);
+        assert!(!layer_path(store.root(), &image).exists());
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_blob_gets_the_one_that_was_fetched() {
+    let dir = TempDir::new().unwrap();
+    let (store, other, image) = (open(&dir), open(&dir), image(b"layer"));
+    let (first, second) = (store.stage(Trust::Pool).unwrap(), other.stage(Trust::Pool).unwrap());
+    let layer = image.blobs[1].0.clone();
+    let Claim::Fetch(ingest) = first.claim(&layer).await.unwrap() else { panic!("it is new") };
+    let waiting = tokio::spawn(async move { second.claim(&layer).await.unwrap() });
+    ingest.write(0, Bytes::from_static(b"layer")).await.unwrap();
+    ingest.commit().await.unwrap();
+    assert!(matches!(waiting.await.unwrap(), Claim::Present));
+}
+
+#[tokio::test]
+async fn an_image_that_lacks_a_blob_is_not_published() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let staging = store.stage(Trust::Pool).unwrap();
+    staging.put(&image.manifest, image.bytes.clone()).await.unwrap();
+    assert!(staging.commit(image.manifest.clone()).await.is_err());
+    assert!(store.lease(&image.manifest.digest).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn who_trusts_nothing_finds_the_damage_and_heals_it() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let stored = pull(&store, &image, "demo").await;
+    let path = layer_path(&stored.path, &image);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, b"lay3r").unwrap();
+    let lease = put(&store, &image, Trust::Nothing).await;
+    assert_eq!(fs::read(&path).unwrap(), b"layer");
+    assert_eq!(store.name(&reference("demo"), &platform(), &lease, None).unwrap(), stored);
+}
+
+#[tokio::test]
+async fn a_moved_tag_leads_to_the_new_image_and_leaves_the_old_one_readable() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let (a, b) = (image(b"a"), image(b"b"));
+    let old = pull(&store, &a, "demo").await;
+    let new = pull(&store, &b, "demo").await;
+    assert_eq!(store.resolve(&reference("demo"), &platform()).unwrap(), Some(new));
+    assert!(layer_path(&old.path, &a).exists());
+    let pinned = reference(&format!("demo@{}", old.digest));
+    assert_eq!(store.resolve(&pinned, &platform()).unwrap(), None, "no name leads to it any more");
+}
+
+#[tokio::test]
+async fn a_layout_from_elsewhere_is_adopted_if_it_is_what_it_says() {
+    let (dir, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (store, source, image) = (open(&dir), open(&elsewhere), image(b"layer"));
+    let from = pull(&source, &image, "demo").await.path;
+    let layout = || Layout::open(&from).unwrap();
+    let entry = layout().entries().unwrap().remove(0);
+    let lease = store.adopt(layout(), entry.clone(), Trust::Pool).await.unwrap();
+    assert_eq!(fs::read(layer_path(&store.image_path(lease.digest()), &image)).unwrap(), b"layer");
+    assert_ne!(
+        fs::metadata(layer_path(&from, &image)).unwrap().ino(),
+        fs::metadata(layer_path(store.root(), &image)).unwrap().ino(),
+        "a file that others could write is not linked to"
+    );
+    let empty = TempDir::new().unwrap();
+    let path = layer_path(&from, &image);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, b"lay3r").unwrap();
+    let error = open(&empty).adopt(layout(), entry, Trust::Pool).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::DigestMismatch);
+}
+
+#[tokio::test]
+async fn a_symlink_at_a_blob_is_not_followed() {
+    let (dir, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (source, image) = (open(&elsewhere), image(b"layer"));
+    let from = pull(&source, &image, "demo").await.path;
+    let (path, secret) = (layer_path(&from, &image), elsewhere.path().join("secret"));
+    fs::write(&secret, b"layer").unwrap();
+    fs::remove_file(&path).unwrap();
+    symlink(&secret, &path).unwrap();
+    let layout = Layout::open(&from).unwrap();
+    let entry = layout.entries().unwrap().remove(0);
+    let error = open(&dir).adopt(layout, entry, Trust::Pool).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Storage, "{}", error.report());
+}
+
+#[tokio::test]
+async fn a_symlink_in_the_store_leads_nowhere() {
+    let (dir, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    for planted in ["blobs", "images", "refs", "names", "ingest", "staging"] {
+        let root = dir.path().join(planted);
+        let store = Store::open(&root, StoreOptions::default()).unwrap();
+        _ = fs::remove_dir(root.join(planted));
+        symlink(outside.path(), root.join(planted)).unwrap();
+        let image = image(b"layer");
+        let outcome = async {
+            let staging = store.stage(Trust::Pool)?;
+            for (descriptor, bytes) in &image.blobs {
+                if let Claim::Fetch(ingest) = staging.claim(descriptor).await? {
+                    ingest.write(0, Bytes::copy_from_slice(bytes)).await?;
+                    ingest.commit().await?;
+                }
+            }
+            staging.put(&image.manifest, image.bytes.clone()).await?;
+            let lease = staging.commit(image.manifest.clone()).await?;
+            store.name(&reference("demo"), &platform(), &lease, None)
+        };
+        assert_eq!(*outcome.await.unwrap_err().kind(), ErrorKind::Storage, "{planted}");
+        assert_eq!(tree(outside.path()), Vec::<String>::new(), "{planted}");
+    }
+}
+
+#[test]
+fn a_store_is_private_and_is_only_made_of_an_empty_directory() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    assert_eq!(fs::metadata(store.root()).unwrap().permissions().mode() & 0o777, 0o700);
+    let home = dir.path().join("home");
+    fs::create_dir(&home).unwrap();
+    fs::write(home.join("letter"), "dear").unwrap();
+    let error = Store::open(&home, StoreOptions::default()).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Storage);
+    assert_eq!(tree(&home).len(), 1, "it was left as it was");
+}
+
+#[test]
+fn a_store_of_a_newer_format_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let root = open(&dir).root().to_owned();
+    let file = root.join("store.json");
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, r#"{"format":2}"#).unwrap();
+    let error = Store::open(&root, StoreOptions::default()).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unsupported);
+}
