@@ -1,0 +1,104 @@
+//! What a 401 asks for: the challenges in `WWW-Authenticate`
+//! ([RFC 9110, section 11.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1)).
+
+use std::collections::HashMap;
+
+/// One challenge: a scheme, and its parameters by lower-case names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Challenge {
+    pub(crate) scheme: String,
+    pub(crate) parameters: HashMap<String, String>,
+}
+
+/// All challenges of one header's value. What cannot be read is passed over.
+pub(crate) fn parse(header: &str) -> Vec<Challenge> {
+    let mut challenges: Vec<Challenge> = Vec::new();
+    for part in split_unquoted(header) {
+        let part = part.trim();
+        // A word that no `=` follows opens a new challenge.
+        let (first, rest) = part.split_once([' ', '\t']).unwrap_or((part, ""));
+        if !first.is_empty() && !first.contains('=') && !rest.trim_start().starts_with('=') {
+            challenges.push(Challenge { scheme: first.to_ascii_lowercase(), parameters: HashMap::new() });
+            add_parameter(&mut challenges, rest);
+        } else {
+            add_parameter(&mut challenges, part);
+        }
+    }
+    challenges
+}
+
+fn add_parameter(challenges: &mut [Challenge], text: &str) {
+    let Some(((name, value), challenge)) = text.split_once('=').zip(challenges.last_mut()) else { return };
+    challenge.parameters.insert(name.trim().to_ascii_lowercase(), unquote(value.trim()));
+}
+
+/// Splits at the commas that are not in a quoted string.
+fn split_unquoted(text: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
+    for (position, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => {
+                parts.push(&text[start..position]);
+                start = position + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+fn unquote(value: &str) -> String {
+    let Some(inner) = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) else {
+        return value.to_owned();
+    };
+    let mut text = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        text.extend(if c == '\\' { chars.next() } else { Some(c) });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn challenge(scheme: &str, parameters: &[(&str, &str)]) -> Challenge {
+        let parameters = parameters.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+        Challenge { scheme: scheme.into(), parameters }
+    }
+
+    #[test]
+    fn a_scope_may_have_commas_in_it() {
+        let header = r#"Bearer realm="https://auth.example.com/token",service="registry",scope="repository:a/b:pull,push""#;
+        let expected = [
+            ("realm", "https://auth.example.com/token"),
+            ("service", "registry"),
+            ("scope", "repository:a/b:pull,push"),
+        ];
+        assert_eq!(parse(header), [challenge("bearer", &expected)]);
+    }
+
+    #[test]
+    fn one_header_may_have_several_challenges() {
+        let header = r#"Negotiate, Basic realm="a \"quoted\" name" , bearer  Realm=x, service = y"#;
+        let expected = [
+            challenge("negotiate", &[]),
+            challenge("basic", &[("realm", "a \"quoted\" name")]),
+            challenge("bearer", &[("realm", "x"), ("service", "y")]),
+        ];
+        assert_eq!(parse(header), expected);
+    }
+
+    #[test]
+    fn nonsense_is_passed_over() {
+        for header in ["", ",,,", "=", "a=b", "\"", "Basic realm=\"", "\\", "Bearer =,=,\"=\""] {
+            parse(header);
+        }
+        assert_eq!(parse(""), []);
+    }
+}

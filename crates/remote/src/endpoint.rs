@@ -1,0 +1,109 @@
+//! Where a registry's name leads: the address that its API is at.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use hoist_core::{Error, ErrorKind, Reference, Result};
+use reqwest::Url;
+
+/// The name of Docker Hub, and the host that its API is at.
+const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+
+/// A repository's place on a registry, for one pull.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    /// The registry's name, as references have it: what credentials are looked up by.
+    pub(crate) registry: String,
+    pub(crate) repository: String,
+    /// `https://registry.example.com/v2/org/repo/`.
+    base: Url,
+}
+
+impl Endpoint {
+    /// The endpoint of a reference; http where the name is a loopback one or among `plain_http`.
+    pub(crate) fn of(reference: &Reference, plain_http: &HashSet<String>) -> Result<Self> {
+        let registry = reference.registry();
+        let host = if registry == DOCKER_HUB.0 { DOCKER_HUB.1 } else { registry };
+        let scheme = if is_loopback(host) || plain_http.contains(registry) { "http" } else { "https" };
+        let repository = reference.repository();
+        let base = format!("{scheme}://{host}/v2/{repository}/").parse().map_err(|cause| {
+            Error::new(ErrorKind::InvalidReference, format!("{registry:?} is not a host"))
+                .with_source(NoUrl(cause))
+        })?;
+        Ok(Self { registry: registry.to_owned(), repository: repository.to_owned(), base })
+    }
+
+    /// The address of a manifest, by tag or digest.
+    pub(crate) fn manifest(&self, selector: &str) -> Url {
+        self.join("manifests", selector)
+    }
+
+    /// The address of a blob.
+    pub(crate) fn blob(&self, digest: &hoist_core::Digest) -> Url {
+        self.join("blobs", &digest.to_string())
+    }
+
+    /// The registry's own origin: scheme, host and port.
+    pub(crate) fn origin(&self) -> &Url {
+        &self.base
+    }
+
+    fn join(&self, kind: &str, name: &str) -> Url {
+        let mut url = self.base.clone();
+        // Tags and digests have no character that a path could misread.
+        url.set_path(&format!("{}{kind}/{name}", self.base.path()));
+        url
+    }
+}
+
+/// A host that is this machine, by its name alone: it is spoken to without TLS and without a proxy.
+pub(crate) fn is_loopback(host_and_port: &str) -> bool {
+    let Ok(url) = Url::parse(&format!("http://{host_and_port}/")) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    host == "localhost" || host.ends_with(".localhost") || address.is_some_and(|ip| ip.is_loopback())
+}
+
+/// Why a name makes no URL.
+#[derive(Debug)]
+struct NoUrl(<Url as std::str::FromStr>::Err);
+
+impl std::fmt::Display for NoUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for NoUrl {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(reference: &str, plain: &[&str]) -> String {
+        let plain = plain.iter().map(ToString::to_string).collect();
+        let reference: Reference = reference.parse().unwrap();
+        Endpoint::of(&reference, &plain).unwrap().manifest(&reference.selector()).to_string()
+    }
+
+    #[test]
+    fn a_reference_leads_to_its_registrys_address() {
+        for (reference, expected) in [
+            ("nginx", "https://registry-1.docker.io/v2/library/nginx/manifests/latest"),
+            ("ghcr.io/org/repo:v1", "https://ghcr.io/v2/org/repo/manifests/v1"),
+            ("registry.lan:5000/x", "https://registry.lan:5000/v2/x/manifests/latest"),
+            ("localhost/x", "http://localhost/v2/x/manifests/latest"),
+            ("127.0.0.1:5000/x", "http://127.0.0.1:5000/v2/x/manifests/latest"),
+            ("127.9.9.9:5000/x", "http://127.9.9.9:5000/v2/x/manifests/latest"),
+            ("[::1]:5000/x", "http://[::1]:5000/v2/x/manifests/latest"),
+            ("[2001:db8::1]:5000/x", "https://[2001:db8::1]:5000/v2/x/manifests/latest"),
+            ("localhost.example.com/x", "https://localhost.example.com/v2/x/manifests/latest"),
+        ] {
+            assert_eq!(url(reference, &[]), expected);
+        }
+        assert_eq!(
+            url("registry.lan:5000/x", &["registry.lan:5000"]),
+            "http://registry.lan:5000/v2/x/manifests/latest"
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! From a reference to an image's manifest: asked for, checked, and chosen for the platform.
+
+use hoist_core::{
+    Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Manifest, Platform, Reference, Result,
+    media_type,
+};
+use hoist_store::Store;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+
+use crate::client::Client;
+use crate::endpoint::Endpoint;
+use crate::response::read_bounded;
+
+const MAX_NESTING: usize = 4; // indexes of indexes; real ones have one level, and one may contain itself
+const CONTENT_DIGEST: &str = "docker-content-digest";
+
+/// What a reference was resolved to.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    /// The platform's manifest, with its platform where an index named it.
+    pub(crate) manifest: Descriptor,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) document: Manifest,
+    /// The outermost index that the manifest was chosen from, where it was.
+    pub(crate) index: Option<(Digest, Vec<u8>)>,
+}
+
+/// A document as it came, with the digest that its bytes have.
+struct Fetched {
+    descriptor: Descriptor,
+    bytes: Vec<u8>,
+    document: Document,
+}
+
+/// Asks what a reference is now: two requests at the most, unless indexes are nested.
+pub(crate) async fn resolve(
+    client: &Client,
+    endpoint: &Endpoint,
+    reference: &Reference,
+    platform: &Platform,
+    store: &Store,
+) -> Result<Resolved> {
+    let mut current = fetch(client, endpoint, &reference.selector(), reference.digest()).await?;
+    let mut top = None;
+    for _ in 0..=MAX_NESTING {
+        let index = match current.document {
+            Document::Manifest(document) => {
+                let Fetched { descriptor: manifest, bytes, .. } = current;
+                return Ok(Resolved { manifest, bytes, document, index: top });
+            }
+            Document::Index(index) => index,
+            other => return Err(Error::new(ErrorKind::Unsupported, format!("unknown document {other:?}"))),
+        };
+        let chosen = index.choose(platform)?.clone();
+        top.get_or_insert((current.descriptor.digest, current.bytes));
+        current = by_descriptor(client, endpoint, chosen, store).await?;
+    }
+    Err(Error::new(ErrorKind::Malformed, format!("indexes are nested more than {MAX_NESTING} deep")))
+}
+
+/// The digest that a tag has now, by one `HEAD`. `None`: the registry does not say, and has to be asked
+/// with a `GET`; so also where it does not take `HEAD`.
+pub(crate) async fn current_digest(
+    client: &Client,
+    endpoint: &Endpoint,
+    reference: &Reference,
+) -> Result<Option<Digest>> {
+    let url = endpoint.manifest(&reference.selector());
+    match client.send(endpoint, Method::HEAD, &url, &accept()).await {
+        Ok(response) => served_digest(response.headers()),
+        // A GET will tell whether it is really so; some registries answer a HEAD with 403, 404 or 405.
+        Err(error) if !error.is_transient() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A manifest that an index names: from the pool, or else from the registry.
+async fn by_descriptor(
+    client: &Client,
+    endpoint: &Endpoint,
+    chosen: Descriptor,
+    store: &Store,
+) -> Result<Fetched> {
+    let fetched = match store.read_blob(&chosen, MAX_DOCUMENT) {
+        Ok(Some(bytes)) => {
+            let document = Document::parse(&bytes, Some(&chosen.media_type))?;
+            Fetched { descriptor: chosen.clone(), bytes, document }
+        }
+        _ => fetch(client, endpoint, &chosen.digest.to_string(), Some(&chosen.digest)).await?,
+    };
+    fetched.descriptor.expect_size(chosen.size)?;
+    let descriptor = Descriptor { platform: chosen.platform, ..fetched.descriptor };
+    Ok(Fetched { descriptor, ..fetched })
+}
+
+/// Fetches a manifest or index, and checks it against the digest that was asked for, if one was, and the one
+/// that the registry says it has, if it says so.
+async fn fetch(
+    client: &Client,
+    endpoint: &Endpoint,
+    selector: &str,
+    pinned: Option<&Digest>,
+) -> Result<Fetched> {
+    let response = client.send(endpoint, Method::GET, &endpoint.manifest(selector), &accept()).await?;
+    let served = served_digest(response.headers())?;
+    let content_type =
+        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let bytes = read_bounded(response, MAX_DOCUMENT).await?;
+    for digest in pinned.iter().copied().chain(&served) {
+        digest
+            .verify(&bytes)
+            .map_err(|cause| cause.context(format!("the manifest {selector} is not what it should be")))?;
+    }
+    let document = Document::parse(&bytes, content_type.as_deref())
+        .map_err(|cause| cause.context(format!("the manifest {selector} cannot be used")))?;
+    let media_type = match &document {
+        Document::Manifest(manifest) => &manifest.media_type,
+        Document::Index(index) => &index.media_type,
+        _ => media_type::OCI_MANIFEST,
+    };
+    let mut descriptor = Descriptor::of(media_type, &bytes);
+    descriptor.digest = pinned.cloned().unwrap_or(descriptor.digest);
+    Ok(Fetched { descriptor, bytes, document })
+}
+
+/// The registry's word for the digest of what it served; it has to be one that is well-formed.
+fn served_digest(headers: &HeaderMap) -> Result<Option<Digest>> {
+    let Some(value) = headers.get(CONTENT_DIGEST).and_then(|value| value.to_str().ok()) else {
+        return Ok(None);
+    };
+    value.parse().map(Some).map_err(|cause| {
+        Error::new(ErrorKind::Malformed, "the registry answered with a malformed digest").with_source(cause)
+    })
+}
+
+fn accept() -> HeaderMap {
+    let values = media_type::ACCEPTED.map(|value| (ACCEPT, HeaderValue::from_static(value)));
+    let mut headers = HeaderMap::new();
+    for (name, value) in values {
+        headers.append(name, value);
+    }
+    headers
+}
