@@ -23,7 +23,11 @@ pub mod media_type {
     pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
     /// A Docker manifest list.
     pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-    /// All of them: what a registry is told that we accept.
+    /// The configuration of an OCI image.
+    pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+    /// The configuration of a Docker image.
+    pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+    /// All manifests and indexes: what a registry is told that we accept.
     pub const ACCEPTED: [&str; 4] = [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST];
 }
 
@@ -100,6 +104,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Whether this is an image that runs somewhere, and whose configuration says where; not an artifact.
+    pub fn is_runnable(&self) -> bool {
+        matches!(&*self.config.media_type, media_type::OCI_CONFIG | media_type::DOCKER_CONFIG)
+    }
+
     /// The configuration and the layers, each content once, in this order.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         let mut seen = HashSet::new();

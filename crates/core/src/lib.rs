@@ -4,7 +4,7 @@
 //! machine's disk and says where ([`PulledImage`]). Backends implement it, decorators wrap it, programs
 //! call it. Around it are the parsed forms of the names that images go by ([`Reference`], [`Digest`],
 //! [`Platform`]), the documents that describe them ([`Manifest`], [`Index`], [`Descriptor`]), the one
-//! [`Error`](error::Error) type, and the progress [`Event`]s of a pull.
+//! [`Error`] type, and the progress [`Event`]s of a pull.
 //!
 //! This crate does no I/O and knows no runtime: whoever writes a backend of their own needs nothing else.
 

@@ -21,15 +21,21 @@ const MAX_REDIRECTS: usize = 5; // registries need one or two, to object storage
 const USER_AGENT: &str = concat!("hoist/", env!("CARGO_PKG_VERSION"));
 
 /// Connections to registries, with what is needed to be let in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) auth: Auth,
+    /// How often a request that failed is made again.
+    pub(crate) retries: usize,
     /// Made at the first use, so that a hit in a cache does not pay for them.
     direct: OnceLock<reqwest::Client>,
     proxied: OnceLock<reqwest::Client>,
 }
 
 impl Client {
+    pub(crate) fn new(retries: usize) -> Self {
+        Self { auth: Auth::default(), retries, direct: OnceLock::new(), proxied: OnceLock::new() }
+    }
+
     /// Makes a request, and again where that may help. A status that is no success is an error.
     pub(crate) async fn send(
         &self,
@@ -38,7 +44,7 @@ impl Client {
         url: &Url,
         headers: &HeaderMap,
     ) -> Result<Response> {
-        let mut retry = Retry::new();
+        let mut retry = Retry::new(self.retries);
         loop {
             match self.send_once(endpoint, method.clone(), url, headers).await {
                 Ok(response) => return Ok(response),

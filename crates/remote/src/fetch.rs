@@ -40,12 +40,12 @@ impl Fetch<'_> {
     /// Fetches one range. A broken connection costs only what it had not brought yet.
     async fn fill(&self, ingest: &Ingest, gap: Range<u64>) -> Result<()> {
         let mut next = gap.start;
-        let mut retry = Retry::new();
+        let mut retry = Retry::new(self.client.retries);
         while next < gap.end {
             let before = next;
             if let Err(error) = self.stream(ingest, &mut next, gap.end).await {
                 if next > before {
-                    retry = Retry::new(); // it does get on
+                    retry = Retry::new(self.client.retries); // it does get on
                 }
                 retry.after(error).await?;
             }

@@ -16,6 +16,9 @@ use crate::endpoint::Endpoint;
 use crate::fetch::Fetch;
 use crate::manifest::{self, Resolved};
 
+/// How often a failed request is made again, unless it is said otherwise: at once, and then over the next two
+/// seconds.
+const RETRIES: usize = 4;
 /// How many blobs are fetched at once, unless it is said otherwise.
 const CONCURRENCY: usize = 6;
 /// The annotation of a layout's entry that tools take the tag from (image-spec, annotations).
@@ -47,7 +50,7 @@ impl RemoteRegistry {
             events: Events::default(),
             concurrency: CONCURRENCY,
             plain_http: HashSet::new(),
-            client: Client::default(),
+            client: Client::new(RETRIES),
         }
     }
 
@@ -67,6 +70,14 @@ impl RemoteRegistry {
     #[must_use]
     pub fn with_concurrency(self, blobs: usize) -> Self {
         Self { concurrency: blobs.max(1), ..self }
+    }
+
+    /// Makes a request that failed, and may succeed, again so many times: at once, and then with exponential
+    /// back-off.
+    #[must_use]
+    pub fn with_retries(mut self, retries: usize) -> Self {
+        self.client.retries = retries;
+        self
     }
 
     /// Shows these credentials to the registry of this name (`ghcr.io`, `registry.lan:5000`), and to no other.
@@ -209,7 +220,7 @@ impl RemoteRegistry {
     /// The configuration, where it is what the image's platform has to be taken from.
     fn config_of(&self, resolved: &Resolved) -> Result<Option<Vec<u8>>> {
         let config = &resolved.document.config;
-        if resolved.manifest.platform.is_some() || !is_image_config(&config.media_type) {
+        if resolved.manifest.platform.is_some() || !resolved.document.is_runnable() {
             return Ok(None);
         }
         self.store.read_blob(config, MAX_DOCUMENT)
@@ -225,14 +236,6 @@ impl RemoteRegistry {
             reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
         entry
     }
-}
-
-/// Whether a configuration is that of an image that runs somewhere, and not an artifact's.
-fn is_image_config(media_type: &str) -> bool {
-    matches!(
-        media_type,
-        "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
-    )
 }
 
 #[async_trait::async_trait]

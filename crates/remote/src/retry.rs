@@ -5,8 +5,6 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use hoist_core::{Error, ErrorKind, Result};
 
-/// How often a request is made again. The delays of these come to about two seconds.
-const RETRIES: usize = 4;
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// What a registry may ask to wait at the most; beyond that, the caller is told.
@@ -15,18 +13,20 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 /// Counts the tries of one request.
 #[derive(Debug)]
 pub(crate) struct Retry {
-    tries: usize,
+    left: usize,
+    is_first: bool,
     delays: ExponentialBackoff,
 }
 
 impl Retry {
-    pub(crate) fn new() -> Self {
+    /// Tries that may be made again so many times.
+    pub(crate) fn new(retries: usize) -> Self {
         let delays = ExponentialBuilder::new()
             .with_min_delay(FIRST_DELAY)
             .with_max_delay(LONGEST_DELAY)
-            .with_max_times(RETRIES - 1)
+            .with_max_times(retries)
             .with_jitter();
-        Self { tries: 0, delays: delays.build() }
+        Self { left: retries, is_first: true, delays: delays.build() }
     }
 
     /// Waits until it is time to try again: at once after the first failure, then with exponential back-off,
@@ -39,16 +39,13 @@ impl Retry {
             ErrorKind::RateLimited { retry_after } => *retry_after,
             _ => None,
         };
-        self.tries += 1;
-        let delay = if self.tries == 1 && !matches!(error.kind(), ErrorKind::RateLimited { .. }) {
-            Some(Duration::ZERO)
-        } else {
-            self.delays.next()
-        };
-        let Some(delay) = delay.map(|delay| delay.max(asked.unwrap_or_default())) else { return Err(error) };
-        if asked > Some(LONGEST_RETRY_AFTER) {
+        let at_once = self.is_first && !matches!(error.kind(), ErrorKind::RateLimited { .. });
+        let delay = if at_once { Some(Duration::ZERO) } else { self.delays.next() };
+        let Some(delay) = delay.filter(|_| self.left > 0 && asked <= Some(LONGEST_RETRY_AFTER)) else {
             return Err(error);
-        }
+        };
+        (self.left, self.is_first) = (self.left - 1, false);
+        let delay = delay.max(asked.unwrap_or_default());
         tracing::debug!(error = error.report(), ?delay, "trying again");
         tokio::time::sleep(delay).await;
         Ok(())

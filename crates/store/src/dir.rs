@@ -3,6 +3,7 @@
 //! All file system calls of the store go through [`Dir`], so that this holds everywhere, and so that each
 //! failure names the path it happened to.
 
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
@@ -13,6 +14,8 @@ use hoist_core::{Error, ErrorKind, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+/// How often a directory is made again that others remove, because it is empty, before it is used.
+const MAKE_TRIES: usize = 1000;
 const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 /// Content is never written again once it is whole.
@@ -62,27 +65,48 @@ impl Dir {
 
     /// A directory below this one, made with all its parents where they are missing.
     pub(crate) fn make(&self, path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        if let Some(dir) = self.sub(path)? {
-            return Ok(dir);
+        // Others may remove a parent, because it is empty, before there is something in it.
+        for _ in 0..MAKE_TRIES {
+            if let Some(dir) = self.try_make(path.as_ref())? {
+                return Ok(dir);
+            }
         }
-        let parent = match path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            Some(parent) => self.make(parent)?,
-            None => self.sub(".")?.ok_or_else(|| unexpected(&self.path, "there"))?,
+        Err(unexpected(&self.path.join(path), "there, though it was just made"))
+    }
+
+    /// `None`: a parent was removed meanwhile.
+    fn try_make(&self, path: &Path) -> Result<Option<Self>> {
+        if let Some(dir) = self.sub(path)? {
+            return Ok(Some(dir));
+        }
+        let name = path.file_name().unwrap_or_default();
+        let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) else {
+            let made = self.try_make_one(name)?;
+            self.sync()?;
+            return Ok(made);
         };
-        let made = parent.make_unsynced(path.file_name().unwrap_or_default())?;
+        let Some(parent) = self.try_make(parent)? else { return Ok(None) };
+        let made = parent.try_make_one(name)?;
         parent.sync()?;
         Ok(made)
     }
 
     /// A directory in this one, made where it is missing. Its name is not durable until this one is synced.
     pub(crate) fn make_unsynced(&self, name: impl AsRef<Path>) -> Result<Self> {
-        let whole = self.path.join(&name);
-        match rustix::fs::mkdirat(&self.file, name.as_ref(), DIR_MODE) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(e) => return Err(fail("create", &whole, e)),
+        for _ in 0..MAKE_TRIES {
+            if let Some(dir) = self.try_make_one(name.as_ref().as_os_str())? {
+                return Ok(dir);
+            }
         }
-        self.sub(name)?.ok_or_else(|| unexpected(&whole, "there"))
+        Err(unexpected(&self.path.join(name), "there, though it was just made"))
+    }
+
+    fn try_make_one(&self, name: &OsStr) -> Result<Option<Self>> {
+        match rustix::fs::mkdirat(&self.file, name, DIR_MODE) {
+            Ok(()) | Err(Errno::EXIST) => self.sub(name),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(fail("create", &self.path.join(name), e)),
+        }
     }
 
     /// A new file for reading and writing. `None`: there is something of that name.

@@ -111,6 +111,13 @@ impl Ingest {
     }
 }
 
+/// What there is of a blob when no more comes.
+enum End {
+    Whole,
+    Part,
+    Nothing,
+}
+
 /// The writing end of an ingest, on a thread of its own.
 #[derive(Debug)]
 struct Writer {
@@ -124,7 +131,11 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) -> Result<()> {
-        let outcome = self.write_all().and_then(|whole| if whole { self.publish() } else { Ok(()) });
+        let outcome = self.write_all().and_then(|end| match end {
+            End::Whole => self.publish(),
+            End::Nothing => self.site.discard(),
+            End::Part => Ok(()),
+        });
         if let Err(error) = &outcome {
             if matches!(error.kind(), ErrorKind::DigestMismatch | ErrorKind::SizeMismatch) {
                 self.site.discard()?;
@@ -134,8 +145,8 @@ impl Writer {
         outcome
     }
 
-    /// Writes what comes until it is to be committed. `false`: it was abandoned.
-    fn write_all(&mut self) -> Result<bool> {
+    /// Writes what comes until it is to be committed, or is abandoned.
+    fn write_all(&mut self) -> Result<End> {
         let Site { dir, data, journal, written, .. } = &self.site;
         let path = dir.path().join("data");
         let mut scribe = Scribe::resume(&self.blob, data, journal, &path, written.clone())?;
@@ -148,11 +159,11 @@ impl Writer {
                     }
                     scribe.write(offset, &bytes)?;
                 }
-                Piece::Commit => return scribe.finish().map(|()| true),
+                Piece::Commit => return scribe.finish().map(|()| End::Whole),
             }
         }
         scribe.note()?;
-        Ok(false)
+        Ok(if scribe.is_empty() { End::Nothing } else { End::Part })
     }
 
     /// Gives the verified blob its names: in the image first, so that no collector can take it.

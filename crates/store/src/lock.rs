@@ -24,6 +24,18 @@ pub(crate) fn own(parent: &Dir, name: &str) -> Result<Option<Dir>> {
     }
 }
 
+/// Makes a directory, with its parents, where it is missing, and waits until it can be locked for this owner
+/// alone: for a moment's work, since who waits here cannot be called off.
+pub(crate) fn hold(root: &Dir, path: &str) -> Result<Dir> {
+    loop {
+        let dir = root.make(path)?;
+        dir.file().lock().map_err(|e| fail("lock", dir.path(), e))?;
+        if is_at(&dir, root, path)? {
+            return Ok(dir);
+        }
+    }
+}
+
 /// Locks a directory for this owner alone, if it is there and nobody else has it.
 pub(crate) fn try_own(parent: &Dir, name: &str) -> Result<Option<Dir>> {
     match parent.sub(name)? {

@@ -6,6 +6,7 @@
 use hoist_core::{Digest, Result};
 
 use crate::dir::Dir;
+use crate::lock;
 use crate::store::Store;
 
 const MAX_MARKER: u64 = 4096; // the longest path that Linux takes
@@ -13,12 +14,12 @@ const MAX_MARKER: u64 = 4096; // the longest path that Linux takes
 impl Store {
     /// Notes that the ref at this path, below the root, leads to `digest`.
     pub(crate) fn mark(&self, digest: &Digest, ref_path: &str) -> Result<()> {
-        let names = self.dir().make(names_path(digest))?;
+        let scratch = self.scratch()?;
+        let names = lock::hold(self.dir(), &names_path(digest))?;
         let marker = marker(ref_path);
         if names.stat(&marker)?.is_some() {
             return Ok(());
         }
-        let scratch = self.scratch()?;
         scratch.dir().write_new("marker", ref_path.as_bytes())?;
         scratch.dir().rename("marker", &names, &marker)?;
         names.sync()
@@ -27,7 +28,8 @@ impl Store {
     /// Takes the note back.
     pub(crate) fn unmark(&self, digest: &Digest, ref_path: &str) -> Result<()> {
         let path = names_path(digest);
-        self.dir().unlink(format!("{path}/{}", marker(ref_path)))?;
+        let names = lock::hold(self.dir(), &path)?;
+        names.unlink(marker(ref_path))?;
         self.dir().remove_empty(path).map(drop)
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dir::{Dir, fail};
 use crate::lease::Lease;
+use crate::lock;
 use crate::store::{Store, images_path};
 
 const MAX_RECORD: u64 = 64 << 10; // a reference and two digests; more than this is not ours
@@ -120,11 +121,13 @@ impl Store {
             resolved: index.map_or(image, |(digest, _)| digest).clone(),
             pulled: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
         };
+        // Refs are written one after the other, so that each knows what it replaces.
+        let dir = lock::hold(self.dir(), &place.dir)?;
         let before = self.record_at(&place)?;
         for digest in record.leads_to() {
             self.mark(digest, &place.path())?;
         }
-        self.write_ref(&place, &record, index.map(|(_, bytes)| bytes))?;
+        self.write_ref(&dir, &place, &record, index.map(|(_, bytes)| bytes))?;
         for digest in before.iter().flat_map(Record::leads_to) {
             if !record.leads_to().any(|kept| kept == digest) {
                 self.unmark(digest, &place.path())?;
@@ -160,17 +163,20 @@ impl Store {
     }
 
     fn remove_ref(&self, place: &Place) -> Result<bool> {
+        if self.record_at(place)?.is_none() {
+            return Ok(false);
+        }
+        let dir = lock::hold(self.dir(), &place.dir)?;
         let Some(record) = self.record_at(place)? else { return Ok(false) };
         let whole = self.has_image(&record.image)?;
-        self.dir().unlink(place.path())?;
-        self.dir().unlink(format!("{}/{}", place.dir, place.index()))?;
-        if let Some(dir) = self.dir().sub(&place.dir)? {
-            dir.sync()?;
-        }
+        dir.unlink(&place.file)?;
+        dir.unlink(place.index())?;
+        dir.sync()?;
         for digest in record.leads_to() {
             self.unmark(digest, &place.path())?;
         }
         self.prune_empty(&place.dir)?;
+        drop(dir);
         self.collect(&record.image)?;
         Ok(whole)
     }
@@ -228,16 +234,15 @@ impl Store {
         })
     }
 
-    fn write_ref(&self, place: &Place, record: &Record, index: Option<&[u8]>) -> Result<()> {
+    fn write_ref(&self, dir: &Dir, place: &Place, record: &Record, index: Option<&[u8]>) -> Result<()> {
         let scratch = self.scratch()?;
         let line = serde_json::to_vec(record).expect("a record has nothing that JSON cannot hold");
         scratch.dir().write_new("ref", &line)?;
-        let dir = self.dir().make(&place.dir)?;
         if let Some(bytes) = index {
             scratch.dir().write_new("index", bytes)?;
-            scratch.dir().rename("index", &dir, &place.index())?;
+            scratch.dir().rename("index", dir, &place.index())?;
         }
-        scratch.dir().rename("ref", &dir, &place.file)?;
+        scratch.dir().rename("ref", dir, &place.file)?;
         dir.sync()
     }
 

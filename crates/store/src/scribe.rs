@@ -77,6 +77,11 @@ impl<'a> Scribe<'a> {
         Ok(())
     }
 
+    /// Whether nothing is written at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.written.end() == 0
+    }
+
     /// The end: fails unless all bytes are there and hash to the digest.
     pub(crate) fn finish(self) -> Result<()> {
         self.blob.expect_size(self.front)?;
