@@ -1,0 +1,252 @@
+//! The registry that other crates see: a directory, taken into a store.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hoist_core::{
+    Digest, Error, ErrorKind, Event, Events, ImageRegistry, Platform, PulledImage, Reference, Result,
+};
+use hoist_store::{Layout, Store, StoredImage, Trust};
+
+use crate::catalog::{Catalog, Found, absent};
+use crate::directory::Directory;
+use crate::naming::{Naming, REF_NAME};
+use crate::removal;
+
+/// Images from a directory that holds an OCI image layout, of one or of many images.
+///
+/// An entry of its index is called what `io.containerd.image.name` says, or else
+/// `org.opencontainers.image.ref.name`. A bare word there is a tag of the repository that is called as the
+/// directory is, in Docker's conventions: `v1` in `/srv/images/demo` is `docker.io/library/demo:v1`. An entry
+/// without a name is `<repository>@<digest>`; one that cannot be named is passed over.
+///
+/// What is in the directory is what is cached, as far as it is made for the platform. The directory is read
+/// anew in each call, since others may write it; nothing in it is trusted, and no symlink in it followed. A
+/// pull takes the image into the store, whatever becomes of the directory later.
+#[derive(Debug, Clone)]
+pub struct LocalRegistry {
+    source: Arc<Source>,
+    store: Store,
+    events: Events,
+}
+
+/// Where images come from; shared with the threads that read there.
+#[derive(Debug, Clone)]
+struct Source {
+    path: PathBuf,
+    naming: Naming,
+    platform: Platform,
+    writable: bool,
+}
+
+impl LocalRegistry {
+    /// The images of the layout in this directory, for the host's platform; pulls go to this store.
+    ///
+    /// Fails with [`Malformed`](ErrorKind::Malformed) where there is no layout, and with
+    /// [`Unsupported`](ErrorKind::Unsupported) where it is of an unknown version.
+    pub fn open(dir: impl AsRef<Path>, store: Store) -> Result<Self> {
+        let path = dir.as_ref();
+        let path =
+            std::path::absolute(path).map_err(|e| Error::io(format!("cannot find {}", path.display()), e))?;
+        Layout::open(&path)?;
+        let naming = Naming::of_directory(&path);
+        let source = Source { path, naming, platform: Platform::host(), writable: false };
+        Ok(Self { source: Arc::new(source), store, events: Events::default() })
+    }
+
+    /// Chooses images for this platform.
+    #[must_use]
+    pub fn with_platform(self, platform: Platform) -> Self {
+        self.with(|source| source.platform = platform)
+    }
+
+    /// Reports progress.
+    #[must_use]
+    pub fn with_events(self, events: Events) -> Self {
+        Self { events, ..self }
+    }
+
+    /// Makes bare tags, and entries without a name, those of this repository. Its own tag does not matter.
+    #[must_use]
+    pub fn with_repository(self, repository: Reference) -> Self {
+        self.with(|source| source.naming = Naming::of_repository(repository))
+    }
+
+    /// Allows [`remove`](ImageRegistry::remove) to change the directory.
+    #[must_use]
+    pub fn writable(self) -> Self {
+        self.with(|source| source.writable = true)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Source)) -> Self {
+        change(Arc::make_mut(&mut self.source));
+        self
+    }
+
+    /// The image, if the directory has it whole. It is taken into the store, for it needs a path; nothing is
+    /// reported.
+    pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
+        let reference: Reference = reference.parse()?;
+        if !self.has(reference.clone()).await? {
+            return Ok(None);
+        }
+        let (layout, image) = self.find(&reference, Trust::Pool).await?;
+        Ok(Some(self.take(&reference, layout, image, Trust::Pool).await?.into()))
+    }
+
+    async fn has(&self, reference: Reference) -> Result<bool> {
+        self.reading(move |catalog| {
+            let whole = catalog.find(&reference).and_then(|image| catalog.check_whole(&image));
+            Ok(absent(whole)?.is_some())
+        })
+        .await
+    }
+
+    /// A pull, with its beginning and its end reported.
+    async fn observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
+        let reference: Reference = reference.parse()?;
+        self.events.emit(|| Event::Started { reference: reference.clone() });
+        match self.pull_reference(&reference, trust).await {
+            Ok(image) => {
+                let digest = image.digest.clone();
+                self.events.emit(|| Event::Committed { reference, digest });
+                Ok(image.into())
+            }
+            Err(error) => {
+                let kind = error.kind().clone();
+                let error = error.context(format!("cannot pull {reference}"));
+                self.events.emit(|| Event::Failed { reference, kind });
+                Err(error)
+            }
+        }
+    }
+
+    async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
+        let (layout, image) = self.find(reference, trust).await?;
+        let digest = image.manifest.digest.clone();
+        self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
+        self.take(reference, layout, image, trust).await
+    }
+
+    /// The image in the directory; read and hashed there as a whole where nothing is to be trusted, also what
+    /// the store has.
+    async fn find(&self, reference: &Reference, trust: Trust) -> Result<(Layout, Found)> {
+        let reference = reference.clone();
+        self.reading(move |catalog| {
+            let image = catalog.find(&reference)?;
+            if trust == Trust::Nothing {
+                catalog.verify(&image)?;
+            }
+            Ok((catalog.layout, image))
+        })
+        .await
+    }
+
+    /// Brings the image into the store, and names it.
+    async fn take(
+        &self,
+        reference: &Reference,
+        layout: Layout,
+        image: Found,
+        trust: Trust,
+    ) -> Result<StoredImage> {
+        let mut entry = image.manifest;
+        entry.annotations =
+            reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
+        let lease = self.store.adopt(layout, entry, trust).await?;
+        let (this, reference) = (self.clone(), reference.clone());
+        blocking(move || {
+            let index = image.index.as_ref().map(|(digest, bytes): &(Digest, _)| (digest, &bytes[..]));
+            this.store.name(&reference, &this.source.platform, &lease, index)
+        })
+        .await
+    }
+
+    /// Does something with what the directory has now.
+    async fn reading<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Catalog) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let source = self.source.clone();
+        blocking(move || work(source.catalog()?)).await
+    }
+
+    fn remove_now(&self, reference: &Reference) -> Result<bool> {
+        let source = &self.source;
+        if source.catalog()?.entries_of(reference).is_empty() {
+            return Ok(false);
+        }
+        if !source.writable {
+            return Err(source.read_only());
+        }
+        let directory = Directory::lock(&source.path)?;
+        let catalog = source.catalog()?;
+        let doomed = catalog.entries_of(reference);
+        removal::remove(&directory, &catalog.layout, &doomed)?;
+        self.store.remove(reference, &source.platform)?;
+        Ok(!doomed.is_empty())
+    }
+}
+
+impl Source {
+    fn catalog(&self) -> Result<Catalog> {
+        Catalog::read(&self.path, &self.naming, &self.platform)
+    }
+
+    fn read_only(&self) -> Error {
+        let path = self.path.display();
+        Error::new(ErrorKind::Unsupported, format!("the directory {path} was opened read-only"))
+            .with_help("open it with `LocalRegistry::writable`, or with `writable = true` in [local]")
+    }
+}
+
+#[async_trait::async_trait]
+impl ImageRegistry for LocalRegistry {
+    async fn pull(&self, reference: &str) -> Result<PulledImage> {
+        self.observed(reference, Trust::Pool).await
+    }
+
+    async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
+        self.observed(reference, Trust::Nothing).await
+    }
+
+    async fn is_cached(&self, reference: &str) -> bool {
+        let answer = async { self.has(reference.parse()?).await };
+        answer.await.unwrap_or_else(|error| {
+            tracing::warn!(reference, error = error.report(), "cannot tell whether an image is cached");
+            false
+        })
+    }
+
+    /// Removes an entry with the images of all its platforms, if the registry was opened
+    /// [`writable`](LocalRegistry::writable); fails with [`Unsupported`](ErrorKind::Unsupported) otherwise.
+    async fn remove(&self, reference: &str) -> Result<bool> {
+        let (this, reference) = (self.clone(), reference.parse::<Reference>()?);
+        blocking(move || {
+            this.remove_now(&reference).map_err(|e| e.context(format!("cannot remove {reference}")))
+        })
+        .await
+    }
+
+    async fn list_cached(&self) -> Result<Vec<String>> {
+        let names = |catalog: Catalog| Ok(catalog.names().into_iter().map(ToString::to_string).collect());
+        let mut names: Vec<String> = self.reading(names).await?;
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+}
+
+impl fmt::Display for LocalRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "local({})", self.source.path.display())
+    }
+}
+
+/// Runs what waits for the disk where waiting is allowed.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|cause| {
+        Err(Error::new(ErrorKind::Storage, "work on a directory was broken off").with_source(cause))
+    })
+}
