@@ -1,0 +1,122 @@
+//! A second registry for what the first does not have.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::iter::successors;
+
+use hoist_core::{Error, ErrorKind, ImageRegistry, PulledImage, Result};
+
+/// Two registries, of which the second is asked where the first says [`NotFound`](ErrorKind::NotFound) or
+/// [`Unavailable`](ErrorKind::Unavailable).
+///
+/// Not so where it says anything else: that credentials are wrong, or that content is not what it should be,
+/// is for somebody to look at, and must not be covered up by another source. More than two are nested.
+///
+/// What is cached is what either has; [`remove`](ImageRegistry::remove) removes it from both.
+#[derive(Debug, Clone)]
+pub struct Fallback<A, B> {
+    first: A,
+    second: B,
+}
+
+impl<A, B> Fallback<A, B> {
+    /// Asks `first`, and then `second`.
+    pub fn new(first: A, second: B) -> Self {
+        Self { first, second }
+    }
+
+    /// The two registries.
+    pub fn get_ref(&self) -> (&A, &B) {
+        (&self.first, &self.second)
+    }
+
+    /// The two registries, on their own again.
+    pub fn into_inner(self) -> (A, B) {
+        (self.first, self.second)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait::async_trait]
+impl<A: ImageRegistry, B: ImageRegistry> ImageRegistry for Fallback<A, B> {
+    async fn pull(&self, reference: &str) -> Result<PulledImage> {
+        match self.first.pull(reference).await {
+            Err(first) if passes(&first) => {
+                self.second.pull(reference).await.map_err(|second| both(&first, second))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
+        match self.first.force_pull(reference).await {
+            Err(first) if passes(&first) => {
+                self.second.force_pull(reference).await.map_err(|second| both(&first, second))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn is_cached(&self, reference: &str) -> bool {
+        self.first.is_cached(reference).await || self.second.is_cached(reference).await
+    }
+
+    /// Removes the image from both. That one of them cannot remove anything does not matter where the other
+    /// did.
+    async fn remove(&self, reference: &str) -> Result<bool> {
+        let cannot =
+            |outcome: &Result<bool>| matches!(outcome, Err(e) if *e.kind() == ErrorKind::Unsupported);
+        let (first, second) = (self.first.remove(reference).await, self.second.remove(reference).await);
+        match (first, second) {
+            (first, Ok(true)) if cannot(&first) => Ok(true),
+            (Ok(true), second) if cannot(&second) => Ok(true),
+            (first, second) => {
+                let first = first?;
+                Ok(second? || first)
+            }
+        }
+    }
+
+    async fn list_cached(&self) -> Result<Vec<String>> {
+        let mut references = self.first.list_cached().await?;
+        references.extend(self.second.list_cached().await?);
+        references.sort();
+        references.dedup();
+        Ok(references)
+    }
+}
+
+/// Whether the next registry is asked after this error.
+fn passes(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unavailable)
+}
+
+/// What both said. The second's error is the cause, and decides the kind; but where only the second could be
+/// reached and does not have it, the first still might.
+fn both(first: &Error, second: Error) -> Error {
+    let kind = match (first.kind(), second.kind()) {
+        (ErrorKind::Unavailable, ErrorKind::NotFound) => ErrorKind::Unavailable,
+        (_, kind) => kind.clone(),
+    };
+    let message = format!("the first source failed ({}), and so did the second", story(first));
+    let help = second.help().or(first.help()).map(str::to_owned);
+    let error = Error::new(kind, message).with_source(second);
+    match help {
+        Some(help) => error.with_help(help),
+        None => error,
+    }
+}
+
+/// Why an error came about, in one line: its causes, or itself where it has none. What was being done is the
+/// same for both registries, and the second's error says it.
+fn story(error: &Error) -> String {
+    let causes: Vec<_> =
+        successors(error.source(), |&cause| cause.source()).map(ToString::to_string).collect();
+    if causes.is_empty() { error.to_string() } else { causes.join(": ") }
+}
+
+impl<A: fmt::Display, B: fmt::Display> fmt::Display for Fallback<A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fallback({}, {})", self.first, self.second)
+    }
+}
