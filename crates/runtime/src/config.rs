@@ -1,0 +1,297 @@
+//! The configuration: what is stacked on what, and how; read from TOML, or built by a program.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use hoist_core::{Error, ErrorKind, Platform, Reference, Result};
+use hoist_store::Durability;
+use serde::{Deserialize, Deserializer, de};
+
+use crate::root::default_root;
+use crate::secret::Secret;
+
+/// What a [`Hoist`](crate::Hoist) is made of.
+///
+/// In TOML, where every key may be left out, and an unknown one is an error:
+///
+/// ```
+/// # let text = r#"
+/// root = "/var/lib/hoist"      # the store's directory
+/// platform = "linux/amd64"     # which images to choose; the host's platform by default
+/// durability = "synced"        # or "none": faster, and damaged by a power cut
+///
+/// [remote]
+/// enabled = true               # where compiled in
+/// concurrency = 6              # how many blobs of an image are fetched at once
+/// plain-http = ["10.0.0.5:5000"]
+///
+/// [remote.credentials."ghcr.io"]
+/// username = "jo"
+/// password = "..."
+///
+/// [local]
+/// path = "/srv/images"         # asked first, where it is set
+/// repository = "example.com/demo"
+/// writable = false
+///
+/// [cache]
+/// enabled = true               # where compiled in
+/// # "#;
+/// # hoist::Config::from_toml(text).unwrap();
+/// ```
+///
+/// Paths that are not absolute start from the process's working directory.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[non_exhaustive]
+#[must_use]
+pub struct Config {
+    /// The store's directory; [`default_root`] unless it is said otherwise.
+    pub root: PathBuf,
+    /// Which images are chosen, spelled `os/architecture[/variant]`; by default those for the host.
+    #[serde(deserialize_with = "platform")]
+    pub platform: Option<Platform>,
+    /// Whether what is stored survives a power cut: `"synced"`, the default, or `"none"`.
+    #[serde(deserialize_with = "crate::durability::deserialize")]
+    pub durability: Durability,
+    /// Registries that are reached over HTTP.
+    pub remote: RemoteConfig,
+    /// A directory of images.
+    pub local: LocalConfig,
+    /// Whether the store answers without asking.
+    pub cache: CacheConfig,
+}
+
+/// `[remote]`: registries that are reached over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct RemoteConfig {
+    /// Whether registries are asked at all; by default if the feature `remote` is compiled in.
+    pub enabled: bool,
+    /// How many blobs of an image are fetched at once; by default what the backend finds best.
+    pub concurrency: Option<NonZeroUsize>,
+    /// The registries, as `host` or `host:port`, that are spoken to without TLS. Those on loopback names are,
+    /// without being listed.
+    pub plain_http: Vec<String>,
+    /// Who asks, by registry: `[remote.credentials."ghcr.io"]`.
+    pub credentials: BTreeMap<String, CredentialsConfig>,
+}
+
+/// `[remote.credentials."<registry>"]`: who asks there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CredentialsConfig {
+    /// The user's name.
+    pub username: String,
+    /// The password, or what stands in for it: an access token, a robot account's key.
+    pub password: Secret,
+}
+
+/// `[local]`: a directory that holds an OCI image layout.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct LocalConfig {
+    /// The directory. It is asked before any registry; by default there is none.
+    pub path: Option<PathBuf>,
+    /// What its bare tags are tags of; by default the directory's own name.
+    pub repository: Option<Reference>,
+    /// Whether `remove` may change it; by default it may not.
+    pub writable: bool,
+}
+
+/// `[cache]`: the store as a cache.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct CacheConfig {
+    /// Whether the store answers without asking; by default if the feature `cache` is compiled in.
+    pub enabled: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            root: default_root(),
+            platform: None,
+            durability: Durability::default(),
+            remote: RemoteConfig::default(),
+            local: LocalConfig::default(),
+            cache: CacheConfig::default(),
+        }
+    }
+}
+
+#[allow(clippy::derivable_impls, reason = "only where the feature is off")]
+impl Default for RemoteConfig {
+    fn default() -> Self {
+        Self {
+            enabled: cfg!(feature = "remote"),
+            concurrency: None,
+            plain_http: Vec::new(),
+            credentials: BTreeMap::new(),
+        }
+    }
+}
+
+#[allow(clippy::derivable_impls, reason = "only where the feature is off")]
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { enabled: cfg!(feature = "cache") }
+    }
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig), and names the key. No value that could be a
+    /// secret is repeated.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        Self::read(text, "the configuration")
+    }
+
+    /// Reads a configuration from a file.
+    ///
+    /// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig), and names the file and the key.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let name = path.as_ref().display();
+        let text = std::fs::read_to_string(&path).map_err(|cause| {
+            Error::new(ErrorKind::InvalidConfig, format!("cannot read {name}")).with_source(cause)
+        })?;
+        Self::read(&text, name)
+    }
+
+    fn read(text: &str, name: impl std::fmt::Display) -> Result<Self> {
+        let config: Self =
+            toml::from_str(text).map_err(|error| invalid(format!("{name}: {}", place(error, text))))?;
+        config.check().map_err(|error| error.context(format!("{name} contradicts itself")))?;
+        Ok(config)
+    }
+
+    /// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig) where one key contradicts another, or holds what
+    /// cannot be.
+    pub(crate) fn check(&self) -> Result<()> {
+        let local = &self.local;
+        if local.path.is_none() && (local.writable || local.repository.is_some()) {
+            return Err(invalid("`local` is set up, but has no `local.path`"));
+        }
+        let registries = self.remote.plain_http.iter().map(|name| ("remote.plain-http", name));
+        let credentials = self.remote.credentials.keys().map(|name| ("remote.credentials", name));
+        match registries.chain(credentials).find(|(_, name)| !is_registry(name)) {
+            Some((key, name)) => Err(invalid(format!("`{key}` has {name:?}, which is not a registry"))
+                .with_help("write it as host or host:port, without https://")),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the store in this directory.
+    pub fn with_root(self, root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), ..self }
+    }
+
+    /// Chooses images for this platform.
+    pub fn with_platform(self, platform: Platform) -> Self {
+        Self { platform: Some(platform), ..self }
+    }
+
+    /// Chooses whether what is stored survives a power cut.
+    pub fn with_durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+
+    /// Asks registries.
+    pub fn with_remote(mut self) -> Self {
+        self.remote.enabled = true;
+        self
+    }
+
+    /// Asks no registry.
+    pub fn without_remote(mut self) -> Self {
+        self.remote.enabled = false;
+        self
+    }
+
+    /// Fetches so many blobs of an image at once.
+    pub fn with_concurrency(mut self, blobs: NonZeroUsize) -> Self {
+        self.remote.concurrency = Some(blobs);
+        self
+    }
+
+    /// Speaks to this registry without TLS: `host` or `host:port`.
+    pub fn with_plain_http(mut self, registry: impl Into<String>) -> Self {
+        self.remote.plain_http.push(registry.into());
+        self
+    }
+
+    /// Shows these credentials to this registry: `host` or `host:port`.
+    pub fn with_credentials(
+        mut self,
+        registry: impl Into<String>,
+        username: impl Into<String>,
+        password: impl Into<Secret>,
+    ) -> Self {
+        let credentials = CredentialsConfig { username: username.into(), password: password.into() };
+        self.remote.credentials.insert(registry.into(), credentials);
+        self
+    }
+
+    /// Looks into this directory first.
+    pub fn with_local(mut self, path: impl Into<PathBuf>) -> Self {
+        self.local.path = Some(path.into());
+        self
+    }
+
+    /// Makes the directory's bare tags those of this repository.
+    pub fn with_local_repository(mut self, repository: Reference) -> Self {
+        self.local.repository = Some(repository);
+        self
+    }
+
+    /// Allows `remove` to change the directory.
+    pub fn with_writable_local(mut self) -> Self {
+        self.local.writable = true;
+        self
+    }
+
+    /// Lets the store answer without asking.
+    pub fn with_cache(mut self) -> Self {
+        self.cache.enabled = true;
+        self
+    }
+
+    /// Asks the sources each time.
+    pub fn without_cache(mut self) -> Self {
+        self.cache.enabled = false;
+        self
+    }
+}
+
+fn platform<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Platform>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(|error: Error| de::Error::custom(error.report()))
+}
+
+/// Whether this is a registry as a reference names it.
+fn is_registry(name: &str) -> bool {
+    let reference = format!("{name}/repository").parse::<Reference>();
+    reference.is_ok_and(|reference| reference.registry() == name && reference.repository() == "repository")
+        || name == "docker.io"
+}
+
+/// What is wrong, and where. The parser's own text would show the line, and with it a password.
+fn place(mut error: toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    error.set_input(None);
+    let what = error.to_string().lines().collect::<Vec<_>>().join(" ");
+    match before {
+        Some(before) => format!("line {}: {what}", before.matches('\n').count() + 1),
+        None => what,
+    }
+}
+
+fn invalid(message: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::InvalidConfig, message)
+}

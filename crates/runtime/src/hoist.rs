@@ -1,0 +1,105 @@
+//! The stack of backends that a program uses.
+
+use std::fmt;
+
+use hoist_core::{Digest, Error, ErrorKind, Events, ImageRegistry, Platform, PulledImage, Reference, Result};
+use hoist_store::{Lease, Store, StoreOptions};
+
+use crate::config::Config;
+use crate::source::{self, Shared, Source};
+
+/// How often a pull is made again because its image was removed before it could be leased.
+const ATTEMPTS: usize = 3;
+
+/// A stack of backends over one store: an [`ImageRegistry`], and what that trait has no words for.
+///
+/// `Display` shows what is stacked: `cached(fallback(local(/srv/images), remote))`.
+#[derive(Debug)]
+pub struct Hoist {
+    stack: Box<dyn Source>,
+    store: Store,
+    platform: Platform,
+}
+
+/// Opens the store, and stacks what the configuration enables on it.
+///
+/// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig) where that contradicts itself, or enables no source;
+/// with [`Unsupported`](ErrorKind::Unsupported) where it asks for what is not compiled in; and as
+/// [`Store::open`] does.
+pub fn open(config: &Config) -> Result<Hoist> {
+    open_with_events(config, Events::default())
+}
+
+/// As [`open`], with the progress of each pull reported. Where one source is asked after another, each
+/// reports its own part: a [`Failed`](crate::Event::Failed) of the first may be followed by more.
+pub fn open_with_events(config: &Config, events: Events) -> Result<Hoist> {
+    config.check()?;
+    let platform = config.platform.clone().unwrap_or_else(Platform::host);
+    let store = Store::open(&config.root, StoreOptions::default().with_durability(config.durability))?;
+    let shared = Shared { store, platform, events };
+    let stack = source::stack(config, &shared)?;
+    let Shared { store, platform, .. } = shared;
+    Ok(Hoist { stack, store, platform })
+}
+
+impl Hoist {
+    /// The store that all images are in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The platform that images are chosen for.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// The image, if it is here whole. Unlike [`is_cached`](ImageRegistry::is_cached), this tells trouble
+    /// from absence; no registry is asked.
+    pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
+        self.stack.resolve(reference).await
+    }
+
+    /// A pull whose image stays on the disk for as long as the lease is held, whoever removes or evicts it.
+    pub async fn pull_leased(&self, reference: &str) -> Result<(PulledImage, Lease)> {
+        for _ in 0..ATTEMPTS {
+            let image = self.pull(reference).await?;
+            let digest: Digest = image.digest.parse()?;
+            if let Some(lease) = self.store.lease(&digest)? {
+                return Ok((image, lease));
+            }
+        }
+        let reference: Reference = reference.parse()?;
+        let message = format!("{reference} was removed each of the {ATTEMPTS} times it was pulled");
+        Err(Error::new(ErrorKind::Storage, message).with_help("pull it while nobody removes it"))
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait::async_trait]
+impl ImageRegistry for Hoist {
+    async fn pull(&self, reference: &str) -> Result<PulledImage> {
+        self.stack.pull(reference).await
+    }
+
+    async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
+        self.stack.force_pull(reference).await
+    }
+
+    async fn is_cached(&self, reference: &str) -> bool {
+        self.stack.is_cached(reference).await
+    }
+
+    async fn remove(&self, reference: &str) -> Result<bool> {
+        self.stack.remove(reference).await
+    }
+
+    async fn list_cached(&self) -> Result<Vec<String>> {
+        self.stack.list_cached().await
+    }
+}
+
+impl fmt::Display for Hoist {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.stack, f)
+    }
+}

@@ -1,0 +1,49 @@
+//! Puts container images on this machine's disk, as verified OCI image layouts.
+//!
+//! A program needs this crate alone. [`open`] takes a [`Config`] and gives a [`Hoist`]: a stack of backends
+//! over one store, which is itself an [`ImageRegistry`] and prints as what it is made of.
+//!
+//! ```no_run
+//! use hoist::{Config, ImageRegistry};
+//!
+//! # async fn run() -> hoist::Result<()> {
+//! let config = Config::default().with_root("/var/lib/vms/images").with_local("/srv/images");
+//! let hoist = hoist::open(&config)?;
+//! assert_eq!(hoist.to_string(), "cached(fallback(local(/srv/images), remote))");
+//!
+//! // The image stays on the disk as long as the lease is held, whoever removes it meanwhile.
+//! let (image, lease) = hoist.pull_leased("nginx:1.27").await?;
+//! println!("{} is in {}", image.reference, image.path.display());
+//! # drop(lease);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! All are on unless they are turned off; what is compiled out fails with
+//! [`Unsupported`](ErrorKind::Unsupported) when it is asked for, and says which feature it was.
+//!
+//! | feature | what it is for |
+//! | --- | --- |
+//! | `remote` | OCI and Docker registries, over HTTP |
+//! | `local` | OCI image layout directories; with `remote` off, there is no HTTP and no TLS in the tree |
+//! | `cache` | answers from the store without asking, and a second source for what the first does not have |
+
+mod config;
+mod durability;
+mod hoist;
+mod root;
+mod secret;
+mod source;
+
+pub use hoist_core::{
+    Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageRegistry, Index, Manifest, Platform,
+    PulledImage, Reference, Result,
+};
+pub use hoist_store::{Durability, Layout, Lease, Store, StoreOptions};
+
+pub use crate::config::{CacheConfig, Config, CredentialsConfig, LocalConfig, RemoteConfig};
+pub use crate::hoist::{Hoist, open, open_with_events};
+pub use crate::root::default_root;
+pub use crate::secret::Secret;

@@ -1,0 +1,120 @@
+//! What a configuration may say, and what is said of one that may not.
+
+use std::fs;
+use std::path::Path;
+
+use hoist::{Config, Durability, ErrorKind};
+
+const WHOLE: &str = r#"
+root = "/srv/store"
+platform = "linux/aarch64"
+durability = "none"
+
+[remote]
+enabled = false
+concurrency = 3
+plain-http = ["10.0.0.5:5000"]
+
+[remote.credentials."ghcr.io"]
+username = "jo"
+password = "hunter2"
+
+[local]
+path = "/srv/images"
+repository = "example.com/demo"
+writable = true
+
+[cache]
+enabled = false
+"#;
+
+fn complaint(text: &str) -> String {
+    let error = Config::from_toml(text).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::InvalidConfig, "{text}");
+    error.report()
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = Config::from_toml(WHOLE).unwrap();
+    assert_eq!(config.root, Path::new("/srv/store"));
+    assert_eq!(config.platform, Some("linux/arm64".parse().unwrap()));
+    assert_eq!(config.durability, Durability::None);
+    assert!(!config.remote.enabled && !config.cache.enabled && config.local.writable);
+    assert_eq!(config.remote.concurrency.unwrap().get(), 3);
+    assert_eq!(config.remote.credentials["ghcr.io"].password.expose(), "hunter2");
+    let built = Config::default()
+        .with_root("/srv/store")
+        .with_platform("linux/arm64".parse().unwrap())
+        .with_durability(Durability::None)
+        .without_remote()
+        .with_concurrency(3.try_into().unwrap())
+        .with_plain_http("10.0.0.5:5000")
+        .with_credentials("ghcr.io", "jo", "hunter2")
+        .with_local("/srv/images")
+        .with_local_repository("example.com/demo".parse().unwrap())
+        .with_writable_local()
+        .without_cache();
+    assert_eq!(built, config);
+}
+
+#[test]
+fn what_is_left_out_is_as_by_default() {
+    assert_eq!(Config::from_toml("").unwrap(), Config::default());
+    let config = Config::from_toml("[remote]\nplain-http = []").unwrap();
+    assert_eq!(config.remote.enabled, cfg!(feature = "remote"));
+    assert_eq!(config.cache.enabled, cfg!(feature = "cache"));
+}
+
+#[test]
+fn a_complaint_names_the_key_and_the_line() {
+    for (text, parts) in [
+        ("rot = \"/srv\"", &["line 1", "`rot`"][..]),
+        ("\n[remote]\nconcurrency = 0", &["line 3", "remote.concurrency"]),
+        ("[remote]\nconcurency = 1", &["line 2", "`concurency`"]),
+        ("platform = \"linux\"", &["line 1", "platform", "linux/amd64"]),
+        ("durability = \"some\"", &["line 1", "durability", "synced"]),
+        ("[local]\npath = \"/srv\"\nrepository = \"A B\"", &["line 3", "local.repository"]),
+        ("[local]\nwritable = true", &["`local.path`"]),
+        ("[remote]\nplain-http = [\"http://10.0.0.5\"]", &["remote.plain-http", "https://"]),
+        (
+            "[remote.credentials.ghcr]\nusername = \"jo\"\npassword = \"p\"",
+            &["remote.credentials", "\"ghcr\""],
+        ),
+        ("[cache", &["line 1"]),
+    ] {
+        let complaint = complaint(text);
+        assert!(parts.iter().all(|part| complaint.contains(part)), "{complaint}");
+        assert!(!complaint.contains('\n'), "{complaint}");
+    }
+}
+
+#[test]
+fn a_file_is_named_in_what_is_said_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("hoist.toml");
+    let missing = Config::load(&path).unwrap_err();
+    assert_eq!(*missing.kind(), ErrorKind::InvalidConfig);
+    assert!(missing.to_string().contains("hoist.toml"), "{missing}");
+    for text in ["rot = 1", "[local]\nwritable = true"] {
+        fs::write(&path, text).unwrap();
+        let error = Config::load(&path).unwrap_err().to_string();
+        assert!(error.contains("hoist.toml"), "{error}");
+    }
+    fs::write(&path, WHOLE).unwrap();
+    assert_eq!(Config::load(&path).unwrap(), Config::from_toml(WHOLE).unwrap());
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let config = Config::from_toml(WHOLE).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let head = "[remote.credentials.\"ghcr.io\"]\nusername = \"jo\"\n";
+    for password in
+        ["password = 31337", "password = hunter31337", "password = \"31337", "password = \"31337\" x"]
+    {
+        let complaint = complaint(&format!("{head}{password}"));
+        assert!(!complaint.contains("31337"), "{complaint}");
+        assert!(complaint.contains("line 3"), "{complaint}");
+    }
+}
