@@ -1,0 +1,188 @@
+//! The ways in which a mocked registry can break, as data.
+
+use bytes::Bytes;
+use hoist_core::Digest;
+
+use super::answer::Answer;
+use super::request::{Asked, Target};
+use crate::blob::flip_a_bit;
+
+/// Which requests a fault concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum On {
+    /// All of them.
+    Everything,
+    /// Those for manifests and indexes.
+    Manifests,
+    /// Those for configurations and layers.
+    Blobs,
+    /// Those for one blob, or for one manifest by its digest.
+    Digest(Digest),
+    /// Those for tokens.
+    Tokens,
+}
+
+impl On {
+    fn covers(&self, asked: &Asked) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Manifests => matches!(asked.target, Target::Manifest { .. }),
+            Self::Blobs => matches!(asked.target, Target::Blob { .. }),
+            Self::Digest(digest) => asked.digest().as_ref() == Some(digest),
+            Self::Tokens => asked.target == Target::Token,
+        }
+    }
+}
+
+/// What goes wrong. Faults that concern the same request add up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// This status, with an error body as the distribution spec has it.
+    Status(u16),
+    /// 429, with this `Retry-After`: seconds, or a date.
+    TooManyRequests(String),
+    /// 200 with something else: its type, and the body.
+    Document(String, String),
+    /// The connection breaks without an answer.
+    HangUp,
+    /// The connection breaks in the middle of the body.
+    CutShort,
+    /// One bit of the body is wrong.
+    FlippedBit,
+    /// `Docker-Content-Digest` names this.
+    DigestHeader(String),
+    /// There is no `Docker-Content-Digest`.
+    NoDigestHeader,
+    /// This `Content-Type` in place of the right one.
+    ContentType(String),
+    /// `HEAD` is answered 405.
+    HeadRefused,
+    /// `Range` is ignored: 200, with all of it.
+    RangesIgnored,
+    /// `Range` is answered 206 with the range behind the one asked for, as far as there is one.
+    WrongRange,
+    /// `Range` is answered 416.
+    RangesRefused,
+    /// 307 to the same path under this URL, such as another [`MockRegistry`](crate::MockRegistry)'s
+    /// [`url`](crate::MockRegistry::url); with a query that is as secret as a signature.
+    Redirect(String),
+}
+
+/// What stands for the signature in the URL that a redirect leads to.
+const SIGNATURE: &str = "X-Signature=canary-in-a-signed-url";
+
+impl Fault {
+    /// A login page, with status 200, in place of what was asked for.
+    pub fn login_page() -> Self {
+        Self::Document("text/html; charset=utf-8".to_owned(), "<html>Please log in.</html>".to_owned())
+    }
+
+    /// Whether there is anything in such a request to go wrong like this.
+    fn concerns(&self, asked: &Asked) -> bool {
+        match self {
+            Self::HeadRefused => asked.is_head(),
+            Self::CutShort | Self::FlippedBit => !asked.is_head(),
+            Self::RangesIgnored | Self::WrongRange | Self::RangesRefused => asked.range.is_some(),
+            _ => true,
+        }
+    }
+
+    /// The answer that is given in place of any other.
+    fn instead(&self, asked: &Asked) -> Option<Answer> {
+        match self {
+            Self::Status(status) => Some(Answer::error(*status)),
+            Self::TooManyRequests(after) => Some(Answer::error(429).header("retry-after", after)),
+            Self::Document(content_type, body) => Some(Answer::ok(content_type, body.clone())),
+            Self::HangUp => Some(Answer { hang_up: true, ..Answer::error(500) }),
+            Self::HeadRefused => Some(Answer::error(405)),
+            Self::RangesRefused => Some(Answer::error(416)),
+            Self::Redirect(to) => {
+                let location = format!("{to}{}?{SIGNATURE}", asked.path);
+                Some(Answer { body: Bytes::new(), ..Answer::error(307) }.header("location", location))
+            }
+            _ => None,
+        }
+    }
+
+    /// The request as a registry takes it that does not understand it right.
+    fn misread(&self, asked: &mut Asked) {
+        match self {
+            Self::RangesIgnored => asked.range = None,
+            Self::WrongRange => asked.range = asked.range.as_deref().map(behind),
+            _ => {}
+        }
+    }
+
+    /// The answer as it leaves the registry.
+    fn spoil(&self, answer: Answer) -> Answer {
+        match self {
+            Self::CutShort => Answer { cut: Some(answer.body.len() as u64 / 2), ..answer },
+            Self::FlippedBit => Answer { body: flip_a_bit(&answer.body), ..answer },
+            Self::DigestHeader(digest) => answer.without(DIGEST_HEADER).header(DIGEST_HEADER, digest),
+            Self::NoDigestHeader => answer.without(DIGEST_HEADER),
+            Self::ContentType(content_type) => Answer { content_type: content_type.clone(), ..answer },
+            _ => answer,
+        }
+    }
+}
+
+/// The header in which a registry names what it sends.
+pub(super) const DIGEST_HEADER: &str = "docker-content-digest";
+
+/// The range of one byte less, from the second byte on.
+fn behind(range: &str) -> String {
+    match range.strip_prefix("bytes=").and_then(|range| range.split_once('-')) {
+        Some((first, last)) => format!("bytes={}-{last}", first.parse::<u64>().unwrap_or_default() + 1),
+        None => range.to_owned(),
+    }
+}
+
+/// The faults that are in force.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Vec<Active>);
+
+#[derive(Debug)]
+struct Active {
+    on: On,
+    fault: Fault,
+    /// How many more requests it concerns; `None`: all that come.
+    left: Option<usize>,
+}
+
+impl Faults {
+    pub(super) fn add(&mut self, on: On, fault: Fault, left: Option<usize>) {
+        self.0.push(Active { on, fault, left });
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Answers a request with all that is wrong; `serve` answers it right.
+    pub(super) fn around(&mut self, asked: &Asked, serve: impl FnOnce(&Asked) -> Answer) -> Answer {
+        let faults = self.take(asked);
+        if let Some(instead) = faults.iter().find_map(|fault| fault.instead(asked)) {
+            return instead;
+        }
+        let mut asked = asked.clone();
+        for fault in &faults {
+            fault.misread(&mut asked);
+        }
+        faults.iter().fold(serve(&asked), |answer, fault| fault.spoil(answer))
+    }
+
+    /// Those that concern this request, which counts for each of them.
+    fn take(&mut self, asked: &Asked) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        self.0.retain_mut(|active| {
+            if active.on.covers(asked) && active.fault.concerns(asked) {
+                faults.push(active.fault.clone());
+                active.left = active.left.map(|left| left.saturating_sub(1));
+            }
+            active.left != Some(0)
+        });
+        faults
+    }
+}

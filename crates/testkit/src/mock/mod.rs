@@ -1,0 +1,199 @@
+//! A mocked registry, on a port of its own, that counts what it is asked for and breaks as it is told to.
+//!
+//! The answers are made by a [`wiremock`] server. In front of it stands a relay, for what no HTTP server
+//! can be made to do: to cut a body short, to hold one back, to be gone and come back on the same port.
+
+mod answer;
+mod auth;
+mod fault;
+mod front;
+mod gate;
+mod request;
+mod seen;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use hoist_core::Digest;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
+
+use crate::contract::Ability;
+use crate::publishable::Publishable;
+use front::Front;
+use request::Asked;
+use state::{Hold, State};
+
+pub use auth::Auth;
+pub use fault::{Fault, On};
+pub use gate::{Gate, Turnstile};
+pub use seen::{Counts, Seen};
+
+/// Any mock that a test mounts on [`MockRegistry::server`] goes before the registry itself.
+const LAST: u8 = u8::MAX;
+
+/// A registry that speaks the distribution protocol on `127.0.0.1`, over plain HTTP. Clones are the same
+/// registry; it ends with the last of them.
+#[derive(Clone)]
+pub struct MockRegistry(Arc<Inner>);
+
+struct Inner {
+    front: Front,
+    state: Shared,
+    server: MockServer,
+}
+
+/// What the registry holds, shared with those who answer.
+type Shared = Arc<Mutex<State>>;
+
+fn lock(state: &Shared) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl MockRegistry {
+    /// What such an origin can do for the behavioural suite.
+    pub const ABILITIES: &[Ability] =
+        &[Ability::Outage, Ability::Damage, Ability::Counting, Ability::Holding, Ability::KeepsCopies];
+
+    /// Starts an empty registry that asks for no credentials.
+    pub async fn start() -> Self {
+        let server = MockServer::start().await;
+        let state = Shared::default();
+        let front = Front::start(*server.address(), Arc::clone(&state)).await;
+        lock(&state).host = front.address().to_string();
+        Mock::given(any())
+            .respond_with(Responder(Arc::clone(&state)))
+            .with_priority(LAST)
+            .mount(&server)
+            .await;
+        Self(Arc::new(Inner { front, state, server }))
+    }
+
+    /// Where the registry is, as it stands in a reference: `127.0.0.1:port`.
+    pub fn host(&self) -> String {
+        self.state().host.clone()
+    }
+
+    /// The same as the start of a URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.host())
+    }
+
+    /// The server that answers, for mocks of a test's own: they are asked before the registry. Its address
+    /// is not the registry's.
+    pub fn server(&self) -> &MockServer {
+        &self.0.server
+    }
+
+    /// Puts an image into a repository and points a tag at it, which moves if it was there. Returns the
+    /// full reference.
+    pub fn publish(&self, repository: &str, tag: &str, what: impl Into<Publishable>) -> String {
+        self.state().publish(repository, tag, &what.into());
+        format!("{}/{repository}:{tag}", self.host())
+    }
+
+    /// Forgets a tag. What it pointed at can still be had by its digest.
+    pub fn delete_tag(&self, repository: &str, tag: &str) {
+        self.state().delete_tag(repository, tag);
+    }
+
+    /// Asks for these credentials from now on, and forgets all tokens.
+    pub fn require(&self, auth: Auth) {
+        self.state().require(auth);
+    }
+
+    /// Forgets all tokens, so that the next request with one is refused.
+    pub fn expire_tokens(&self) {
+        self.state().tokens.clear();
+    }
+
+    /// A token that is good for this scope, such as `repository:demo:pull`; for tests that mount a token
+    /// endpoint of their own.
+    pub fn issue_token(&self, scope: &str) -> String {
+        self.state().issue_token(vec![scope.to_owned()])
+    }
+
+    /// Breaks like this until [`repair`](Self::repair).
+    pub fn fail(&self, on: On, fault: Fault) {
+        self.state().faults.add(on, fault, None);
+    }
+
+    /// Breaks like this for the next so many requests that it concerns.
+    pub fn fail_next(&self, times: usize, on: On, fault: Fault) {
+        self.state().faults.add(on, fault, Some(times));
+    }
+
+    /// Serves these bytes as the content with this digest, under all its names, until
+    /// [`repair`](Self::repair). The headers go on to claim the digest.
+    pub fn replace(&self, digest: &Digest, bytes: impl Into<Bytes>) {
+        self.state().replaced.insert(digest.clone(), bytes.into());
+    }
+
+    /// Ends all faults and replacements. Credentials are still asked for.
+    pub fn repair(&self) {
+        let mut state = self.state();
+        state.faults.clear();
+        state.replaced.clear();
+    }
+
+    /// Refuses connections from now on; those that there are break. Returns when that is so.
+    pub async fn go_down(&self) {
+        self.0.front.go(false).await;
+    }
+
+    /// Takes connections again, on the same port. Returns when that is so.
+    pub async fn go_up(&self) {
+        self.0.front.go(true).await;
+    }
+
+    /// From now on holds every blob's response after so many bytes of its body, until the gate is released.
+    /// Shorter ones pass.
+    pub fn hold_blobs(&self, after: u64) -> Gate {
+        let (gate, turnstile) = Gate::closed();
+        self.state().hold = Some(Hold { after, turnstile });
+        gate
+    }
+
+    /// All requests so far, in order of arrival.
+    pub fn requests(&self) -> Vec<Seen> {
+        self.state().requests.clone()
+    }
+
+    /// What was asked for so far.
+    pub fn counts(&self) -> Counts {
+        Counts::of(&self.state().requests)
+    }
+
+    /// How many bytes of this blob or manifest were sent in answers to `GET`, of all requests together.
+    pub fn bytes_served(&self, digest: &Digest) -> u64 {
+        let state = self.state();
+        state.requests.iter().filter(|seen| seen.digest.as_ref() == Some(digest)).map(|seen| seen.bytes).sum()
+    }
+
+    /// Starts counting anew.
+    pub fn forget_requests(&self) {
+        self.state().requests.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0.state)
+    }
+}
+
+impl fmt::Debug for MockRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MockRegistry").field(&self.host()).finish()
+    }
+}
+
+struct Responder(Shared);
+
+impl Respond for Responder {
+    fn respond(&self, request: &wiremock::Request) -> ResponseTemplate {
+        lock(&self.0).answer(&Asked::of(request)).into_template()
+    }
+}

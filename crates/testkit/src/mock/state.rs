@@ -1,0 +1,158 @@
+//! What a mocked registry holds, and how it answers from it.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use hoist_core::Digest;
+
+use super::answer::Answer;
+use super::auth::Auth;
+use super::fault::{DIGEST_HEADER, Faults};
+use super::gate::Turnstile;
+use super::request::{Asked, Target};
+use super::seen::Seen;
+use crate::blob::Blob;
+use crate::publishable::Publishable;
+
+/// All of a mocked registry but its sockets.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) host: String,
+    repositories: HashMap<String, Repository>,
+    auth: Auth,
+    pub(super) tokens: HashMap<String, Vec<String>>,
+    tokens_issued: usize,
+    pub(super) faults: Faults,
+    pub(super) replaced: HashMap<Digest, Bytes>,
+    pub(super) hold: Option<Hold>,
+    pub(super) requests: Vec<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Repository {
+    tags: HashMap<String, Digest>,
+    documents: HashMap<Digest, Blob>,
+    blobs: HashMap<Digest, Blob>,
+}
+
+/// Where blobs are held on their way out.
+#[derive(Debug)]
+pub(super) struct Hold {
+    pub(super) after: u64,
+    pub(super) turnstile: Turnstile,
+}
+
+impl State {
+    pub(super) fn publish(&mut self, repository: &str, tag: &str, what: &Publishable) {
+        let by_digest = |blob: &Blob| (blob.digest.clone(), blob.clone());
+        let repository = self.repositories.entry(repository.to_owned()).or_default();
+        repository.documents.extend(what.documents().into_iter().map(by_digest));
+        repository.blobs.extend(what.blobs().map(by_digest));
+        repository.tags.insert(tag.to_owned(), what.digest().clone());
+    }
+
+    pub(super) fn delete_tag(&mut self, repository: &str, tag: &str) {
+        if let Some(repository) = self.repositories.get_mut(repository) {
+            repository.tags.remove(tag);
+        }
+    }
+
+    pub(super) fn require(&mut self, auth: Auth) {
+        self.auth = auth;
+        self.tokens.clear();
+    }
+
+    pub(super) fn issue_token(&mut self, scopes: Vec<String>) -> String {
+        self.tokens_issued += 1;
+        let token = format!("token-{}", self.tokens_issued);
+        self.tokens.insert(token.clone(), scopes);
+        token
+    }
+
+    /// Answers a request, and keeps it for those who count.
+    pub(super) fn answer(&mut self, asked: &Asked) -> Answer {
+        let answer = match asked.target {
+            Target::Token => self.answer_token(asked),
+            _ if self.auth.admits(asked, &self.tokens) => self.answer_admitted(asked),
+            _ => self.auth.challenge(&self.host, asked),
+        };
+        self.requests.push(Seen::of(asked, &answer));
+        answer
+    }
+
+    fn answer_token(&mut self, asked: &Asked) -> Answer {
+        let mut faults = std::mem::take(&mut self.faults);
+        let answer = faults.around(asked, |asked| self.token(asked));
+        self.faults = faults;
+        answer
+    }
+
+    fn token(&mut self, asked: &Asked) -> Answer {
+        match asked.method.as_str() {
+            "GET" if self.auth.grants(asked) => {
+                let token = self.issue_token(asked.scopes.clone());
+                let body = format!(r#"{{"token":"{token}","access_token":"{token}","expires_in":300}}"#);
+                Answer::ok("application/json", body)
+            }
+            "GET" => Answer::error(401),
+            _ => Answer::error(405),
+        }
+    }
+
+    fn answer_admitted(&mut self, asked: &Asked) -> Answer {
+        let mut faults = std::mem::take(&mut self.faults);
+        let answer = faults.around(asked, |asked| self.serve(asked));
+        self.faults = faults;
+        let is_blob = matches!(asked.target, Target::Blob { .. });
+        Answer { hold: self.hold.as_ref().filter(|_| is_blob).map(|hold| hold.after), ..answer }
+    }
+
+    fn serve(&self, asked: &Asked) -> Answer {
+        match &asked.target {
+            Target::Ping => Answer::ok("application/json", "{}"),
+            Target::Manifest { repository, selector } => match self.document(repository, selector) {
+                Some(document) => self.content(document),
+                None => Answer::error(404),
+            },
+            Target::Blob { repository, selector } => match self.blob(repository, selector) {
+                Some(blob) => ranged(asked, self.content(blob)),
+                None => Answer::error(404),
+            },
+            Target::Token | Target::Other => Answer::error(404),
+        }
+    }
+
+    fn document(&self, repository: &str, selector: &str) -> Option<&Blob> {
+        let repository = self.repositories.get(repository)?;
+        match repository.tags.get(selector) {
+            Some(digest) => repository.documents.get(digest),
+            None => repository.documents.get(&selector.parse().ok()?),
+        }
+    }
+
+    fn blob(&self, repository: &str, selector: &str) -> Option<&Blob> {
+        self.repositories.get(repository)?.blobs.get(&selector.parse().ok()?)
+    }
+
+    fn content(&self, blob: &Blob) -> Answer {
+        let bytes = self.replaced.get(&blob.digest).unwrap_or(&blob.bytes);
+        Answer::ok(&blob.media_type, bytes.clone()).header(DIGEST_HEADER, blob.digest.to_string())
+    }
+}
+
+/// The part of the content that was asked for
+/// ([RFC 9110, 14](https://www.rfc-editor.org/rfc/rfc9110#section-14)).
+fn ranged(asked: &Asked, whole: Answer) -> Answer {
+    let len = whole.body.len() as u64;
+    match asked.range_of(len).filter(|_| !asked.is_head()) {
+        None => whole,
+        Some(Err(())) => Answer::error(416).header("content-range", format!("bytes */{len}")),
+        Some(Ok(range)) => {
+            let (first, last) = (*range.start(), *range.end());
+            let position = |n: u64| usize::try_from(n).expect("a position in memory");
+            let body = whole.body.slice(position(first)..=position(last));
+            Answer { status: 206, body, ..whole }
+                .header("content-range", format!("bytes {first}-{last}/{len}"))
+        }
+    }
+}
