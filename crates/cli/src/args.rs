@@ -1,0 +1,103 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand};
+use hoist::{Config, Platform, Result};
+
+use crate::exit;
+
+/// Puts container images on this machine's disk, as verified OCI image layouts.
+#[derive(Debug, Parser)]
+#[command(name = "hoist", version, after_help = exit::HELP, arg_required_else_help = true)]
+pub(crate) struct Args {
+    /// The directory of the store [default: /var/lib/hoist for root, else ~/.local/share/hoist]
+    #[arg(long, global = true, value_name = "DIR", env = "HOIST_ROOT")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// A configuration file, in TOML
+    #[arg(long, global = true, value_name = "FILE", env = "HOIST_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The platform to choose images for, such as linux/arm64 [default: this machine's]
+    #[arg(long, global = true, value_name = "OS/ARCH[/VARIANT]")]
+    pub(crate) platform: Option<Platform>,
+
+    /// Print one JSON object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Print no progress
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+
+    /// Log more; twice, still more
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Put images on the disk, and print the path of each one's layout
+    Pull {
+        /// Images, such as nginx, ghcr.io/org/repo:v1 or name@sha256:...
+        #[arg(required = true, value_name = "REF")]
+        references: Vec<String>,
+
+        /// Ask the registry again, and check what is here already byte for byte
+        #[arg(long)]
+        force: bool,
+
+        /// Speak to the registries of these images without TLS, as to those on loopback names
+        #[arg(long)]
+        plain_http: bool,
+    },
+    /// Print the references of the images that are here
+    #[command(visible_alias = "ls")]
+    List,
+    /// Forget images, and delete what no other image needs
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// Images, by the names that `list` prints
+        #[arg(required = true, value_name = "REF")]
+        references: Vec<String>,
+    },
+    /// Show what an image that is here consists of
+    Inspect {
+        /// The image
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// Exit with 0 if the image is here whole, with 1 if not
+    IsCached {
+        /// The image
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+}
+
+impl Args {
+    /// The configuration: the file's, with what the command line says in its place.
+    pub(crate) fn config(&self) -> Result<Config> {
+        let mut config = match &self.config {
+            Some(path) => Config::load(path)?,
+            None => Config::default(),
+        };
+        if let Some(root) = &self.root {
+            config = config.with_root(root);
+        }
+        if let Some(platform) = &self.platform {
+            config = config.with_platform(platform.clone());
+        }
+        if let Command::Pull { references, plain_http: true, .. } = &self.command {
+            for reference in references {
+                let reference: hoist::Reference = reference.parse()?;
+                config = config.with_plain_http(reference.registry());
+            }
+        }
+        Ok(config)
+    }
+}

@@ -1,0 +1,40 @@
+//! Exit codes: one for each kind of error, so that a script can tell what to do next.
+
+use std::process::ExitCode;
+
+use hoist::ErrorKind;
+
+/// What `--help` says of them.
+pub(crate) const HELP: &str = "\
+Exit codes:
+   0  done
+   1  is-cached: the image is not here
+   2  wrong usage, reference, platform or configuration
+   3  there is no such image
+   4  the image is not made for this platform
+   5  the registry wants other credentials
+   6  the registry asks to come back later
+   7  the registry cannot be reached, or fails
+   8  the TLS connection is not to be trusted
+   9  the content is not what it should be; nothing of it was kept
+  10  the format or feature is not supported
+  11  the disk is full
+  12  the store cannot be read or written";
+
+/// The exit code of an error of this kind.
+pub(crate) fn code(kind: &ErrorKind) -> ExitCode {
+    use ErrorKind as Kind;
+    ExitCode::from(match kind {
+        Kind::InvalidReference | Kind::InvalidConfig => 2,
+        Kind::NotFound => 3,
+        Kind::PlatformMissing { .. } => 4,
+        Kind::Unauthorized | Kind::Forbidden => 5,
+        Kind::RateLimited { .. } => 6,
+        Kind::Unavailable => 7,
+        Kind::Tls => 8,
+        Kind::DigestMismatch | Kind::SizeMismatch | Kind::Malformed | Kind::TooLarge => 9,
+        Kind::Unsupported => 10,
+        Kind::NoSpace => 11,
+        _ => 12,
+    })
+}
