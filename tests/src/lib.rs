@@ -1,0 +1,7 @@
+//! What the whole-system tests share: the real peers, run as a user would run them.
+
+mod command;
+mod registry;
+
+pub use command::{Output, hoist, hoist_binary, run};
+pub use registry::Registry;

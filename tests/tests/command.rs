@@ -1,0 +1,228 @@
+//! The command, as a user meets it: what it prints where, its exit codes, and what it leaves behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hoist_core::Digest;
+use hoist_testkit::{Auth, Fault, Image, ImageIndex, Layer, MockRegistry, On, assert_valid_layout};
+use hoist_tests::{Output, hoist};
+use tempfile::TempDir;
+
+/// A mocked registry, and a store.
+struct Setup {
+    mock: MockRegistry,
+    dir: TempDir,
+}
+
+impl Setup {
+    async fn new() -> Self {
+        Self { mock: MockRegistry::start().await, dir: TempDir::new().unwrap() }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.path().join("store")
+    }
+
+    /// Runs `hoist` for a machine that is the same everywhere.
+    async fn hoist(&self, arguments: &[&str]) -> Output {
+        let root = self.root();
+        let arguments: Vec<String> =
+            arguments.iter().copied().chain(["--platform=linux/amd64"]).map(str::to_owned).collect();
+        let run = move || hoist(&root, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        tokio::task::spawn_blocking(run).await.unwrap()
+    }
+
+    /// A command that must fail: with this code, in one line that has these words, and without a trace in
+    /// the store.
+    async fn fails(&self, arguments: &[&str], code: i32, words: &[&str]) {
+        let before = tree(&self.root());
+        let output = self.hoist(&[arguments, &["--quiet"]].concat()).await;
+        assert_eq!(output.code, code, "{}", output.stderr);
+        assert_eq!(output.stdout, "");
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+        for word in words {
+            assert!(output.stderr.contains(word), "no {word:?} in {}", output.stderr);
+        }
+        assert_eq!(tree(&self.root()), before, "the store was left as it was");
+    }
+}
+
+/// The files below that make an image known, or are on their way to it, with the digests of their content.
+/// Verified blobs, and what has come of others, may stay for the next try.
+fn tree(root: &Path) -> Vec<(PathBuf, Digest)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root).into_iter().flatten().map(Result::unwrap) {
+        let path = entry.path();
+        if entry.file_type().unwrap().is_file() {
+            files.push((path.clone(), Digest::sha256(&fs::read(path).unwrap())));
+        } else if !path.ends_with("store/blobs") && !path.ends_with("store/ingest") {
+            files.extend(tree(&path));
+        }
+    }
+    files.sort();
+    files
+}
+
+fn two_platforms() -> ImageIndex {
+    ImageIndex::new(
+        ["linux/amd64", "linux/arm64"]
+            .map(|p| Image::builder().platform(p).layer(Layer::random(1000, 1)).build()),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pull_list_inspect_and_remove_do_what_they_say() {
+    let setup = Setup::new().await;
+    let index = two_platforms();
+    let image = index.image("linux/amd64").clone();
+    let reference = setup.mock.publish("library/demo", "v1", index);
+
+    assert_eq!(setup.hoist(&["is-cached", &reference]).await.code, 1);
+    let pulled = setup.hoist(&["pull", &reference]).await;
+    assert_valid_layout(pulled.ok(), &image.digest().to_string());
+    assert!(pulled.stderr.contains("done"), "progress is on stderr: {}", pulled.stderr);
+    assert_eq!(setup.hoist(&["is-cached", &reference]).await.code, 0);
+    assert_eq!(setup.hoist(&["list"]).await.ok(), reference);
+
+    let inspected = setup.hoist(&["inspect", &reference]).await;
+    for line in
+        [&reference, &image.digest().to_string(), "linux/amd64", &image.layers()[0].digest.to_string()]
+    {
+        assert!(inspected.ok().contains(line), "no {line} in {}", inspected.stdout);
+    }
+    assert_eq!(setup.hoist(&["remove", &reference]).await.ok(), reference);
+    assert_eq!(setup.hoist(&["list"]).await.ok(), "");
+    setup.fails(&["remove", &reference], 3, &["is not here", "hoist list"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_is_one_object_a_line() {
+    let setup = Setup::new().await;
+    let image = Image::sample(1);
+    let reference = setup.mock.publish("library/demo", "v1", image.clone());
+    let object = |output: &Output| -> serde_json::Value { serde_json::from_str(output.ok()).unwrap() };
+    let pulled = object(&setup.hoist(&["pull", "--json", &reference]).await);
+    assert_eq!(pulled.as_object().unwrap().keys().collect::<Vec<_>>(), ["digest", "path", "reference"]);
+    assert_eq!(pulled["digest"], image.digest().to_string());
+    assert_eq!(object(&setup.hoist(&["list", "--json"]).await), pulled);
+    assert_eq!(object(&setup.hoist(&["inspect", "--json", &reference]).await)["digest"], pulled["digest"]);
+    let removed = object(&setup.hoist(&["remove", "--json", &reference]).await);
+    assert_eq!(removed, serde_json::json!({"reference": reference, "removed": true}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cached_pull_asks_nobody_and_a_forced_one_heals() {
+    let setup = Setup::new().await;
+    let reference = setup.mock.publish("library/demo", "v1", Image::sample(1));
+    let path = setup.hoist(&["pull", &reference]).await.ok().to_owned();
+    setup.mock.go_down().await;
+    assert_eq!(setup.hoist(&["pull", &reference]).await.ok(), path);
+    setup.fails(&["pull", "--force", &reference], 7, &[&reference]).await;
+    setup.mock.go_up().await;
+    assert_eq!(setup.hoist(&["pull", "--force", &reference]).await.ok(), path);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_reference_does_not_keep_the_others_from_being_pulled() {
+    let setup = Setup::new().await;
+    let good = setup.mock.publish("library/demo", "v1", Image::sample(1));
+    let bad = format!("{}/library/demo:nope", setup.mock.host());
+    let output = setup.hoist(&["pull", "--quiet", &bad, &good]).await;
+    assert_eq!(output.code, 3, "{}", output.stderr);
+    assert_eq!(output.stdout.lines().count(), 1);
+    assert_eq!(setup.hoist(&["list"]).await.ok(), good);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_gets_one_clear_line_and_its_exit_code() {
+    let setup = Setup::new().await;
+    let reference = setup.mock.publish("library/demo", "v1", two_platforms());
+    setup.hoist(&["pull", &reference]).await.ok();
+    let host = setup.mock.host();
+
+    setup
+        .fails(&["pull", &format!("{host}/library/demo:nope")], 3, &["404", "check the name and the tag"])
+        .await;
+    setup.fails(&["pull", "not a reference"], 2, &["invalid reference", "[registry/]repository"]).await;
+    setup
+        .fails(&["pull", "127.0.0.1:1/library/demo:v1"], 7, &["127.0.0.1:1", "refused", "registry runs"])
+        .await;
+    let s390x = hoist(&setup.root(), &["pull", "--quiet", "--platform=linux/s390x", &reference]);
+    assert_eq!(s390x.code, 4, "{}", s390x.stderr);
+    assert!(
+        s390x.stderr.contains("linux/amd64, linux/arm64") && s390x.stderr.contains("--platform"),
+        "{}",
+        s390x.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_lies_or_fails_gets_nothing_into_the_store() {
+    let setup = Setup::new().await;
+    let layer = Image::sample(1).layers()[0].digest.clone();
+    let reference = setup.mock.publish("library/demo", "v1", Image::sample(1));
+    // What was good of the image stays, for the next try to go on from: here all but the layer.
+    setup.mock.fail(On::Digest(layer.clone()), Fault::FlippedBit);
+    setup.hoist(&["pull", &reference]).await;
+    setup.fails(&["pull", &reference], 9, &[&layer.to_string(), "nothing of it was kept"]).await;
+    setup.mock.repair();
+    setup.mock.fail(On::Manifests, Fault::Status(500));
+    setup.fails(&["pull", &reference], 7, &["500", "try again later"]).await;
+    setup.mock.repair();
+    setup.mock.require(Auth::basic("me", "secret"));
+    setup.fails(&["pull", &reference], 5, &["401", "credentials"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_come_from_the_configuration_and_are_never_shown() {
+    let setup = Setup::new().await;
+    let reference = setup.mock.publish("library/demo", "v1", Image::sample(1));
+    let config = setup.dir.path().join("hoist.toml");
+    let host = setup.mock.host();
+    for (auth, password, code) in [
+        (Auth::basic("me", "canary"), "canary", 0),
+        (Auth::token("me", "canary"), "canary", 0),
+        (Auth::token("me", "other"), "canary", 5),
+    ] {
+        setup.mock.require(auth);
+        let toml = format!("[remote.credentials.\"{host}\"]\nusername = \"me\"\npassword = \"{password}\"\n");
+        fs::write(&config, toml).unwrap();
+        let output =
+            setup.hoist(&["pull", "--force", "-vvv", "--config", config.to_str().unwrap(), &reference]).await;
+        assert_eq!(output.code, code, "{}", output.stderr);
+        assert!(
+            !output.stderr.contains("canary") && !output.stderr.contains("bWU6Y2FuYXJ5"),
+            "{}",
+            output.stderr
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_that_cannot_be_written_is_named_with_what_to_do() {
+    let setup = Setup::new().await;
+    let file = setup.dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let output = hoist(&file.join("store"), &["pull", "nginx"]);
+    assert_eq!((output.code, output.stdout.as_str()), (12, ""), "{}", output.stderr);
+    assert!(output.stderr.starts_with("hoist: cannot create"), "{}", output.stderr);
+    fs::create_dir(setup.dir.path().join("home")).unwrap();
+    fs::write(setup.dir.path().join("home/letter"), "dear").unwrap();
+    let output = hoist(&setup.dir.path().join("home"), &["pull", "nginx"]);
+    assert_eq!(output.code, 12, "{}", output.stderr);
+    assert!(
+        output.stderr.contains("neither empty nor a store") && output.stderr.contains("--root"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn help_names_every_exit_code() {
+    let setup = Setup::new().await;
+    let help = setup.hoist(&["--help"]).await;
+    for code in 0..=12 {
+        assert!(help.ok().contains(&format!("  {code}  ")), "{code}");
+    }
+    assert_eq!(setup.hoist(&["--nonsense"]).await.code, 2);
+}
