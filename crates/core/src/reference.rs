@@ -99,6 +99,9 @@ fn parse(text: &str) -> std::result::Result<Reference, String> {
     if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err("64 hexadecimal digits could be an image's id; write name@sha256:<digits>".into());
     }
+    if text.contains("://") {
+        return Err("a reference has no scheme; leave out what stands before the registry".into());
+    }
     let (rest, digest) = match text.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest.parse().map_err(|e: Error| e.to_string())?)),
         None => (text, None),

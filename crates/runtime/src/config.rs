@@ -24,6 +24,7 @@ use crate::secret::Secret;
 /// [remote]
 /// enabled = true               # where compiled in
 /// concurrency = 6              # how many blobs of an image are fetched at once
+/// retries = 4                  # how often a request that failed is made again
 /// plain-http = ["10.0.0.5:5000"]
 ///
 /// [remote.credentials."ghcr.io"]
@@ -72,6 +73,8 @@ pub struct RemoteConfig {
     pub enabled: bool,
     /// How many blobs of an image are fetched at once; by default what the backend finds best.
     pub concurrency: Option<NonZeroUsize>,
+    /// How often a request that failed, and may succeed, is made again; by default what the backend finds best.
+    pub retries: Option<usize>,
     /// The registries, as `host` or `host:port`, that are spoken to without TLS. Those on loopback names are,
     /// without being listed.
     pub plain_http: Vec<String>,
@@ -131,6 +134,7 @@ impl Default for RemoteConfig {
         Self {
             enabled: cfg!(feature = "remote"),
             concurrency: None,
+            retries: None,
             plain_http: Vec::new(),
             credentials: BTreeMap::new(),
         }
@@ -217,6 +221,12 @@ impl Config {
     /// Fetches so many blobs of an image at once.
     pub fn with_concurrency(mut self, blobs: NonZeroUsize) -> Self {
         self.remote.concurrency = Some(blobs);
+        self
+    }
+
+    /// Makes a request that failed, and may succeed, again so many times.
+    pub fn with_retries(mut self, retries: usize) -> Self {
+        self.remote.retries = Some(retries);
         self
     }
 

@@ -191,11 +191,16 @@ fn write_format(root: &Dir) -> Result<()> {
         let message = format!("{} is neither empty nor a store of hoist", root.path().display());
         return Err(Error::new(ErrorKind::Storage, message).with_help("choose another directory with --root"));
     }
-    let path = root.path();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(ROOT_MODE))
-        .map_err(|e| fail("protect", path, e))?;
+    close_to_others(root.path())?;
     let scratch = Scratch::new(root)?;
     scratch.dir().write_new("store.json", format!("{{\"format\":{FORMAT}}}\n").as_bytes())?;
     scratch.dir().rename("store.json", root, "store.json")?;
     root.sync()
+}
+
+/// Takes from a directory what others may do with it; what its owner may do is the owner's to say.
+fn close_to_others(path: &Path) -> Result<()> {
+    let failed = |e| fail("protect", path, e);
+    let mode = path.metadata().map_err(failed)?.permissions().mode() & ROOT_MODE;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)
 }

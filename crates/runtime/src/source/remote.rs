@@ -14,6 +14,9 @@ pub(super) fn open(config: &RemoteConfig, shared: &Shared) -> Result<Box<dyn Sou
     if let Some(blobs) = config.concurrency {
         remote = remote.with_concurrency(blobs.get());
     }
+    if let Some(retries) = config.retries {
+        remote = remote.with_retries(retries);
+    }
     for registry in &config.plain_http {
         remote = remote.with_plain_http(registry);
     }
