@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::digest::Digest;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Result};
 use crate::reference::Reference;
 
 /// Something that happened in a pull. Sizes are in bytes.
@@ -76,6 +76,27 @@ impl Events {
     /// Events go to this function.
     pub fn to(sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(sink)))
+    }
+
+    /// Runs a pull with its beginning and its end reported. Its error then says what could not be pulled.
+    /// `digest` is that of what was pulled.
+    pub async fn observe<T>(
+        &self,
+        reference: &Reference,
+        pull: impl Future<Output = Result<T>>,
+        digest: impl FnOnce(&T) -> Digest,
+    ) -> Result<T> {
+        self.emit(|| Event::Started { reference: reference.clone() });
+        match pull.await {
+            Ok(image) => {
+                self.emit(|| Event::Committed { reference: reference.clone(), digest: digest(&image) });
+                Ok(image)
+            }
+            Err(error) => {
+                self.emit(|| Event::Failed { reference: reference.clone(), kind: error.kind().clone() });
+                Err(error.context(format!("cannot pull {reference}")))
+            }
+        }
     }
 
     /// Reports an event; it is not even made where nobody listens.

@@ -99,23 +99,10 @@ impl RemoteRegistry {
         Ok(self.store.resolve(&reference.parse()?, &self.platform)?.map(Into::into))
     }
 
-    /// A pull, with its beginning and its end reported.
-    async fn observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
+    async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
-        self.events.emit(|| Event::Started { reference: reference.clone() });
-        match self.pull_reference(&reference, trust).await {
-            Ok(image) => {
-                let digest = image.digest.clone();
-                self.events.emit(|| Event::Committed { reference, digest });
-                Ok(image.into())
-            }
-            Err(error) => {
-                let kind = error.kind().clone();
-                let error = error.context(format!("cannot pull {reference}"));
-                self.events.emit(|| Event::Failed { reference, kind });
-                Err(error)
-            }
-        }
+        let pull = self.pull_reference(&reference, trust);
+        Ok(self.events.observe(&reference, pull, |image| image.digest.clone()).await?.into())
     }
 
     async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
@@ -241,11 +228,11 @@ impl RemoteRegistry {
 #[async_trait::async_trait]
 impl ImageRegistry for RemoteRegistry {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.observed(reference, Trust::Pool).await
+        self.pull_observed(reference, Trust::Pool).await
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.observed(reference, Trust::Nothing).await
+        self.pull_observed(reference, Trust::Nothing).await
     }
 
     async fn is_cached(&self, reference: &str) -> bool {

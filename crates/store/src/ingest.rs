@@ -23,6 +23,30 @@ const POLL: Duration = Duration::from_millis(20);
 /// Pieces that may queue; their bytes are bounded by the store's write budget.
 const QUEUE: usize = 256;
 
+/// What is to be done about a blob.
+#[derive(Debug)]
+pub enum Claim {
+    /// Nothing: the image has it now.
+    Present,
+    /// It is to be fetched, by this caller; all others wait for it.
+    Fetch(Ingest),
+}
+
+impl Staging {
+    /// Takes the blob from the pool, or else claims the fetching of it.
+    ///
+    /// Where another task or process is fetching it, this waits until that is done, and takes over if it
+    /// fails. Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) where the pool's blob of this digest has
+    /// another size than the descriptor says.
+    pub async fn claim(&self, blob: &Descriptor) -> Result<Claim> {
+        if self.link(blob).await? {
+            return Ok(Claim::Present);
+        }
+        let ingest = Ingest::begin(self.clone(), blob.clone()).await?;
+        Ok(ingest.map_or(Claim::Present, Claim::Fetch))
+    }
+}
+
 /// The right to fetch a blob, and the place to put it.
 ///
 /// Bytes may come in any order and from several tasks at once. Dropped without [`commit`](Self::commit),

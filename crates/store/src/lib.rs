@@ -25,10 +25,10 @@ mod scribe;
 mod staging;
 mod store;
 
-pub use ingest::Ingest;
+pub use ingest::{Claim, Ingest};
 pub use layout::Layout;
 pub use lease::Lease;
 pub use options::{Durability, StoreOptions};
 pub use refs::StoredImage;
-pub use staging::{Claim, Staging, Trust};
+pub use staging::{Staging, Trust};
 pub use store::Store;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use hoist_core::{Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
 
 use crate::dir::{Dir, NoLink};
-use crate::ingest::Ingest;
 use crate::layout::{OCI_LAYOUT, index_of_one};
 use crate::lease::Lease;
 use crate::lock;
@@ -20,15 +19,6 @@ pub enum Trust {
     Pool,
     /// A blob is hashed again before it is taken, and dropped from the pool if it is damaged.
     Nothing,
-}
-
-/// What is to be done about a blob.
-#[derive(Debug)]
-pub enum Claim {
-    /// Nothing: the image has it now.
-    Present,
-    /// It is to be fetched, by this caller; all others wait for it.
-    Fetch(Ingest),
 }
 
 /// An image on its way into a store. Cheap to clone; dropped without [`commit`](Self::commit), it leaves
@@ -58,19 +48,6 @@ impl Store {
 }
 
 impl Staging {
-    /// Takes the blob from the pool, or else claims the fetching of it.
-    ///
-    /// Where another task or process is fetching it, this waits until that is done, and takes over if it
-    /// fails. Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) where the pool's blob of this digest has
-    /// another size than the descriptor says.
-    pub async fn claim(&self, blob: &Descriptor) -> Result<Claim> {
-        if self.link(blob).await? {
-            return Ok(Claim::Present);
-        }
-        let ingest = Ingest::begin(self.clone(), blob.clone()).await?;
-        Ok(ingest.map_or(Claim::Present, Claim::Fetch))
-    }
-
     /// Takes the blob from the pool. `false`: the pool does not have it, or it was damaged.
     pub async fn link(&self, blob: &Descriptor) -> Result<bool> {
         match self.0.trust {
