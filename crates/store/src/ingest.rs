@@ -84,6 +84,7 @@ impl Ingest {
         };
         // Whoever had the claim before may have finished between the look and the claim.
         if staging.link(&blob).await? {
+            site.discard()?;
             return Ok(None);
         }
         let (pieces, queue) = mpsc::channel(QUEUE);

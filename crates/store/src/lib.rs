@@ -24,6 +24,7 @@ mod scratch;
 mod scribe;
 mod staging;
 mod store;
+mod sweep;
 
 pub use ingest::{Claim, Ingest};
 pub use layout::Layout;

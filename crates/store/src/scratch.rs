@@ -48,14 +48,3 @@ impl Drop for Scratch {
         }
     }
 }
-
-/// Removes what dead processes left below `staging/`.
-pub(crate) fn sweep(root: &Dir) -> Result<()> {
-    let Some(staging) = root.sub("staging")? else { return Ok(()) };
-    for entry in staging.entries()? {
-        if let Some(_owned) = lock::try_own(&staging, &entry.name)? {
-            staging.remove_all(&entry.name)?;
-        }
-    }
-    Ok(())
-}

@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 
 use crate::dir::{Dir, fail};
 use crate::options::{Durability, StoreOptions};
-use crate::scratch::{self, Scratch};
+use crate::scratch::Scratch;
+use crate::sweep::sweep;
 
 /// The version of the format that this code reads and writes.
 const FORMAT: u32 = 1;
@@ -99,7 +100,7 @@ impl Store {
     /// A directory to prepare something in. The first call removes what dead processes left there.
     pub(crate) fn scratch(&self) -> Result<Scratch> {
         if self.0.swept.set(()).is_ok() {
-            scratch::sweep(self.dir())?;
+            sweep(self.dir())?;
         }
         Scratch::new(self.dir())
     }
