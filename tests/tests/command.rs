@@ -164,7 +164,7 @@ async fn a_registry_that_lies_or_fails_gets_nothing_into_the_store() {
     // What was good of the image stays, for the next try to go on from: here all but the layer.
     setup.mock.fail(On::Digest(layer.clone()), Fault::FlippedBit);
     setup.hoist(&["pull", &reference]).await;
-    setup.fails(&["pull", &reference], 9, &[&layer.to_string(), "nothing of it was kept"]).await;
+    setup.fails(&["pull", &reference], 9, &[&layer.to_string(), "it was not kept"]).await;
     setup.mock.repair();
     setup.mock.fail(On::Manifests, Fault::Status(500));
     setup.fails(&["pull", &reference], 7, &["500", "try again later"]).await;

@@ -124,6 +124,24 @@ const STACKS: &[Stack] = &[
         },
     },
     Stack {
+        name: "fallback(local, remote)",
+        abilities: &[MockRegistry::ABILITIES, ASKS],
+        start: |place| {
+            let (_, local) = place.local("store");
+            let registry = Fallback::new(local, place.remote("store"));
+            Box::pin(place.over_http(registry))
+        },
+    },
+    Stack {
+        name: "hoist::open",
+        abilities: &[MockRegistry::ABILITIES, CACHE],
+        start: |place| {
+            let config = hoist::Config::default().with_root(place.0.path().join("store")).with_retries(1);
+            let registry = hoist::open(&config.with_platform(platform())).expect("a stack can be opened");
+            Box::pin(place.over_http(registry))
+        },
+    },
+    Stack {
         name: "cached(fallback(local, remote))",
         abilities: &[MockRegistry::ABILITIES, CACHE],
         start: |place| {
@@ -163,6 +181,10 @@ fn main() {
                 }
             }));
         }
+    }
+    for case in cases().iter().filter(|case| !STACKS.iter().any(|stack| case.applies_to(&stack.abilities())))
+    {
+        trials.push(Trial::test(case.name, || Err("no stack can do what this case needs".into())));
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

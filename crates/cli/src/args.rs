@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
-use hoist::{Config, Platform, Result};
+use hoist::{Config, Reference, Result};
 
 use crate::exit;
 
@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
     /// The platform to choose images for, such as linux/arm64 [default: this machine's]
     #[arg(long, global = true, value_name = "OS/ARCH[/VARIANT]")]
-    pub(crate) platform: Option<Platform>,
+    pub(crate) platform: Option<String>,
 
     /// Print one JSON object a line
     #[arg(long, global = true)]
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
 
-    /// Log more; twice, still more
+    /// Log what is done; twice, each request as well
     #[arg(long, short, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
@@ -71,12 +71,29 @@ pub(crate) enum Command {
         #[arg(value_name = "REF")]
         reference: String,
     },
-    /// Exit with 0 if the image is here whole, with 1 if not
+    /// Exit with 0 if the image is cached, with 1 if not
     IsCached {
         /// The image
         #[arg(value_name = "REF")]
         reference: String,
     },
+}
+
+impl Command {
+    /// Fails where there are references and none of them is one: then nothing else need be touched.
+    pub(crate) fn check_references(&self) -> Result<()> {
+        let references = match self {
+            Self::Pull { references, .. } | Self::Remove { references } => references,
+            Self::Inspect { reference } | Self::IsCached { reference } => std::slice::from_ref(reference),
+            Self::List => return Ok(()),
+        };
+        let parsed: Vec<Result<Reference>> = references.iter().map(|text| text.parse()).collect();
+        if parsed.iter().any(Result::is_ok) {
+            Ok(())
+        } else {
+            parsed.into_iter().collect::<Result<Vec<_>>>().map(drop)
+        }
+    }
 }
 
 impl Args {
@@ -90,11 +107,10 @@ impl Args {
             config = config.with_root(root);
         }
         if let Some(platform) = &self.platform {
-            config = config.with_platform(platform.clone());
+            config = config.with_platform(platform.parse()?);
         }
         if let Command::Pull { references, plain_http: true, .. } = &self.command {
-            for reference in references {
-                let reference: hoist::Reference = reference.parse()?;
+            for reference in references.iter().filter_map(|text| text.parse::<Reference>().ok()) {
                 config = config.with_plain_http(reference.registry());
             }
         }

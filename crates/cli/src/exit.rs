@@ -16,7 +16,7 @@ Exit codes:
    6  the registry asks to come back later
    7  the registry cannot be reached, or fails
    8  the TLS connection is not to be trusted
-   9  the content is not what it should be; nothing of it was kept
+   9  the content is not what it should be, and was not kept
   10  the format or feature is not supported
   11  the disk is full
   12  the store cannot be read or written";

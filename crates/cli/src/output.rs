@@ -1,14 +1,20 @@
 //! Results for stdout, and errors for stderr. A reader that has gone, as `head` does, is no error.
 
-use std::io::{Write, stderr, stdout};
+use std::io::{ErrorKind as Io, Write, stderr, stdout};
 
-use hoist::Error;
+use hoist::{Error, Result};
 use serde::Serialize;
 
 /// Prints a result: as JSON, or as the line that a person or a script would want.
-pub(crate) fn result(json: bool, value: &impl Serialize, line: impl FnOnce() -> String) {
-    let text = if json { serde_json::to_string(value).unwrap_or_default() } else { line() };
-    _ = writeln!(stdout(), "{text}");
+pub(crate) fn result(json: bool, value: &impl Serialize, line: impl FnOnce() -> Vec<u8>) -> Result<()> {
+    let failed = |cause| Error::io("cannot print a result", cause);
+    let mut text =
+        if json { serde_json::to_vec(value).map_err(|cause| failed(cause.into()))? } else { line() };
+    text.push(b'\n');
+    match stdout().write_all(&text) {
+        Err(cause) if cause.kind() != Io::BrokenPipe => Err(failed(cause)),
+        _ => Ok(()),
+    }
 }
 
 /// Prints an error in one line.

@@ -94,8 +94,9 @@ fn line(sizes: &mut HashMap<Digest, u64>, event: Event) -> Option<String> {
         Event::Resolved { reference, digest } => Some(format!("{reference} is {digest}")),
         Event::BlobFound { digest, size } => Some(format!("{}  {}  here", short(&digest), HumanBytes(size))),
         Event::BlobStarted { digest, size } => {
+            let line = format!("{}  {}  fetching", short(&digest), HumanBytes(size));
             sizes.insert(digest, size);
-            None
+            Some(line)
         }
         Event::BlobVerified { digest } => {
             let size = sizes.remove(&digest).unwrap_or_default();

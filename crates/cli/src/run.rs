@@ -1,6 +1,7 @@
 //! What each command does.
 
 use std::io::IsTerminal;
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         _ => None,
     };
     let events = progress.clone().map_or_else(Events::default, |p| Events::to(move |event| p.show(event)));
+    args.command.check_references()?;
     let hoist = hoist::open_with_events(&args.config()?, events)?;
     let code = runtime.block_on(dispatch(&hoist, args.json, args.command, progress.as_ref()));
     // What an error abandoned is put in order; but a disk that hangs must not keep the user waiting.
@@ -42,8 +44,7 @@ async fn dispatch(
                 let image =
                     if force { hoist.force_pull(reference).await? } else { hoist.pull(reference).await? };
                 clear(progress);
-                output::result(json, &image, || image.path.display().to_string());
-                Ok(())
+                output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec())
             })
             .await
         }
@@ -53,27 +54,24 @@ async fn dispatch(
                 if !hoist.remove(reference).await? {
                     return Err(not_here(reference));
                 }
-                output::result(json, &json!({"reference": qualified(reference), "removed": true}), || {
-                    qualified(reference)
-                });
-                Ok(())
+                let name = qualified(reference);
+                output::result(json, &json!({"reference": name, "removed": true}), || {
+                    name.clone().into_bytes()
+                })
             })
             .await
         }
         Command::Inspect { reference } => {
             let image = hoist.resolve(&reference).await?.ok_or_else(|| not_here(&reference))?;
             let report = inspect::read(&image)?;
-            output::result(json, &report, || report.to_string());
+            output::result(json, &report, || report.to_string().into_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::IsCached { reference } => {
             let cached = hoist.resolve(&reference).await?.is_some();
             if json {
-                output::result(
-                    json,
-                    &json!({"reference": qualified(&reference), "cached": cached}),
-                    String::new,
-                );
+                let answer = json!({"reference": qualified(&reference), "cached": cached});
+                output::result(true, &answer, Vec::new)?;
             }
             Ok(if cached { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
@@ -102,7 +100,7 @@ async fn each(
 async fn list(hoist: &Hoist, json: bool) -> Result<ExitCode> {
     for reference in hoist.list_cached().await? {
         let image: Option<PulledImage> = if json { hoist.resolve(&reference).await? } else { None };
-        output::result(json && image.is_some(), &image, || reference);
+        output::result(json && image.is_some(), &image, || reference.into_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
 }

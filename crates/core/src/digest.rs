@@ -75,7 +75,7 @@ impl Digest {
             return Ok(());
         }
         Err(Error::new(ErrorKind::DigestMismatch, format!("content of {self} hashes to {found}"))
-            .with_help("whoever served it damaged or replaced it; nothing of it was kept"))
+            .with_help("whoever served it damaged or replaced it; it was not kept"))
     }
 }
 

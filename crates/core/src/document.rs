@@ -222,7 +222,8 @@ impl Document {
             ));
         }
         let raw: Raw = serde_json::from_slice(bytes)
-            .map_err(|cause| malformed("this is neither a manifest nor an index").with_source(cause))?;
+            .map_err(|cause| malformed("this is neither a manifest nor an index").with_source(cause))
+            .map_err(|error| error.with_help("is this the address of a registry?"))?;
         let media_type = raw.media_type(content_type)?;
         match raw {
             Raw { fs_layers: Some(_), .. } | Raw { schema_version: Some(1), .. } => Err(unsupported(

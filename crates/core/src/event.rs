@@ -41,7 +41,8 @@ pub enum Event {
     BlobProgress {
         /// Which one.
         digest: Digest,
-        /// How many bytes have arrived since the last such event of this blob.
+        /// How many bytes are here more than at the last such event of this blob; at first, those that an
+        /// earlier pull had left.
         bytes: u64,
     },
     /// A blob is whole, and matched its digest.

@@ -35,7 +35,7 @@ pub struct PulledImage {
 ///   [`force_pull`](Self::force_pull) that fails leaves the old image as it was.
 /// - *cancel-safe*: to drop a future is a failure like any other; verified blobs stay for the next try.
 /// - *concurrent*: calls overlap, in one process and across processes; equal pulls share one download.
-/// - *stable*: a result stays readable until someone removes or evicts it.
+/// - *stable*: a result stays readable until someone removes it.
 /// - *honest*: an origin that cannot be reached is [`Unavailable`](crate::ErrorKind::Unavailable), never
 ///   [`NotFound`](crate::ErrorKind::NotFound); no secret is in an error, a log line or a `Debug`.
 ///
@@ -51,7 +51,8 @@ pub trait ImageRegistry: Send + Sync {
     /// success.
     async fn force_pull(&self, reference: &str) -> Result<PulledImage>;
 
-    /// Whether the image is here whole. Trouble in finding out is logged, and answered `false`.
+    /// Whether the image is cached. Its bytes, which were checked when they came, are not read again. Trouble in
+    /// finding out is logged, and answered `false`.
     async fn is_cached(&self, reference: &str) -> bool;
 
     /// Forgets the image under this name. `true`: it was found and removed.

@@ -99,7 +99,7 @@ async fn bearer(
         request = request.header(AUTHORIZATION, basic(credentials));
     }
     let answer = request.send().await.map_err(|cause| response::failed(&doing, cause))?;
-    let answer = response::check(answer, "a request for a token").await?;
+    let answer = response::check(answer, &host, "a token").await?;
     let body = response::read_bounded(answer, MAX_TOKEN).await?;
     // The cause is left out: it could quote the token.
     let malformed = || Error::new(ErrorKind::Unauthorized, format!("{host} answered with no token"));

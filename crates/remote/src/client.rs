@@ -70,6 +70,7 @@ impl Client {
             }
             request.send().await.map_err(|cause| response::failed(&doing, cause))
         };
+        tracing::debug!(registry = endpoint.registry, %method, path = url.path(), "asking");
         let shown = self.auth.session(endpoint).lock().await.clone();
         let mut response = send(shown.clone()).await?;
         // Only the registry itself is answered, never one that it redirected to (CVE-2026-49349).
@@ -79,7 +80,7 @@ impl Client {
                 response = send(Some(answer)).await?;
             }
         }
-        response::check(response, &describe(url)).await
+        response::check(response, &endpoint.registry, &describe(url)).await
     }
 
     fn connections(&self, endpoint: &Endpoint) -> Result<&reqwest::Client> {

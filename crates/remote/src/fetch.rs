@@ -25,6 +25,7 @@ impl Fetch<'_> {
     /// Fetches what is missing, and puts the verified blob into the store.
     pub(crate) async fn run(self, ingest: Ingest) -> Result<()> {
         let Descriptor { digest, size, .. } = self.blob;
+        tracing::info!(%digest, size, resumed = ingest.is_resumed(), "fetching a blob");
         self.events.emit(|| Event::BlobStarted { digest: digest.clone(), size: *size });
         let missing = ingest.missing().to_vec();
         let resumed = size - missing.iter().map(|gap| gap.end - gap.start).sum::<u64>();

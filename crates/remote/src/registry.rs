@@ -116,6 +116,7 @@ impl RemoteRegistry {
         let resolved =
             manifest::resolve(&self.client, &endpoint, reference, &self.platform, &self.store).await?;
         let digest = resolved.manifest.digest.clone();
+        tracing::info!(%reference, %digest, "resolved");
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
         let lease = self.obtain(&endpoint, reference, &resolved, trust).await?;
         let index = resolved.index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));

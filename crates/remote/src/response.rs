@@ -1,5 +1,8 @@
 //! What a response means: an error of the right kind for each status, and bodies read within bounds.
 
+use std::error::Error as StdError;
+use std::io;
+use std::iter::successors;
 use std::time::{Duration, SystemTime};
 
 use hoist_core::{Error, ErrorKind, Result};
@@ -10,8 +13,9 @@ use serde::Deserialize;
 const MAX_ERROR_BODY: u64 = 16 << 10; // an explanation; more is not read
 const MAX_EXPLANATION: usize = 300; // characters that are shown of it
 
-/// Fails with the error of the right kind, unless the status is a success.
-pub(crate) async fn check(response: Response, what: &str) -> Result<Response> {
+/// Fails with the error of the right kind, unless the status is a success. `registry` answered a request for
+/// `what`.
+pub(crate) async fn check(response: Response, registry: &str, what: &str) -> Result<Response> {
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -20,14 +24,21 @@ pub(crate) async fn check(response: Response, what: &str) -> Result<Response> {
     let explanation = read_bounded(response, MAX_ERROR_BODY).await.ok().and_then(|body| explain(&body));
     let said = explanation.map_or_else(String::new, |text| format!(", and said: {text}"));
     let error = |kind, help: &str| {
-        Error::new(kind, format!("the registry answered {what} with {status}{said}")).with_help(help)
+        Error::new(kind, format!("{registry} answered the request for {what} with {status}{said}"))
+            .with_help(help)
     };
     Err(match status {
         StatusCode::NOT_FOUND => error(ErrorKind::NotFound, "check the name and the tag"),
-        StatusCode::UNAUTHORIZED => error(ErrorKind::Unauthorized, "check the name, and the credentials"),
-        StatusCode::FORBIDDEN => error(ErrorKind::Forbidden, "these credentials do not allow it"),
+        StatusCode::UNAUTHORIZED => error(
+            ErrorKind::Unauthorized,
+            &format!("check the name, and the credentials in [remote.credentials.\"{registry}\"]"),
+        ),
+        StatusCode::FORBIDDEN => error(ErrorKind::Forbidden, "other credentials may be allowed to pull this"),
         StatusCode::TOO_MANY_REQUESTS => {
-            error(ErrorKind::RateLimited { retry_after }, "wait, or log in for a higher limit")
+            let wait =
+                retry_after.map_or_else(|| "wait".to_owned(), |time| format!("wait {} s", time.as_secs()));
+            let help = format!("{wait}, or use credentials with a higher limit");
+            error(ErrorKind::RateLimited { retry_after }, &help)
         }
         s if s.is_server_error() || s == StatusCode::REQUEST_TIMEOUT => {
             error(ErrorKind::Unavailable, "try again later")
@@ -51,27 +62,28 @@ pub(crate) async fn read_bounded(mut response: Response, limit: u64) -> Result<V
 /// An error of the connection, without the address: it can have a secret in it.
 pub(crate) fn failed(doing: &str, cause: reqwest::Error) -> Error {
     let cause = cause.without_url();
-    let mut root: &(dyn std::error::Error + 'static) = &cause;
-    let mut tls = false;
-    while let Some(next) = root.source() {
-        root = next;
-        tls |= root.is::<rustls::Error>();
-    }
-    // rustls is wrapped in an io::Error, which keeps it to itself.
-    tls |= root
-        .downcast_ref::<std::io::Error>()
-        .and_then(|e| e.get_ref())
-        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
-    let (kind, help) = if tls {
-        (ErrorKind::Tls, "if the registry speaks plain http, say so with --plain-http")
-    } else if cause.is_connect() {
-        (ErrorKind::Unavailable, "check the address, and that the registry runs")
-    } else {
-        (ErrorKind::Unavailable, "try again later")
+    let (kind, help) = match tls_error(&cause) {
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            (ErrorKind::Tls, "install the certificate of its authority, or point SSL_CERT_FILE to it")
+        }
+        Some(_) => (ErrorKind::Tls, "if the registry speaks plain http, say so with --plain-http"),
+        None if cause.is_connect() => {
+            (ErrorKind::Unavailable, "check the address, and that the registry runs")
+        }
+        None => (ErrorKind::Unavailable, "try again later"),
     };
-    Error::new(kind, format!("{doing} failed"))
-        .with_source(std::io::Error::other(root.to_string()))
-        .with_help(help)
+    let root = successors(Some(&cause as &(dyn StdError + 'static)), |&error| error.source()).last();
+    let root = root.map_or_else(String::new, ToString::to_string);
+    Error::new(kind, format!("{doing} failed")).with_source(io::Error::other(root)).with_help(help)
+}
+
+/// What TLS had to say, however deep it is wrapped: an `io::Error` keeps its cause to itself.
+fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let within = |error: &'a io::Error| error.get_ref().and_then(|inner| tls_error(inner));
+    error
+        .downcast_ref::<rustls::Error>()
+        .or_else(|| error.downcast_ref::<io::Error>().and_then(within))
+        .or_else(|| error.source().and_then(tls_error))
 }
 
 /// The `errors` of the distribution spec's error format, in one line fit for a terminal.
@@ -99,5 +111,18 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_tls_is_found_however_deep_it_is_wrapped() {
+        let expired = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
+        let wrapped = io::Error::other(io::Error::other(expired.clone()));
+        assert_eq!(tls_error(&wrapped), Some(&expired));
+        assert_eq!(tls_error(&io::Error::other("refused")), None);
     }
 }

@@ -171,7 +171,7 @@ impl Config {
     fn read(text: &str, name: impl std::fmt::Display) -> Result<Self> {
         let config: Self =
             toml::from_str(text).map_err(|error| invalid(format!("{name}: {}", place(error, text))))?;
-        config.check().map_err(|error| error.context(format!("{name} contradicts itself")))?;
+        config.check().map_err(|error| error.context(format!("{name} cannot be used")))?;
         Ok(config)
     }
 
@@ -180,7 +180,8 @@ impl Config {
     pub(crate) fn check(&self) -> Result<()> {
         let local = &self.local;
         if local.path.is_none() && (local.writable || local.repository.is_some()) {
-            return Err(invalid("`local` is set up, but has no `local.path`"));
+            return Err(invalid("`local` is set up, but has no `local.path`")
+                .with_help("set `local.path` to a directory with an OCI image layout"));
         }
         let registries = self.remote.plain_http.iter().map(|name| ("remote.plain-http", name));
         let credentials = self.remote.credentials.keys().map(|name| ("remote.credentials", name));

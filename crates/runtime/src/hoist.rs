@@ -34,6 +34,7 @@ pub fn open(config: &Config) -> Result<Hoist> {
 /// reports its own part: a [`Failed`](crate::Event::Failed) of the first may be followed by more.
 pub fn open_with_events(config: &Config, events: Events) -> Result<Hoist> {
     config.check()?;
+    source::check(config)?;
     let platform = config.platform.clone().unwrap_or_else(Platform::host);
     let store = Store::open(&config.root, StoreOptions::default().with_durability(config.durability))?;
     let shared = Shared { store, platform, events };
@@ -59,7 +60,7 @@ impl Hoist {
         self.stack.resolve(reference).await
     }
 
-    /// A pull whose image stays on the disk for as long as the lease is held, whoever removes or evicts it.
+    /// A pull whose image stays on the disk for as long as the lease is held, whoever removes it.
     pub async fn pull_leased(&self, reference: &str) -> Result<(PulledImage, Lease)> {
         for _ in 0..ATTEMPTS {
             let image = self.pull(reference).await?;

@@ -1,6 +1,6 @@
 //! Puts container images on this machine's disk, as verified OCI image layouts.
 //!
-//! A program needs this crate alone. [`open`] takes a [`Config`] and gives a [`Hoist`]: a stack of backends
+//! A program that has its stack from a configuration needs this crate alone: [`open`] takes a [`Config`] and gives a [`Hoist`]: a stack of backends
 //! over one store, which is itself an [`ImageRegistry`] and prints as what it is made of.
 //!
 //! ```no_run
@@ -41,7 +41,16 @@ pub use hoist_core::{
     Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageRegistry, Index, Manifest, Platform,
     PulledImage, Reference, Result,
 };
-pub use hoist_store::{Durability, Layout, Lease, Store, StoreOptions};
+pub use hoist_store::{
+    Claim, Durability, Ingest, Layout, Lease, Staging, Store, StoreOptions, StoredImage, Trust,
+};
+
+#[cfg(feature = "cache")]
+pub use hoist_cache::{Cached, Fallback};
+#[cfg(feature = "local")]
+pub use hoist_local::LocalRegistry;
+#[cfg(feature = "remote")]
+pub use hoist_remote::{Credentials, RemoteRegistry};
 
 pub use crate::config::{CacheConfig, Config, CredentialsConfig, LocalConfig, RemoteConfig};
 pub use crate::hoist::{Hoist, open, open_with_events};

@@ -77,7 +77,7 @@ impl Place {
 }
 
 impl Store {
-    /// The image that this reference leads to, if it is here whole. Nothing is written, and nobody asked.
+    /// The image that this reference leads to, if it is here. Nothing is written, and nobody asked.
     ///
     /// A digest is found also where it came by a tag of the same repository, by the manifest's digest or the
     /// index's. A few reads of small files: cheap enough to be called from asynchronous code.
@@ -88,7 +88,7 @@ impl Store {
         }
     }
 
-    /// As [`resolve`](Self::resolve), and noted as a use: the image is the last one to be evicted, and a
+    /// As [`resolve`](Self::resolve), and noted as a use; and a
     /// digest that was found by another name has one of its own from now on.
     pub fn hit(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
         let Some((place, record)) = self.record_of(reference, platform)? else { return Ok(None) };

@@ -176,7 +176,9 @@ fn check_format(root: &Dir) -> Result<()> {
     let Some(bytes) = root.read("store.json", MAX_STORE_JSON)? else { return write_format(root) };
     let path = root.path().display();
     let Format { format } = serde_json::from_slice(&bytes).map_err(|cause| {
-        Error::new(ErrorKind::Storage, format!("{path}/store.json cannot be read")).with_source(cause)
+        Error::new(ErrorKind::Storage, format!("{path}/store.json cannot be read"))
+            .with_source(cause)
+            .with_help("if this is a store, that file is damaged: it should have {\"format\":1} in it")
     })?;
     if format > FORMAT {
         let message = format!("the store in {path} has format {format}, and this hoist reads up to {FORMAT}");

@@ -27,7 +27,21 @@ pub(crate) struct Shared {
     pub(crate) events: Events,
 }
 
-/// Opens what is enabled, each within the next.
+/// Fails where the configuration has nothing to get images from; to be asked before anything is touched.
+pub(crate) fn check(config: &Config) -> Result<()> {
+    let invalid = |message: String| Error::new(ErrorKind::InvalidConfig, message);
+    match config.local.path.as_deref() {
+        None if !config.remote.enabled => Err(invalid("no source of images is enabled".to_owned())
+            .with_help("set `remote.enabled = true`, or `local.path` to a directory of images")),
+        Some(path) if !path.is_dir() => {
+            Err(invalid(format!("`local.path` is {}, which is not a directory", path.display()))
+                .with_help("create it, or correct the path"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Opens what is enabled, each within the next. At least one is, as was [checked](check).
 pub(crate) fn stack(config: &Config, shared: &Shared) -> Result<Box<dyn Source>> {
     let local =
         config.local.path.as_deref().map(|path| local::open(path, &config.local, shared)).transpose()?;
@@ -35,14 +49,9 @@ pub(crate) fn stack(config: &Config, shared: &Shared) -> Result<Box<dyn Source>>
     let source = match (local, remote) {
         (Some(local), Some(remote)) => cache::fallback(local, remote)?,
         (Some(only), None) | (None, Some(only)) => only,
-        (None, None) => return Err(no_source()),
+        (None, None) => unreachable!("no source is enabled"),
     };
     if config.cache.enabled { cache::cached(source, shared) } else { Ok(source) }
-}
-
-fn no_source() -> Error {
-    Error::new(ErrorKind::InvalidConfig, "no source of images is enabled")
-        .with_help("set `remote.enabled = true`, or `local.path` to a directory of images")
 }
 
 /// What is asked for, and not compiled in.
