@@ -32,7 +32,7 @@ impl Output {
 ///
 /// If it is not installed, saying what to install, or was killed.
 pub fn run(program: &str, arguments: &[&str]) -> Output {
-    output(Command::new(program).args(arguments), program)
+    output(Command::new(program).args(arguments).env_remove("HOIST_CONFIG"), program)
 }
 
 /// Runs `hoist` on a store of its own, with nothing of this user's configuration.

@@ -6,7 +6,7 @@
 //! [`Platform`]), the documents that describe them ([`Manifest`], [`Index`], [`Descriptor`]), the one
 //! [`Error`] type, and the progress [`Event`]s of a pull.
 //!
-//! This crate does no I/O and knows no runtime: whoever writes a backend of their own needs nothing else.
+//! This crate does no I/O and knows no runtime. With `hoist-store` it is all that a backend of one's own needs.
 
 mod digest;
 mod document;

@@ -1,7 +1,8 @@
 //! Puts container images on this machine's disk, as verified OCI image layouts.
 //!
-//! A program that has its stack from a configuration needs this crate alone: [`open`] takes a [`Config`] and gives a [`Hoist`]: a stack of backends
-//! over one store, which is itself an [`ImageRegistry`] and prints as what it is made of.
+//! A program needs this crate alone. [`open`] takes a [`Config`] and gives a [`Hoist`]: a stack of backends
+//! over one store, which is itself an [`ImageRegistry`] and prints as what it is made of. The backends and
+//! decorators themselves are here too, for a stack that a configuration cannot say.
 //!
 //! ```no_run
 //! use hoist::{Config, ImageRegistry};
@@ -56,3 +57,8 @@ pub use crate::config::{CacheConfig, Config, CredentialsConfig, LocalConfig, Rem
 pub use crate::hoist::{Hoist, open, open_with_events};
 pub use crate::root::default_root;
 pub use crate::secret::Secret;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
