@@ -123,6 +123,21 @@ async fn a_cached_pull_asks_nobody_and_a_forced_one_heals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_moved_tag_left_is_collected() {
+    let setup = Setup::new().await;
+    let reference = setup.mock.publish("library/demo", "v1", Image::sample(1));
+    let old = setup.hoist(&["pull", &reference]).await.ok().to_owned();
+    setup.mock.publish("library/demo", "v1", Image::sample(2));
+    let new = setup.hoist(&["pull", "--force", &reference]).await.ok().to_owned();
+    assert!(setup.hoist(&["gc", "--dry-run"]).await.ok().starts_with("would delete 1 images"));
+    assert!(Path::new(&old).exists());
+    let deleted = setup.hoist(&["gc", "--json"]).await;
+    let deleted: serde_json::Value = serde_json::from_str(deleted.ok()).unwrap();
+    assert_eq!(deleted["images"], serde_json::json!([Image::sample(1).digest().to_string()]));
+    assert!(!Path::new(&old).exists() && Path::new(&new).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_bad_reference_does_not_keep_the_others_from_being_pulled() {
     let setup = Setup::new().await;
     let good = setup.mock.publish("library/demo", "v1", Image::sample(1));

@@ -58,12 +58,22 @@ pub(crate) enum Command {
     /// Print the references of the images that are here
     #[command(visible_alias = "ls")]
     List,
-    /// Forget images, and delete what no other image needs
+    /// Forget images, and delete those that have no other name
     #[command(visible_alias = "rm")]
     Remove {
         /// Images, by the names that `list` prints
         #[arg(required = true, value_name = "REF")]
         references: Vec<String>,
+    },
+    /// Delete what no name leads to: what a moved tag or a failed pull left
+    Gc {
+        /// Take what failed pulls left at once, and not a day later
+        #[arg(long)]
+        all: bool,
+
+        /// Only say what would be deleted
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Show what an image that is here consists of
     Inspect {
@@ -85,7 +95,7 @@ impl Command {
         let references = match self {
             Self::Pull { references, .. } | Self::Remove { references } => references,
             Self::Inspect { reference } | Self::IsCached { reference } => std::slice::from_ref(reference),
-            Self::List => return Ok(()),
+            Self::List | Self::Gc { .. } => return Ok(()),
         };
         let parsed: Vec<Result<Reference>> = references.iter().map(|text| text.parse()).collect();
         if parsed.iter().any(Result::is_ok) {

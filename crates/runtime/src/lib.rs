@@ -43,7 +43,8 @@ pub use hoist_core::{
     PulledImage, Reference, Result,
 };
 pub use hoist_store::{
-    Claim, Durability, Ingest, Layout, Lease, Staging, Store, StoreOptions, StoredImage, Trust,
+    Claim, Collected, Durability, GcOptions, Ingest, Layout, Lease, Staging, Store, StoreOptions,
+    StoredImage, Trust,
 };
 
 #[cfg(feature = "cache")]

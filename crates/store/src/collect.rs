@@ -12,7 +12,7 @@ impl Store {
     /// Who names an image holds it shared while the ref is written, so that what is held alone here, and has
     /// no name, cannot get one.
     pub(crate) fn collect(&self, image: &Digest) -> Result<bool> {
-        let Some(images) = self.dir().sub(images_path(image))? else { return Ok(false) };
+        let Some(images) = self.dir().sub(images_path(image.algorithm()))? else { return Ok(false) };
         let Some(_owned) = lock::try_own(&images, image.hex())? else { return Ok(false) };
         if self.is_named(image)? {
             return Ok(false);

@@ -41,7 +41,7 @@ impl AsFd for Lease {
 impl Store {
     /// Leases the image with this manifest. `None`: it is not here.
     pub fn lease(&self, digest: &Digest) -> Result<Option<Lease>> {
-        let Some(images) = self.dir().sub(images_path(digest))? else { return Ok(None) };
+        let Some(images) = self.dir().sub(images_path(digest.algorithm()))? else { return Ok(None) };
         let image = lock::share(&images, digest.hex())?;
         Ok(image.map(|image| Lease::new(image, digest.clone())))
     }

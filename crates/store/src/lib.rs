@@ -12,6 +12,7 @@
 mod adopt;
 mod collect;
 mod dir;
+mod gc;
 mod ingest;
 mod layout;
 mod lease;
@@ -26,6 +27,7 @@ mod staging;
 mod store;
 mod sweep;
 
+pub use gc::{Collected, GcOptions};
 pub use ingest::{Claim, Ingest};
 pub use layout::Layout;
 pub use lease::Lease;

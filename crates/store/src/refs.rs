@@ -259,7 +259,7 @@ impl Store {
     }
 
     fn has_image(&self, digest: &Digest) -> Result<bool> {
-        let index = format!("{}/{}/index.json", images_path(digest), digest.hex());
+        let index = format!("{}/{}/index.json", images_path(digest.algorithm()), digest.hex());
         Ok(self.dir().open_file(index)?.is_some())
     }
 

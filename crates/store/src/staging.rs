@@ -112,7 +112,9 @@ impl Staging {
     }
 
     fn link_now(&self, blob: &Descriptor) -> Result<bool> {
-        let Some(pool) = self.store().dir().sub(pool_path(&blob.digest))? else { return Ok(false) };
+        let Some(pool) = self.store().dir().sub(pool_path(blob.digest.algorithm()))? else {
+            return Ok(false);
+        };
         let name = blob.digest.hex();
         let Some(stat) = pool.stat(name)? else { return Ok(false) };
         blob.expect_size(u64::try_from(stat.st_size).unwrap_or_default())?;
@@ -192,7 +194,7 @@ impl Staging {
 
     /// Moves the image to its place, or leases what is there. `None`: that has gone just now; try again.
     fn publish(&self, digest: &Digest) -> Result<Option<Lease>> {
-        let images = self.store().dir().make(images_path(digest))?;
+        let images = self.store().dir().make(images_path(digest.algorithm()))?;
         let staged = lock::share(self.scratch(), "image")?;
         let staged = staged.ok_or_else(|| Error::new(ErrorKind::Storage, "the staged image has gone"))?;
         if self.scratch().rename_new("image", &images, digest.hex())? {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use hoist_core::{Descriptor, Digest, Error, ErrorKind, Result};
+use hoist_core::{Algorithm, Descriptor, Digest, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -77,7 +77,7 @@ impl Store {
 
     /// The layout directory that the image with this manifest has, or would have.
     pub fn image_path(&self, digest: &Digest) -> PathBuf {
-        self.root().join(images_path(digest)).join(digest.hex())
+        self.root().join(images_path(digest.algorithm())).join(digest.hex())
     }
 
     /// The content of a blob that the pool has, whose descriptor says that it is no larger than `limit`
@@ -94,7 +94,7 @@ impl Store {
 
     /// The pool's directory for blobs of this digest's algorithm.
     pub(crate) fn pool(&self, digest: &Digest) -> Result<Dir> {
-        self.dir().make(pool_path(digest))
+        self.dir().make(pool_path(digest.algorithm()))
     }
 
     /// A directory to prepare something in. The first call removes what dead processes left there.
@@ -122,19 +122,19 @@ impl Store {
     }
 }
 
-/// Where the pool keeps blobs of this digest's algorithm, below the root.
-pub(crate) fn pool_path(digest: &Digest) -> String {
-    format!("blobs/{}", digest.algorithm().as_str())
+/// Where the pool keeps blobs of this algorithm, below the root; a layout has the same place for them.
+pub(crate) fn pool_path(algorithm: Algorithm) -> String {
+    format!("blobs/{}", algorithm.as_str())
 }
 
 /// Where the pool keeps this blob, below the root; a layout has the same place for it.
 pub(crate) fn pool_file(digest: &Digest) -> String {
-    format!("{}/{}", pool_path(digest), digest.hex())
+    format!("{}/{}", pool_path(digest.algorithm()), digest.hex())
 }
 
-/// Where images with manifests of this digest's algorithm are, below the root.
-pub(crate) fn images_path(digest: &Digest) -> String {
-    format!("images/{}", digest.algorithm().as_str())
+/// Where images whose manifest has a digest of this algorithm are, below the root.
+pub(crate) fn images_path(algorithm: Algorithm) -> String {
+    format!("images/{}", algorithm.as_str())
 }
 
 /// Runs what may wait for the disk where waiting is allowed.

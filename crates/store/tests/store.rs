@@ -6,7 +6,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 use hoist_core::{Descriptor, Digest, ErrorKind, Platform, Reference, media_type};
-use hoist_store::{Claim, Layout, Lease, Staging, Store, StoreOptions, StoredImage, Trust};
+use hoist_store::{
+    Claim, Collected, GcOptions, Layout, Lease, Staging, Store, StoreOptions, StoredImage, Trust,
+};
 use tempfile::TempDir;
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -350,4 +352,51 @@ fn a_store_of_a_newer_format_is_refused() {
     fs::write(&file, r#"{"format":2}"#).unwrap();
     let error = Store::open(&root, StoreOptions::default()).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unsupported);
+}
+
+#[tokio::test]
+async fn what_a_moved_tag_leaves_is_collected_and_nothing_else() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let (old, new) = (image(b"old"), image(b"new"));
+    let left = pull(&store, &old, "demo").await;
+    let kept = pull(&store, &new, "demo").await;
+    let would = store.gc(GcOptions::default().with_dry_run(true)).unwrap();
+    assert!(layer_path(&left.path, &old).exists(), "a dry run takes nothing");
+    let lease = store.lease(&left.digest).unwrap().unwrap();
+    assert_eq!(store.gc(GcOptions::default()).unwrap().images, [], "it is leased");
+    drop(lease);
+    let did = store.gc(GcOptions::default()).unwrap();
+    assert_eq!(did, would);
+    assert_eq!(did.images, [left.digest]);
+    assert!(did.bytes > 0 && did.blobs.contains(&old.blobs[1].0.digest), "{did:?}");
+    assert!(!left.path.exists() && !layer_path(store.root(), &old).exists());
+    assert_eq!(fs::read(layer_path(&kept.path, &new)).unwrap(), b"new");
+    assert!(kept.path.join("blobs/sha256").join(new.blobs[0].0.digest.hex()).exists(), "both had this blob");
+}
+
+#[tokio::test]
+async fn what_a_failed_pull_left_is_kept_for_a_day_or_taken_with_all_the_rest() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"0123456789"));
+    let staging = store.stage(Trust::Pool).unwrap();
+    let Claim::Fetch(config) = staging.claim(&image.blobs[0].0).await.unwrap() else { panic!("it is new") };
+    config.write(0, Bytes::from_static(b"{}")).await.unwrap();
+    config.commit().await.unwrap();
+    let Claim::Fetch(layer) = staging.claim(&image.blobs[1].0).await.unwrap() else { panic!("it is new") };
+    layer.write(0, Bytes::from_static(b"0123")).await.unwrap();
+    assert_eq!(store.gc(GcOptions::default().with_all(true)).unwrap(), Collected::default(), "it is in use");
+    drop((layer, staging));
+    // The lock of the abandoned ingest is free when another can claim it.
+    let staging = store.stage(Trust::Pool).unwrap();
+    assert!(
+        matches!(staging.claim(&image.blobs[1].0).await.unwrap(), Claim::Fetch(next) if next.is_resumed())
+    );
+    drop(staging);
+    assert_eq!(store.gc(GcOptions::default()).unwrap(), Collected::default(), "the next try goes on from it");
+    while store.gc(GcOptions::default().with_all(true)).unwrap().ingests == 0 {
+        tokio::task::yield_now().await; // its thread has not ended yet
+    }
+    assert!(!store.root().join("blobs/sha256").join(image.blobs[0].0.digest.hex()).exists());
+    assert!(fs::read_dir(store.root().join("ingest")).unwrap().next().is_none());
 }
