@@ -14,8 +14,8 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
     /// Break the connection after so many bytes of the body.
     pub(super) cut: Option<u64>,
-    /// Break the connection without any answer.
-    pub(super) hang_up: bool,
+    /// Break the connection after so many bytes of the head.
+    pub(super) hang_up: Option<u64>,
     /// Wait at the gate after so many bytes of the body.
     pub(super) hold: Option<u64>,
 }
@@ -54,12 +54,11 @@ impl Answer {
     /// How many bytes of the body leave the house.
     pub(super) fn bytes_sent(&self) -> u64 {
         let len = self.body.len() as u64;
-        if self.hang_up { 0 } else { self.cut.map_or(len, |cut| cut.min(len)) }
+        if self.hang_up.is_some() { 0 } else { self.cut.map_or(len, |cut| cut.min(len)) }
     }
 
     pub(super) fn into_template(self) -> ResponseTemplate {
-        let orders =
-            [(front::CUT, self.cut), (front::HOLD, self.hold), (front::HANG_UP, self.hang_up.then_some(0))];
+        let orders = [(front::CUT, self.cut), (front::HOLD, self.hold), (front::HANG_UP, self.hang_up)];
         let template =
             ResponseTemplate::new(self.status).set_body_raw(self.body.to_vec(), &self.content_type);
         let template =

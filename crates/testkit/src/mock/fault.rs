@@ -45,8 +45,12 @@ pub enum Fault {
     TooManyRequests(String),
     /// 200 with something else: its type, and the body.
     Document(String, String),
+    /// 401, with this `WWW-Authenticate`, whatever credentials came along.
+    Challenge(String),
     /// The connection breaks without an answer.
     HangUp,
+    /// The connection breaks in the middle of the answer's head.
+    HangUpInHead,
     /// The connection breaks in the middle of the body.
     CutShort,
     /// One bit of the body is wrong.
@@ -63,6 +67,8 @@ pub enum Fault {
     RangesIgnored,
     /// `Range` is answered 206 with the range behind the one asked for, as far as there is one.
     WrongRange,
+    /// `Range` is answered 206 with the first half of the range asked for.
+    ShortRange,
     /// `Range` is answered 416.
     RangesRefused,
     /// 307 to the same path under this URL, such as another [`MockRegistry`](crate::MockRegistry)'s
@@ -84,7 +90,9 @@ impl Fault {
         match self {
             Self::HeadRefused => asked.is_head(),
             Self::CutShort | Self::FlippedBit => !asked.is_head(),
-            Self::RangesIgnored | Self::WrongRange | Self::RangesRefused => asked.range.is_some(),
+            Self::RangesIgnored | Self::WrongRange | Self::ShortRange | Self::RangesRefused => {
+                asked.range.is_some()
+            }
             _ => true,
         }
     }
@@ -95,7 +103,9 @@ impl Fault {
             Self::Status(status) => Some(Answer::error(*status)),
             Self::TooManyRequests(after) => Some(Answer::error(429).header("retry-after", after)),
             Self::Document(content_type, body) => Some(Answer::ok(content_type, body.clone())),
-            Self::HangUp => Some(Answer { hang_up: true, ..Answer::error(500) }),
+            Self::Challenge(challenge) => Some(Answer::error(401).header("www-authenticate", challenge)),
+            Self::HangUp => Some(Answer { hang_up: Some(0), ..Answer::error(500) }),
+            Self::HangUpInHead => Some(Answer { hang_up: Some(HEAD_PART), ..Answer::error(500) }),
             Self::HeadRefused => Some(Answer::error(405)),
             Self::RangesRefused => Some(Answer::error(416)),
             Self::Redirect(to) => {
@@ -110,7 +120,8 @@ impl Fault {
     fn misread(&self, asked: &mut Asked) {
         match self {
             Self::RangesIgnored => asked.range = None,
-            Self::WrongRange => asked.range = asked.range.as_deref().map(behind),
+            Self::WrongRange => asked.range = asked.range.as_deref().map(|range| reshape(range, behind)),
+            Self::ShortRange => asked.range = asked.range.as_deref().map(|range| reshape(range, half)),
             _ => {}
         }
     }
@@ -131,12 +142,29 @@ impl Fault {
 /// The header in which a registry names what it sends.
 pub(super) const DIGEST_HEADER: &str = "docker-content-digest";
 
-/// The range of one byte less, from the second byte on.
-fn behind(range: &str) -> String {
-    match range.strip_prefix("bytes=").and_then(|range| range.split_once('-')) {
-        Some((first, last)) => format!("bytes={}-{last}", first.parse::<u64>().unwrap_or_default() + 1),
+/// How much of a head is sent before the connection breaks in it: a status, and no whole header.
+const HEAD_PART: u64 = 20;
+
+/// Another range in the place of a closed one.
+fn reshape(range: &str, shape: fn(u64, u64) -> (u64, u64)) -> String {
+    let closed = range.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
+    match closed.and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?))) {
+        Some((first, last)) => {
+            let (first, last) = shape(first, last);
+            format!("bytes={first}-{last}")
+        }
         None => range.to_owned(),
     }
+}
+
+/// One byte less, from the second byte on.
+fn behind(first: u64, last: u64) -> (u64, u64) {
+    (first + 1, last)
+}
+
+/// The first half.
+fn half(first: u64, last: u64) -> (u64, u64) {
+    (first, first + (last - first) / 2)
 }
 
 /// The faults that are in force.
@@ -163,14 +191,15 @@ impl Faults {
     /// Answers a request with all that is wrong; `serve` answers it right.
     pub(super) fn around(&mut self, asked: &Asked, serve: impl FnOnce(&Asked) -> Answer) -> Answer {
         let faults = self.take(asked);
-        if let Some(instead) = faults.iter().find_map(|fault| fault.instead(asked)) {
-            return instead;
-        }
-        let mut asked = asked.clone();
-        for fault in &faults {
-            fault.misread(&mut asked);
-        }
-        faults.iter().fold(serve(&asked), |answer, fault| fault.spoil(answer))
+        let instead = faults.iter().find_map(|fault| fault.instead(asked));
+        let answer = instead.unwrap_or_else(|| {
+            let mut asked = asked.clone();
+            for fault in &faults {
+                fault.misread(&mut asked);
+            }
+            serve(&asked)
+        });
+        faults.iter().fold(answer, |answer, fault| fault.spoil(answer))
     }
 
     /// Those that concern this request, which counts for each of them.

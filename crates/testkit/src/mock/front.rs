@@ -122,7 +122,10 @@ impl Relay {
         client: &mut BufReader<TcpStream>,
     ) -> Result<()> {
         let (cut, hold, hang_up) = (head.take(CUT), head.take(HOLD), head.take(HANG_UP));
-        if hang_up.is_some() {
+        if let Some(after) = hang_up {
+            let sent = usize::try_from(after).unwrap_or(usize::MAX).min(head.text.len());
+            client.write_all(&head.text.as_bytes()[..sent]).await?;
+            client.flush().await?;
             return Err(broken());
         }
         client.write_all(head.text.as_bytes()).await?;

@@ -123,6 +123,9 @@ async fn wrong_bits_ranges_and_headers_are_as_told() {
     mock.fail_next(1, On::Blobs, Fault::WrongRange);
     let wrong = ask(&mock, Method::GET, &blob(&image), &[("range", "bytes=0-9")]).await.unwrap();
     assert!(wrong.headers()["content-range"].to_str().unwrap().starts_with("bytes 1-9/"));
+    mock.fail_next(1, On::Blobs, Fault::ShortRange);
+    let short = ask(&mock, Method::GET, &blob(&image), &[("range", "bytes=0-9")]).await.unwrap();
+    assert!(short.headers()["content-range"].to_str().unwrap().starts_with("bytes 0-4/"));
     mock.fail_next(1, On::Blobs, Fault::RangesIgnored);
     let whole = ask(&mock, Method::GET, &blob(&image), &[("range", "bytes=0-9")]).await.unwrap();
     assert_eq!(whole.status(), StatusCode::OK);
@@ -133,8 +136,22 @@ async fn wrong_bits_ranges_and_headers_are_as_told() {
     assert_eq!(ask(&mock, Method::HEAD, MANIFEST, &[]).await.unwrap().status(), 405);
     mock.fail_next(1, On::Manifests, Fault::login_page());
     assert!(get(&mock, MANIFEST).await.text().await.unwrap().starts_with("<html>"));
-    mock.fail_next(1, On::Manifests, Fault::HangUp);
-    assert!(ask(&mock, Method::GET, MANIFEST, &[]).await.is_err());
+    for fault in [Fault::HangUp, Fault::HangUpInHead] {
+        mock.fail_next(1, On::Manifests, fault);
+        assert!(ask(&mock, Method::GET, MANIFEST, &[]).await.is_err());
+    }
+    mock.fail_next(1, On::Manifests, Fault::Challenge("Basic realm=\"x\"".into()));
+    assert_eq!(get(&mock, MANIFEST).await.headers()["www-authenticate"], "Basic realm=\"x\"");
+}
+
+#[tokio::test]
+async fn faults_of_one_request_add_up() {
+    let (mock, image) = with_an_image().await;
+    mock.fail(On::Manifests, Fault::login_page());
+    mock.fail(On::Manifests, Fault::DigestHeader(image.digest().to_string()));
+    let served = get(&mock, MANIFEST).await;
+    assert_eq!(served.headers()["docker-content-digest"], image.digest().to_string());
+    assert!(served.text().await.unwrap().starts_with("<html>"));
 }
 
 #[tokio::test]
