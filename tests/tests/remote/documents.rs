@@ -1,0 +1,120 @@
+//! Manifests as registries serve them: mislabelled, in old formats, hostile, or no manifests at all.
+
+use hoist_core::{ErrorKind, MAX_DOCUMENT, media_type};
+use hoist_testkit::{Fault, Image, Layer, MockRegistry, On};
+use serde_json::{Value, json};
+
+use crate::setup::{Setup, one_layer};
+
+/// The manifest of this image with something changed, as the registry serves it from now on.
+fn serve_changed(mock: &MockRegistry, image: &Image, change: impl FnOnce(&mut Value)) {
+    let mut manifest = serde_json::from_slice(&image.manifest().bytes).unwrap();
+    change(&mut manifest);
+    serve(mock, media_type::OCI_MANIFEST, &manifest.to_string());
+}
+
+fn serve(mock: &MockRegistry, content_type: &str, body: &str) {
+    mock.fail(On::Manifests, Fault::Document(content_type.to_owned(), body.to_owned()));
+}
+
+#[tokio::test]
+async fn a_manifest_is_known_by_its_content_where_its_type_says_nothing() {
+    let image = Image::sample(1);
+    for content_type in ["application/json", "text/plain; charset=utf-8", "application/octet-stream", ""] {
+        let (setup, reference) = Setup::with(&image).await;
+        setup.mock.fail(On::Manifests, Fault::ContentType(content_type.to_owned()));
+        assert_eq!(setup.pull(&reference).await.digest, image.digest().to_string(), "{content_type:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_digest_header_that_is_wrong_is_not_believed() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    let other = Image::sample(2).digest().to_string();
+    setup.mock.fail(On::Manifests, Fault::DigestHeader(other.clone()));
+    setup.fails(&reference, ErrorKind::DigestMismatch, &["the manifest v1", &other]).await;
+}
+
+#[tokio::test]
+async fn a_digest_header_that_is_malformed_is_told() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    for malformed in ["sha256:short", "sha256:../../etc/passwd", "nonsense"] {
+        setup.mock.repair();
+        setup.mock.fail(On::Manifests, Fault::DigestHeader(malformed.to_owned()));
+        setup.fails(&reference, ErrorKind::Malformed, &[malformed]).await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_digest_header_the_content_is_hashed() {
+    let image = Image::sample(1);
+    let (setup, reference) = Setup::with(&image).await;
+    setup.mock.fail(On::Manifests, Fault::NoDigestHeader);
+    for _ in ["cold", "warm"] {
+        assert_eq!(setup.pull(&reference).await.digest, image.digest().to_string());
+    }
+    assert_eq!(setup.mock.counts().blob_gets, image.blobs().count(), "once each");
+}
+
+#[tokio::test]
+async fn a_manifest_without_end_is_not_read() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    let spaces = usize::try_from(MAX_DOCUMENT).unwrap();
+    serve(&setup.mock, media_type::OCI_MANIFEST, &format!("{{}}{}", " ".repeat(spaces)));
+    setup.fails(&reference, ErrorKind::TooLarge, &["4194304 bytes"]).await;
+}
+
+#[tokio::test]
+async fn a_layer_of_a_size_that_cannot_be_is_not_made_room_for() {
+    let image = one_layer(1000);
+    let (setup, reference) = Setup::with(&image).await;
+    let layer = &image.layers()[0];
+    for size in [u64::MAX, 1 << 62, 1 << 44] {
+        setup.mock.repair();
+        serve_changed(&setup.mock, &image, |manifest| manifest["layers"][0]["size"] = json!(size));
+        setup.fails(&reference, ErrorKind::SizeMismatch, &[&layer.digest.to_string()]).await;
+        assert!(!setup.has(&layer.digest));
+    }
+}
+
+#[tokio::test]
+async fn a_layer_listed_twice_is_fetched_once() {
+    let layer = Layer::random(5000, 1);
+    let image = Image::builder().layers([layer.clone(), layer]).build();
+    let (setup, reference) = Setup::with(&image).await;
+    setup.pull(&reference).await;
+    assert_eq!(setup.mock.counts().blob_gets, 2, "the layer and the config");
+}
+
+#[tokio::test]
+async fn a_layer_without_bytes_needs_no_request() {
+    let image = Image::builder().layer(Layer::raw("")).build();
+    let (setup, reference) = Setup::with(&image).await;
+    setup.pull(&reference).await;
+    assert_eq!(setup.mock.counts().blob_gets, 1, "the config");
+}
+
+#[tokio::test]
+async fn a_layer_that_claims_to_have_no_bytes_is_refused() {
+    let image = one_layer(1000);
+    let (setup, reference) = Setup::with(&image).await;
+    serve_changed(&setup.mock, &image, |manifest| manifest["layers"][0]["size"] = json!(0));
+    setup.fails(&reference, ErrorKind::DigestMismatch, &[&image.layers()[0].digest.to_string()]).await;
+}
+
+/// A layer that may not be distributed has addresses elsewhere. They are anybody's word: nobody goes there.
+#[tokio::test]
+async fn a_foreign_layer_comes_from_the_registry_or_not_at_all() {
+    let image = one_layer(1000);
+    let (setup, reference) = Setup::with(&image).await;
+    let elsewhere = MockRegistry::start().await;
+    serve_changed(&setup.mock, &image, |manifest| {
+        manifest["layers"][0]["mediaType"] = json!("application/vnd.oci.image.layer.nondistributable.v1.tar");
+        manifest["layers"][0]["urls"] = json!([format!("{}/layer", elsewhere.url())]);
+    });
+    let layer = &image.layers()[0].digest;
+    setup.mock.fail_next(1, On::Digest(layer.clone()), Fault::Status(404));
+    setup.fails(&reference, ErrorKind::NotFound, &[&layer.to_string()]).await;
+    setup.pull(&reference).await;
+    assert_eq!(elsewhere.requests(), []);
+}

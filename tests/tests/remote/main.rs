@@ -1,0 +1,9 @@
+//! The remote backend among registries as they are: what their quirks and faults come to for who pulls.
+
+mod counts;
+mod documents;
+mod redirects;
+mod setup;
+mod statuses;
+mod tokens;
+mod transfers;

@@ -1,0 +1,59 @@
+//! Redirects: blobs often lie in object storage, which must not be shown what the registry is shown.
+
+use hoist_core::ErrorKind;
+use hoist_testkit::{Auth, Fault, Image, MockRegistry, On};
+
+use crate::setup::{SECRET, Setup, fails, pull};
+
+/// A registry that wants credentials, and whose blobs lie on another host.
+async fn with_storage(image: &Image) -> (Setup, String, MockRegistry) {
+    let (setup, reference) = Setup::with(image).await;
+    let storage = MockRegistry::start().await;
+    storage.publish("demo", "v1", image);
+    setup.mock.fail(On::Blobs, Fault::Redirect(storage.url()));
+    (setup, reference, storage)
+}
+
+#[tokio::test]
+async fn credentials_stay_behind_when_a_blob_lies_elsewhere() {
+    let image = Image::sample(1);
+    for auth in [Auth::basic("me", SECRET), Auth::token("me", SECRET)] {
+        let (setup, reference, storage) = with_storage(&image).await;
+        setup.mock.require(auth);
+        pull(&setup.registry_as_me(), &reference).await;
+        assert_eq!(storage.counts().blob_gets, image.blobs().count());
+        assert!(storage.requests().iter().all(|seen| seen.authorization.is_none()));
+    }
+}
+
+#[tokio::test]
+async fn who_was_redirected_to_is_not_shown_credentials_though_it_asks() {
+    let (setup, reference, storage) = with_storage(&Image::sample(1)).await;
+    setup.mock.require(Auth::basic("me", SECRET));
+    storage.require(Auth::basic("me", SECRET));
+    fails(&setup.registry_as_me(), &reference, ErrorKind::Unauthorized, &["401"]).await;
+    assert!(storage.requests().iter().all(|seen| seen.authorization.is_none()));
+}
+
+#[tokio::test]
+async fn a_range_is_asked_for_where_the_blob_lies() {
+    let image = Image::builder().layer(hoist_testkit::Layer::random(100_000, 1)).build();
+    let (setup, reference, storage) = with_storage(&image).await;
+    let layer = &image.layers()[0];
+    storage.fail_next(1, On::Digest(layer.digest.clone()), Fault::CutShort);
+    setup.pull(&reference).await;
+    assert_eq!(storage.bytes_served(&layer.digest), layer.bytes.len() as u64, "no byte came twice");
+}
+
+/// Its address has a signature in it, which is a secret; `fails` looks for it.
+#[tokio::test]
+async fn the_address_of_a_blob_elsewhere_is_not_told() {
+    let (setup, reference, storage) = with_storage(&Image::sample(1)).await;
+    for (status, kind) in [(403, ErrorKind::Forbidden), (500, ErrorKind::Unavailable)] {
+        storage.repair();
+        storage.fail(On::Blobs, Fault::Status(status));
+        setup.fails(&reference, kind, &[&status.to_string()]).await;
+    }
+    storage.go_down().await;
+    setup.fails(&reference, ErrorKind::Unavailable, &["the blob", "refused"]).await;
+}

@@ -1,0 +1,93 @@
+//! What these tests share: a mocked registry, a store, and the two ways that a pull can end.
+
+use hoist_core::{Error, ErrorKind, ImageRegistry, PulledImage};
+use hoist_remote::{Credentials, RemoteRegistry};
+use hoist_store::{Durability, Store, StoreOptions};
+use hoist_testkit::{Image, Layer, MockRegistry, PLATFORM, Publishable, assert_valid_layout};
+use tempfile::TempDir;
+
+/// The password in every test; it must not be seen anywhere, nor in the header that is made of it.
+pub(crate) const SECRET: &str = "canary";
+const SECRETS: [&str; 3] = [SECRET, "bWU6Y2FuYXJ5", "token-"];
+
+/// A mocked registry, and a store to pull into.
+pub(crate) struct Setup {
+    pub(crate) mock: MockRegistry,
+    pub(crate) store: Store,
+    _dir: TempDir,
+}
+
+impl Setup {
+    pub(crate) async fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let options = StoreOptions::default().with_durability(Durability::None);
+        let store = Store::open(dir.path().join("store"), options).unwrap();
+        Self { mock: MockRegistry::start().await, store, _dir: dir }
+    }
+
+    /// With this under a tag, whose reference is returned.
+    pub(crate) async fn with(what: impl Into<Publishable>) -> (Self, String) {
+        let setup = Self::new().await;
+        let reference = setup.mock.publish("demo", "v1", what);
+        (setup, reference)
+    }
+
+    /// A registry that tries a second time, at once.
+    pub(crate) fn registry(&self) -> RemoteRegistry {
+        RemoteRegistry::new(self.store.clone()).with_platform(PLATFORM.parse().unwrap()).with_retries(1)
+    }
+
+    /// The same with credentials, good or not as the mocked registry has it.
+    pub(crate) fn registry_as_me(&self) -> RemoteRegistry {
+        self.registry().with_credentials(self.mock.host(), Credentials::basic("me", SECRET))
+    }
+
+    /// A pull that succeeds, with the whole image.
+    pub(crate) async fn pull(&self, reference: &str) -> PulledImage {
+        pull(&self.registry(), reference).await
+    }
+
+    /// A pull that fails: with such an error, whose report has these words.
+    pub(crate) async fn fails(&self, reference: &str, kind: ErrorKind, words: &[&str]) {
+        fails(&self.registry(), reference, kind, words).await;
+    }
+
+    /// Whether the store has the bytes of this blob under its name.
+    pub(crate) fn has(&self, digest: &hoist_core::Digest) -> bool {
+        self.store.root().join("blobs/sha256").join(digest.hex()).exists()
+    }
+}
+
+pub(crate) async fn pull(registry: &RemoteRegistry, reference: &str) -> PulledImage {
+    let pulled = registry.pull(reference).await.unwrap_or_else(|error| panic!("{}", error.report()));
+    assert_valid_layout(&pulled.path, &pulled.digest);
+    pulled
+}
+
+pub(crate) async fn fails(registry: &RemoteRegistry, reference: &str, kind: ErrorKind, words: &[&str]) {
+    let error = refused(registry, reference).await;
+    assert_eq!(*error.kind(), kind, "{}", error.report());
+    for word in words {
+        assert!(error.report().contains(word), "no {word:?} in {}", error.report());
+    }
+}
+
+/// The error of a pull that fails: it names the reference and no secret, and nothing is cached.
+pub(crate) async fn refused(registry: &RemoteRegistry, reference: &str) -> Error {
+    let error = registry.pull(reference).await.expect_err("this cannot be pulled");
+    assert!(error.report().contains(reference), "{}", error.report());
+    assert_no_secret(&format!("{} {error:?} {registry:?}", error.report()));
+    assert!(!registry.is_cached(reference).await, "a failure publishes nothing");
+    error
+}
+
+pub(crate) fn assert_no_secret(text: &str) {
+    for secret in SECRETS {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+/// An image of one layer, of so many bytes and some more.
+pub(crate) fn one_layer(len: usize) -> Image {
+    Image::builder().layer(Layer::random(len, 1)).build()
+}
