@@ -109,10 +109,13 @@ impl Manifest {
         matches!(&*self.config.media_type, media_type::OCI_CONFIG | media_type::DOCKER_CONFIG)
     }
 
-    /// The configuration and the layers, each content once, in this order.
+    /// The configuration and the layers, each content once, in this order. One that is listed with two
+    /// sizes comes with both, so that the wrong one is found.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         let mut seen = HashSet::new();
-        std::iter::once(&self.config).chain(&self.layers).filter(move |blob| seen.insert(&blob.digest))
+        std::iter::once(&self.config)
+            .chain(&self.layers)
+            .filter(move |blob| seen.insert((&blob.digest, blob.size)))
     }
 }
 

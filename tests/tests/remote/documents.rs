@@ -77,6 +77,19 @@ async fn a_layer_of_a_size_that_cannot_be_is_not_made_room_for() {
     }
 }
 
+/// The first of them is true, so that only who looks at both can tell.
+#[tokio::test]
+async fn a_layer_listed_twice_must_have_one_size() {
+    let image = one_layer(1000);
+    let (setup, reference) = Setup::with(&image).await;
+    serve_changed(&setup.mock, &image, |manifest| {
+        let mut liar = manifest["layers"][0].clone();
+        liar["size"] = json!(1);
+        manifest["layers"].as_array_mut().unwrap().push(liar);
+    });
+    setup.fails(&reference, ErrorKind::SizeMismatch, &[&image.layers()[0].digest.to_string()]).await;
+}
+
 #[tokio::test]
 async fn a_layer_listed_twice_is_fetched_once() {
     let layer = Layer::random(5000, 1);
