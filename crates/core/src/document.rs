@@ -175,6 +175,9 @@ impl Platform {
     }
 }
 
+/// The advice where something else than a manifest was served.
+const NO_MANIFEST: &str = "is this the address of a registry?";
+
 /// All fields that tell one document from another; each must be where it belongs and nowhere else.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -226,7 +229,7 @@ impl Document {
         }
         let raw: Raw = serde_json::from_slice(bytes)
             .map_err(|cause| malformed("this is neither a manifest nor an index").with_source(cause))
-            .map_err(|error| error.with_help("is this the address of a registry?"))?;
+            .map_err(|error| error.with_help(NO_MANIFEST))?;
         let media_type = raw.media_type(content_type)?;
         match raw {
             Raw { fs_layers: Some(_), .. } | Raw { schema_version: Some(1), .. } => Err(unsupported(
@@ -246,7 +249,8 @@ impl Document {
                 check_type(&media_type, &[media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST])?;
                 Ok(Self::Manifest(Manifest { media_type, config, layers }))
             }
-            _ => Err(malformed("the document has neither `config` and `layers` nor `manifests`")),
+            _ => Err(malformed("the document has neither `config` and `layers` nor `manifests`")
+                .with_help(NO_MANIFEST)),
         }
     }
 }

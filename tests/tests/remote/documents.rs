@@ -18,6 +18,21 @@ fn serve(mock: &MockRegistry, content_type: &str, body: &str) {
 }
 
 #[tokio::test]
+async fn what_is_no_manifest_is_told_from_one() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    for fault in [
+        Fault::login_page(),
+        Fault::Document("text/plain".into(), String::new()),
+        Fault::Document("application/json".into(), r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#.into()),
+    ] {
+        setup.mock.repair();
+        setup.mock.fail(On::Manifests, fault);
+        let words = ["the manifest v1", "is this the address of a registry?"];
+        setup.fails(&reference, ErrorKind::Malformed, &words).await;
+    }
+}
+
+#[tokio::test]
 async fn a_manifest_is_known_by_its_content_where_its_type_says_nothing() {
     let image = Image::sample(1);
     for content_type in ["application/json", "text/plain; charset=utf-8", "application/octet-stream", ""] {
