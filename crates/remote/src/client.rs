@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use hoist_core::{Error, ErrorKind, Result};
+use hoist_core::{Error, ErrorKind, MAX_DOCUMENT, Result};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Method, Response, StatusCode, Url};
@@ -36,21 +36,34 @@ impl Client {
         Self { auth: Auth::default(), retries, direct: OnceLock::new(), proxied: OnceLock::new() }
     }
 
-    /// Makes a request, and again where that may help. A status that is no success is an error.
+    /// Asks for a document, and again where that may help, until it is here whole: its headers and its
+    /// bytes. A status that is no success is an error.
     pub(crate) async fn send(
         &self,
         endpoint: &Endpoint,
         method: Method,
         url: &Url,
         headers: &HeaderMap,
-    ) -> Result<Response> {
+    ) -> Result<(HeaderMap, Vec<u8>)> {
         let mut retry = Retry::new(self.retries);
         loop {
-            match self.send_once(endpoint, method.clone(), url, headers).await {
-                Ok(response) => return Ok(response),
+            match self.document(endpoint, method.clone(), url, headers).await {
+                Ok(document) => return Ok(document),
                 Err(error) => retry.after(error).await?,
             }
         }
+    }
+
+    async fn document(
+        &self,
+        endpoint: &Endpoint,
+        method: Method,
+        url: &Url,
+        headers: &HeaderMap,
+    ) -> Result<(HeaderMap, Vec<u8>)> {
+        let mut response = self.send_once(endpoint, method, url, headers).await?;
+        let headers = std::mem::take(response.headers_mut());
+        Ok((headers, response::read_bounded(response, MAX_DOCUMENT).await?))
     }
 
     /// Makes a request once, or twice where it has to be let in first.

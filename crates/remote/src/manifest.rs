@@ -10,7 +10,6 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::client::Client;
 use crate::endpoint::Endpoint;
-use crate::response::read_bounded;
 
 const MAX_NESTING: usize = 4; // indexes of indexes; real ones have one level, and one may contain itself
 const CONTENT_DIGEST: &str = "docker-content-digest";
@@ -68,7 +67,7 @@ pub(crate) async fn current_digest(
 ) -> Result<Option<Digest>> {
     let url = endpoint.manifest(&reference.selector());
     match client.send(endpoint, Method::HEAD, &url, &accept()).await {
-        Ok(response) => served_digest(response.headers()),
+        Ok((headers, _)) => served_digest(&headers),
         // A GET will tell whether it is really so; some registries answer a HEAD with 403, 404 or 405.
         Err(error) if !error.is_transient() => Ok(None),
         Err(error) => Err(error),
@@ -102,17 +101,16 @@ async fn fetch(
     selector: &str,
     pinned: Option<&Digest>,
 ) -> Result<Fetched> {
-    let response = client.send(endpoint, Method::GET, &endpoint.manifest(selector), &accept()).await?;
-    let served = served_digest(response.headers())?;
-    let content_type =
-        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let bytes = read_bounded(response, MAX_DOCUMENT).await?;
+    let url = endpoint.manifest(selector);
+    let (headers, bytes) = client.send(endpoint, Method::GET, &url, &accept()).await?;
+    let served = served_digest(&headers)?;
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     for digest in pinned.iter().copied().chain(&served) {
         digest
             .verify(&bytes)
             .map_err(|cause| cause.context(format!("the manifest {selector} is not what it should be")))?;
     }
-    let document = Document::parse(&bytes, content_type.as_deref())
+    let document = Document::parse(&bytes, content_type)
         .map_err(|cause| cause.context(format!("the manifest {selector} cannot be used")))?;
     let media_type = match &document {
         Document::Manifest(manifest) => &manifest.media_type,

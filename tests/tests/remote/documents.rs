@@ -72,6 +72,15 @@ async fn without_a_digest_header_the_content_is_hashed() {
 }
 
 #[tokio::test]
+async fn a_manifest_that_breaks_off_is_asked_for_again() {
+    let image = Image::sample(1);
+    let (setup, reference) = Setup::with(&image).await;
+    setup.mock.fail_next(1, On::Manifests, Fault::CutShort);
+    setup.pull(&reference).await;
+    assert_eq!(setup.mock.counts().manifest_gets, 2);
+}
+
+#[tokio::test]
 async fn a_manifest_without_end_is_not_read() {
     let (setup, reference) = Setup::with(Image::sample(1)).await;
     let spaces = usize::try_from(MAX_DOCUMENT).unwrap();
