@@ -1,6 +1,6 @@
 //! Manifests as registries serve them: mislabelled, in old formats, hostile, or no manifests at all.
 
-use hoist_core::{ErrorKind, MAX_DOCUMENT, media_type};
+use hoist_core::{Digest, ErrorKind, MAX_DOCUMENT, media_type};
 use hoist_testkit::{Fault, Image, Layer, MockRegistry, On};
 use serde_json::{Value, json};
 
@@ -78,6 +78,19 @@ async fn a_manifest_that_breaks_off_is_asked_for_again() {
     setup.mock.fail_next(1, On::Manifests, Fault::CutShort);
     setup.pull(&reference).await;
     assert_eq!(setup.mock.counts().manifest_gets, 2);
+}
+
+/// The digest of one that is signed is not that of its bytes: it leaves the signatures out.
+#[tokio::test]
+async fn a_schema_1_manifest_is_refused_with_what_to_do() {
+    const SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    let layer = json!({"blobSum": Image::sample(1).layers()[0].digest.to_string()});
+    let body = json!({"schemaVersion": 1, "name": "demo", "fsLayers": [layer], "signatures": []});
+    serve(&setup.mock, SIGNED, &body.to_string());
+    setup.mock.fail(On::Manifests, Fault::DigestHeader(Digest::sha256(b"unsigned").to_string()));
+    let words = ["schema 1", "push the image again with a current tool"];
+    setup.fails(&reference, ErrorKind::Unsupported, &words).await;
 }
 
 #[tokio::test]
