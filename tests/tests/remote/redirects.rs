@@ -57,3 +57,11 @@ async fn the_address_of_a_blob_elsewhere_is_not_told() {
     storage.go_down().await;
     setup.fails(&reference, ErrorKind::Unavailable, &["the blob", "refused"]).await;
 }
+
+#[tokio::test]
+async fn a_redirect_in_a_circle_ends_and_is_not_tried_again() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    setup.mock.fail(On::Manifests, Fault::Redirect(setup.mock.url()));
+    setup.fails(&reference, ErrorKind::Unsupported, &["redirected too often", "address of a registry"]).await;
+    assert_eq!(setup.mock.counts().manifest_gets, 6, "the request and five redirects");
+}
