@@ -99,7 +99,7 @@ async fn bearer(
         request = request.header(AUTHORIZATION, basic(credentials));
     }
     let answer = request.send().await.map_err(|cause| response::failed(&doing, cause))?;
-    let answer = response::check(answer, &host, "a token").await?;
+    let answer = response::check(answer, &host, "a token").await.map_err(not_of_an_image)?;
     let body = response::read_bounded(answer, MAX_TOKEN).await?;
     // The cause is left out: it could quote the token.
     let malformed = || Error::new(ErrorKind::Unauthorized, format!("{host} answered with no token"));
@@ -109,13 +109,21 @@ async fn bearer(
     Ok(header("Bearer", &token))
 }
 
+/// `NotFound` is said of images only, and makes others be asked for one.
+fn not_of_an_image(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => Error::new(ErrorKind::Unauthorized, error)
+            .with_help("check the address of the registry: the token server that it names is none"),
+        _ => error,
+    }
+}
+
 /// The token server's address: absolute, or relative to the registry's.
 ///
 /// The credentials go there, so it must not be less safe than the registry itself: no http where the
 /// registry has TLS, and no other machine by its bare address (CVE-2026-48978, CVE-2026-33990).
 fn realm(endpoint: &Endpoint, challenge: &Challenge) -> Result<Url> {
     let origin = endpoint.origin();
-    let text = challenge.parameters.get("realm").map_or("", String::as_str);
     let refused = |why: &str| {
         Error::new(
             ErrorKind::Unauthorized,
@@ -123,7 +131,9 @@ fn realm(endpoint: &Endpoint, challenge: &Challenge) -> Result<Url> {
         )
         .with_help("no credentials were sent; is this registry to be trusted?")
     };
-    let realm = origin.join(text).map_err(|_| refused("has no valid address"))?;
+    let text = challenge.parameters.get("realm").filter(|text| !text.is_empty());
+    let realm = text.and_then(|text| origin.join(text).ok());
+    let realm = realm.ok_or_else(|| refused("has no valid address"))?;
     let same_host = realm.host_str() == origin.host_str();
     let local = |url: &Url| url.host_str().is_some_and(is_loopback);
     match realm.scheme() {

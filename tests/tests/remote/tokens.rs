@@ -79,12 +79,40 @@ async fn a_token_server_that_cannot_be_trusted_is_sent_nothing() {
 }
 
 #[tokio::test]
+async fn a_challenge_that_nobody_knows_is_unauthorized() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    let challenges = ["", "Negotiate", "Digest realm=\"x\", nonce=\"y\"", "Bearer", "Bearer realm=\"\""];
+    for challenge in challenges {
+        setup.mock.repair();
+        setup.mock.fail(On::Manifests, Fault::Challenge(challenge.to_owned()));
+        fails(&setup.registry_as_me(), &reference, ErrorKind::Unauthorized, &[]).await;
+    }
+    assert_eq!(setup.mock.requests().len(), challenges.len(), "and it is answered with nothing");
+}
+
+#[tokio::test]
 async fn a_token_server_in_trouble_is_asked_again() {
     let (setup, reference) = Setup::with(Image::sample(1)).await;
     for trouble in [Fault::Status(503), Fault::HangUp, Fault::CutShort] {
         setup.mock.require(Auth::AnonymousToken);
         setup.mock.fail_next(1, On::Tokens, trouble);
         setup.pull(&reference).await;
+    }
+}
+
+/// `NotFound` is said of images only: whoever has another place to ask would go there.
+#[tokio::test]
+async fn a_token_server_that_is_none_is_not_an_image_that_is_missing() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    setup.mock.require(Auth::token("me", SECRET));
+    for (fault, word) in [
+        (Fault::Status(404), "404"),
+        (Fault::login_page(), "no token"),
+        (Fault::Document("application/json".into(), "{}".into()), "no token"),
+    ] {
+        setup.mock.repair();
+        setup.mock.fail(On::Tokens, fault);
+        fails(&setup.registry_as_me(), &reference, ErrorKind::Unauthorized, &["token", word]).await;
     }
 }
 
