@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use hoist_core::{Descriptor, Error, ErrorKind, Event, Events, Result};
 use hoist_store::Ingest;
-use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
+use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 
 use crate::client::Client;
@@ -54,16 +54,11 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// Makes one request for `next..end`, and moves `next` as far as its answer brings it.
+    /// Asks for `next..end`, and moves `next` as far as the answer brings it: it may be a part.
     async fn stream(&self, ingest: &Ingest, next: &mut u64, end: u64) -> Result<()> {
-        let whole = *next == 0 && end == self.blob.size;
-        let mut headers = HeaderMap::new();
-        if !whole {
-            headers.insert(RANGE, range(*next..end));
-        }
-        let url = self.endpoint.blob(&self.blob.digest);
-        let mut answer = self.client.send_once(self.endpoint, Method::GET, &url, &headers).await?;
-        let mut offset = self.offset(&answer, *next, end)?;
+        let before = *next;
+        let (mut answer, mut offset) = self.ask(*next, end).await?;
+        self.check_length(&answer, offset)?;
         let doing = format!("fetching the blob {}", self.blob.digest);
         while let Some(mut bytes) = answer.chunk().await.map_err(|cause| response::failed(&doing, cause))? {
             let start = offset;
@@ -85,30 +80,43 @@ impl Fetch<'_> {
                 return Ok(());
             }
         }
-        if *next == end { Ok(()) } else { Err(self.broken_off(*next)) }
+        if *next > before { Ok(()) } else { Err(self.broken_off(*next)) }
     }
 
-    /// Where in the blob an answer begins: at what was asked for, or at 0 where the range was ignored.
-    fn offset(&self, answer: &Response, next: u64, end: u64) -> Result<u64> {
-        let length = answer.content_length();
-        if answer.status() != StatusCode::PARTIAL_CONTENT {
-            length.map_or(Ok(()), |length| self.expect_length(length, self.blob.size))?;
-            return Ok(0);
+    /// Asks for `next..end`, and says where in the blob the answer begins: there, or at 0 where the range
+    /// was ignored. A registry that refuses the range or sends another one is asked for the whole.
+    async fn ask(&self, next: u64, end: u64) -> Result<(Response, u64)> {
+        if next > 0 || end < self.blob.size {
+            match self.request(Some(next..end)).await {
+                Ok(answer) => {
+                    if let Some(offset) = offset(&answer, next) {
+                        return Ok((answer, offset));
+                    }
+                }
+                Err(error) if *error.kind() == ErrorKind::Unsupported => {}
+                Err(error) => return Err(error),
+            }
         }
-        let begins = format!("bytes {next}-");
-        let stated = answer.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
-        if !stated.is_some_and(|range| range.starts_with(&begins)) {
-            let message =
-                format!("the registry answered another range of {} than was asked for", self.blob.digest);
-            return Err(Error::new(ErrorKind::Unavailable, message));
-        }
-        length.map_or(Ok(()), |length| self.expect_length(next + length, end))?;
-        Ok(next)
+        let answer = self.request(None).await?;
+        let offset = offset(&answer, 0).ok_or_else(|| {
+            let message = format!("the registry answered a part of {}, not the whole", self.blob.digest);
+            Error::new(ErrorKind::Unavailable, message)
+        })?;
+        Ok((answer, offset))
     }
 
-    /// An answer of the wrong length is known to be wrong before it has come.
-    fn expect_length(&self, found: u64, expected: u64) -> Result<()> {
-        if found == expected { Ok(()) } else { self.blob.expect_size(found) }
+    async fn request(&self, part: Option<Range<u64>>) -> Result<Response> {
+        let headers = part.map(|part| (RANGE, range(part))).into_iter().collect();
+        let url = self.endpoint.blob(&self.blob.digest);
+        self.client.send_once(self.endpoint, Method::GET, &url, &headers).await
+    }
+
+    /// An answer of the wrong length is known to be wrong before it has come. A range may come in part.
+    fn check_length(&self, answer: &Response, offset: u64) -> Result<()> {
+        let Some(length) = answer.content_length() else { return Ok(()) };
+        let end = offset.saturating_add(length);
+        let is_part = answer.status() == StatusCode::PARTIAL_CONTENT;
+        if is_part && end <= self.blob.size { Ok(()) } else { self.blob.expect_size(end) }
     }
 
     fn broken_off(&self, next: u64) -> Error {
@@ -121,6 +129,15 @@ impl Fetch<'_> {
             self.events.emit(|| Event::BlobProgress { digest: self.blob.digest.clone(), bytes });
         }
     }
+}
+
+/// Where in the blob an answer begins, if at `next`, or at 0 as a whole.
+fn offset(answer: &Response, next: u64) -> Option<u64> {
+    if answer.status() != StatusCode::PARTIAL_CONTENT {
+        return Some(0);
+    }
+    let stated = answer.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+    stated.starts_with(&format!("bytes {next}-")).then_some(next)
 }
 
 /// A closed range: some registries answer an open one with 416.

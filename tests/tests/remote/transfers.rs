@@ -47,6 +47,28 @@ async fn what_a_failed_pull_brought_is_not_fetched_again() {
 }
 
 #[tokio::test]
+async fn a_registry_without_good_ranges_can_still_be_resumed_from() {
+    for fault in [Fault::RangesIgnored, Fault::RangesRefused, Fault::WrongRange] {
+        let (setup, reference, image) = breaks_off_once().await;
+        setup.mock.fail(On::Blobs, fault.clone());
+        let registry = setup.registry().with_retries(0);
+        refused(&registry, &reference).await;
+        pull(&registry, &reference).await;
+        let ranges = ranges(&setup.mock, &image);
+        assert!(ranges.len() <= 3, "{fault:?}: {ranges:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_range_may_come_in_pieces() {
+    let (setup, reference, image) = breaks_off_once().await;
+    setup.mock.fail_next(2, On::Blobs, Fault::ShortRange);
+    setup.pull(&reference).await;
+    assert_eq!(ranges(&setup.mock, &image).len(), 4);
+    assert_eq!(setup.mock.bytes_served(layer(&image)), len(&image), "no byte came twice");
+}
+
+#[tokio::test]
 async fn a_blob_that_always_breaks_off_at_one_place_is_given_up() {
     let image = one_layer(100_000);
     let (setup, reference) = Setup::with(&image).await;
