@@ -41,8 +41,17 @@ pub fn run(program: &str, arguments: &[&str]) -> Output {
 ///
 /// If the command was not built: `cargo build -p hoist-cli`.
 pub fn hoist(root: &Path, arguments: &[&str]) -> Output {
+    hoist_with(&[], root, arguments)
+}
+
+/// The same with these environment variables.
+///
+/// # Panics
+///
+/// If the command was not built: `cargo build -p hoist-cli`.
+pub fn hoist_with(environment: &[(&str, &Path)], root: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(hoist_binary());
-    command.env_clear().env("HOIST_ROOT", root).args(arguments);
+    command.env_clear().env("HOIST_ROOT", root).envs(environment.iter().copied()).args(arguments);
     output(&mut command, "hoist")
 }
 

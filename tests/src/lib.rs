@@ -3,5 +3,5 @@
 mod command;
 mod registry;
 
-pub use command::{Output, hoist, hoist_binary, run};
+pub use command::{Output, hoist, hoist_binary, hoist_with, run};
 pub use registry::Registry;
