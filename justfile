@@ -13,6 +13,11 @@ test: (run "test")
 demo:
     cargo run --release -p hoist-examples --example demo
 
+# hoist side by side with other clients, as tables: `just bench --help`
+bench *ARGS:
+    cargo build --release -p hoist-cli
+    cargo run --release -p hoist-bench -- {{ARGS}}
+
 # Licences, advisories and sources of all dependencies
 deny:
     cargo deny check
