@@ -55,7 +55,7 @@ pub fn hoist_with(environment: &[(&str, &Path)], root: &Path, arguments: &[&str]
     output(&mut command, "hoist")
 }
 
-fn output(command: &mut Command, program: &str) -> Output {
+pub(crate) fn output(command: &mut Command, program: &str) -> Output {
     let output = command.output().unwrap_or_else(|cause| panic!("cannot run {program}: {cause}; install it"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Output {

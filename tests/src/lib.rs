@@ -1,7 +1,19 @@
-//! What the whole-system tests share: the real peers, run as a user would run them.
+//! What the whole-system tests share: the real peers, run as a user would run them, and the command watched
+//! call by call.
 
+mod call;
 mod command;
+mod history;
+mod pulls;
+mod recorder;
 mod registry;
+mod strace;
+mod tree;
 
+pub use call::{Argument, Call, Span};
 pub use command::{Output, hoist, hoist_binary, hoist_with, run};
+pub use history::{CALLS, Change, History, Name, What};
+pub use pulls::{Pull, PullSetup, STORE, Site};
 pub use registry::Registry;
+pub use strace::Strace;
+pub use tree::{Node, TOP, Tree};

@@ -18,6 +18,7 @@ use crate::sweep::sweep;
 const FORMAT: u32 = 1;
 /// Nobody but the owner may look into a store: images can be private.
 const ROOT_MODE: u32 = 0o700;
+const PARENT_MODE: u32 = 0o777; // as for any directory: the user's umask takes from it
 const MAX_STORE_JSON: u64 = 64 << 10; // it is a few bytes; more than this is not ours
 /// How much fetched data may wait to be written, in bytes, for all blobs of a store together.
 pub(crate) const WRITE_BUDGET: usize = 16 << 20;
@@ -52,8 +53,9 @@ impl Store {
     /// something else or cannot be written.
     pub fn open(root: impl AsRef<Path>, options: StoreOptions) -> Result<Self> {
         let root = absolute(root.as_ref())?;
-        create_root(&root)?;
-        let dir = Dir::open(&root, options.durability == Durability::Synced)?;
+        let durable = options.durability == Durability::Synced;
+        create_root(&root, durable)?;
+        let dir = Dir::open(&root, durable)?;
         check_locks(&dir)?;
         check_format(&dir)?;
         Ok(Self(Arc::new(Inner {
@@ -150,17 +152,17 @@ fn absolute(root: &Path) -> Result<PathBuf> {
     std::path::absolute(root).map_err(|e| fail("find", root, e))
 }
 
-fn create_root(root: &Path) -> Result<()> {
-    if root.is_dir() {
-        return Ok(());
+/// Makes the root and the directories above it, where they are missing.
+fn create_root(root: &Path, durable: bool) -> Result<()> {
+    let missing: Vec<_> = root.ancestors().take_while(|dir| !dir.is_dir()).collect();
+    for dir in missing.into_iter().rev() {
+        let mode = if dir == root { ROOT_MODE } else { PARENT_MODE };
+        match std::fs::DirBuilder::new().mode(mode).create(dir) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(fail("create", dir, e)),
+            _ => Dir::open(dir.parent().unwrap_or(dir), durable)?.sync()?,
+        }
     }
-    if let Some(parent) = root.parent() {
-        std::fs::create_dir_all(parent).map_err(|e| fail("create", parent, e))?;
-    }
-    match std::fs::DirBuilder::new().mode(ROOT_MODE).create(root) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(fail("create", root, e)),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 fn check_locks(root: &Dir) -> Result<()> {
