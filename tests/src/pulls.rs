@@ -1,5 +1,6 @@
 //! The two pulls that are watched call by call: into an empty store, and of a tag that has moved.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use hoist_core::{Digest, PulledImage};
@@ -109,8 +110,9 @@ impl Site {
     }
 
     /// The digest of the image that the tag leads to here, if it leads to one, or else what is wrong: an image
-    /// that is not whole, or commands that fail or contradict each other.
+    /// or a blob that is not whole, or commands that fail or contradict each other.
     pub fn cached(&self) -> Result<Option<String>, String> {
+        self.check_content()?;
         let platform = format!("--platform={PLATFORM}");
         let is_cached = match hoist(&self.root(), &["is-cached", &platform, &self.reference]) {
             Output { code: 0, .. } => true,
@@ -133,19 +135,36 @@ impl Site {
         }
     }
 
-    /// Pulls the image again, with nothing in its way: what is wrong unless it is whole then, and nothing is
-    /// left of earlier tries.
+    /// Pulls the image again, with nothing in its way, and once more without trust in what is there: what is
+    /// wrong unless it is whole then, and nothing is left of earlier tries.
     pub fn heal(&self, pull: Pull, digest: &Digest) -> Result<(), String> {
-        let pulled = self.pull(pull);
-        if pulled.code != 0 {
-            return Err(format!("the next pull: {pulled:?}"));
-        }
-        check_layout(Path::new(pulled.ok()), &digest.to_string())?;
-        if self.cached()? != Some(digest.to_string()) {
-            return Err("what was just pulled is not cached".to_owned());
+        for pull in [pull, Pull::MovedTag] {
+            let pulled = self.pull(pull);
+            if pulled.code != 0 {
+                return Err(format!("the next pull: {pulled:?}"));
+            }
+            check_layout(Path::new(pulled.ok()), &digest.to_string())?;
+            if self.cached()? != Some(digest.to_string()) {
+                return Err("what was just pulled is not cached".to_owned());
+            }
         }
         let left: Vec<_> = ["staging", "ingest"].iter().flat_map(|dir| self.entries(dir)).collect();
         if left.is_empty() { Ok(()) } else { Err(format!("the next pull leaves {left:?}")) }
+    }
+
+    /// Checks all that a pull would take as it is: the pool's blobs, and the images, whether a ref leads to
+    /// them or not.
+    fn check_content(&self) -> Result<(), String> {
+        for path in self.entries("blobs/sha256") {
+            let bytes = fs::read(&path).map_err(|cause| format!("{}: {cause}", path.display()))?;
+            if Digest::sha256(&bytes).hex() != name(&path) {
+                return Err(format!("{} has other bytes", path.display()));
+            }
+        }
+        for path in self.entries("images/sha256") {
+            check_layout(&path, &format!("sha256:{}", name(&path)))?;
+        }
+        Ok(())
     }
 
     fn entries(&self, dir: &str) -> Vec<PathBuf> {
@@ -161,4 +180,8 @@ impl Site {
         let force = (pull == Pull::MovedTag).then_some("--force");
         ["pull", "--quiet", "--platform", PLATFORM, &self.reference].into_iter().chain(force).collect()
     }
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
