@@ -9,6 +9,11 @@ check: (run "format" "lints" "docs" "features" "dependencies" "test")
 # All tests; installs the real peers that are missing
 test: (run "test")
 
+# A pull with each of its system calls on the store made to fail; `test` tries a part of them
+failing-calls:
+    cargo build -p hoist-cli
+    HOIST_FAILING_CALLS=all cargo test -p hoist-tests --test failing_calls
+
 # The main job, with an embedded registry
 demo:
     cargo run --release -p hoist-examples --example demo

@@ -1,7 +1,9 @@
 //! System calls as `strace -f` writes them down: which of them were under way at once decides what a sync covers.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 /// A system call of a traced command.
 #[derive(Debug, Clone)]
@@ -86,6 +88,17 @@ impl Call {
     pub fn argument(&self, place: usize) -> &Argument {
         self.arguments.get(place).unwrap_or_else(|| panic!("{} has no argument {place}", self.name))
     }
+
+    /// The paths that it is about, given as such or as descriptors with their paths.
+    pub fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        let path = |a: &Argument| if a.is_string() { Some(a.path()) } else { a.opened() };
+        self.arguments.iter().filter_map(path)
+    }
+
+    /// Whether it is about this directory or what is below it.
+    pub fn is_below(&self, dir: &Path) -> bool {
+        self.paths().any(|path| path.starts_with(dir))
+    }
 }
 
 impl Argument {
@@ -110,19 +123,14 @@ impl Argument {
     }
 
     /// The path that it is.
-    ///
-    /// # Panics
-    ///
-    /// If it is not in UTF-8, as the paths of tests are.
     pub fn path(&self) -> PathBuf {
-        String::from_utf8(self.bytes()).expect("a path in UTF-8").into()
+        OsString::from_vec(self.bytes()).into()
     }
 
     /// The path that a file descriptor was said to be open on.
-    pub fn opened(&self) -> Option<PathBuf> {
+    fn opened(&self) -> Option<PathBuf> {
         let (_, path) = self.0.split_once('<')?;
-        let bytes = unescape(path.split_once('>')?.0);
-        Some(String::from_utf8(bytes).ok()?.into())
+        Some(OsString::from_vec(unescape(path.split_once('>')?.0)).into())
     }
 
     /// Whether it is, or has in it, this constant.
@@ -192,7 +200,7 @@ mod tests {
         assert_eq!(spans, [("openat2", 1, 3), ("fsync", 2, 4), ("writev", 5, 5), ("read", 6, usize::MAX)]);
         let [open, sync, write, read] = &calls[..] else { unreachable!() };
         assert_eq!((open.argument(1).path(), open.result), ("a".into(), Some(7)));
-        assert_eq!(open.argument(0).opened(), Some("/s".into()));
+        assert_eq!((open.is_below(Path::new("/s")), open.is_below(Path::new("/t"))), (true, false));
         assert!(open.argument(2).has("O_CREAT") && !open.argument(2).has("O_EXCL"));
         assert_eq!((sync.result, sync.is_injected), (None, true));
         assert_eq!((write.argument(1).bytes(), write.result), (b"a,)\n".to_vec(), Some(4)));

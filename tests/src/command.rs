@@ -55,14 +55,15 @@ pub fn hoist_with(environment: &[(&str, &Path)], root: &Path, arguments: &[&str]
     output(&mut command, "hoist")
 }
 
-pub(crate) fn output(command: &mut Command, program: &str) -> Output {
+fn output(command: &mut Command, program: &str) -> Output {
     let output = command.output().unwrap_or_else(|cause| panic!("cannot run {program}: {cause}; install it"));
+    finished(&output).unwrap_or_else(|| panic!("{program} was killed"))
+}
+
+/// What a command did. `None`: it was killed.
+pub(crate) fn finished(output: &std::process::Output) -> Option<Output> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Output {
-        code: output.status.code().unwrap_or_else(|| panic!("{program} was killed")),
-        stdout: text(&output.stdout),
-        stderr: text(&output.stderr),
-    }
+    Some(Output { code: output.status.code()?, stdout: text(&output.stdout), stderr: text(&output.stderr) })
 }
 
 /// The command of this build: beside the directory of the test that runs.

@@ -3,6 +3,7 @@
 
 mod call;
 mod command;
+mod dice;
 mod history;
 mod parallel;
 mod pulls;
@@ -13,6 +14,7 @@ mod tree;
 
 pub use call::{Argument, Call, Span};
 pub use command::{Output, hoist, hoist_binary, hoist_with, run};
+pub use dice::Dice;
 pub use history::{CALLS, Change, History, Name, What};
 pub use parallel::in_parallel;
 pub use pulls::{Pull, PullSetup, STORE, Site};

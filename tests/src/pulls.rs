@@ -109,6 +109,12 @@ impl Site {
         strace.hoist(&self.root(), &self.pull_arguments(pull))
     }
 
+    /// Pulls the image while calls on this site are made to fail. `None`: another was, and it was killed.
+    pub fn pull_failing(&self, pull: Pull, strace: &Strace) -> (Option<Output>, Vec<Call>) {
+        let may_fail = |call: &Call| call.is_below(self.path());
+        strace.hoist_while(&self.root(), &self.pull_arguments(pull), may_fail)
+    }
+
     /// The digest of the image that the tag leads to here, if it leads to one, or else what is wrong: an image
     /// or a blob that is not whole, or commands that fail or contradict each other.
     pub fn cached(&self) -> Result<Option<String>, String> {

@@ -18,9 +18,8 @@
 use std::env;
 use std::ops::Range;
 
-use hoist_testkit::random_bytes;
 use hoist_tests::{
-    CALLS, Call, Change, History, Pull, PullSetup, STORE, Site, Strace, TOP, Tree, What, in_parallel,
+    CALLS, Call, Change, Dice, History, Pull, PullSetup, STORE, Site, Strace, TOP, Tree, What, in_parallel,
 };
 
 /// Of each pull.
@@ -31,13 +30,13 @@ const NOTHING: [String; 0] = [];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_power_cut_in_a_first_pull_leaves_a_whole_image_or_none() {
-    let (setup, cuts) = (PullSetup::new().await, number("HOIST_POWER_CUTS").unwrap_or(CUTS));
+    let (setup, cuts) = (PullSetup::new().await, cuts());
     assert_eq!(cut(&setup, Pull::First, cuts, |_| true), NOTHING);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_power_cut_while_a_tag_moves_leaves_the_old_image_or_the_new_one() {
-    let (setup, cuts) = (PullSetup::new().await, number("HOIST_POWER_CUTS").unwrap_or(CUTS));
+    let (setup, cuts) = (PullSetup::new().await, cuts());
     assert_eq!(cut(&setup, Pull::MovedTag, cuts, |_| true), NOTHING);
 }
 
@@ -65,8 +64,8 @@ fn cut(setup: &PullSetup, pull: Pull, cuts: u64, takes: fn(&Call) -> bool) -> Ve
     })
 }
 
-fn number(variable: &str) -> Option<u64> {
-    Some(env::var(variable).ok()?.parse().expect("a number"))
+fn cuts() -> u64 {
+    env::var("HOIST_POWER_CUTS").map_or(CUTS, |cuts| cuts.parse().expect("HOIST_POWER_CUTS is a number"))
 }
 
 /// What must hold of a store after a power cut.
@@ -187,19 +186,4 @@ fn pages_of(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let first = range.start / PAGE;
     (first..range.end.div_ceil(PAGE))
         .map(move |page| (page * PAGE).max(range.start)..((page + 1) * PAGE).min(range.end))
-}
-
-/// Chance that is the same in each run.
-struct Dice(u64);
-
-impl Dice {
-    fn new(cut: u64) -> Self {
-        Self(number("HOIST_SEED").unwrap_or_default().rotate_left(32) ^ cut)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        let bytes = random_bytes(8, self.0).try_into().expect("eight bytes");
-        self.0 = u64::from_le_bytes(bytes);
-        usize::try_from(self.0 % end as u64).expect("64 bits")
-    }
 }

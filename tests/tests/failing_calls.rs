@@ -1,0 +1,162 @@
+//! A pull of which a system call fails: it says so with the right exit code, breaks nothing that was there, and the
+//! next pull heals what it left.
+//!
+//! Which calls of a pull are about the store is known from one that was only watched. Each is then made to fail in a
+//! pull of its own. Calls are counted in each thread, and threads share the work differently each time: what was hit
+//! is looked up in the trace of that pull, which is killed if it was not the store.
+//!
+//! A part of all is tried; all are with `HOIST_FAILING_CALLS=all` (`just failing-calls`), and so many with a number.
+//! `HOIST_SEED` makes another part.
+
+use std::collections::{BTreeSet, HashMap};
+use std::env;
+
+use hoist_tests::{Call, Dice, Output, Pull, PullSetup, Strace, in_parallel};
+
+/// How many calls of each pull are made to fail, unless told otherwise.
+const TRIALS: usize = 200;
+const NOTHING: [String; 0] = [];
+
+const NO_SPACE: i32 = 11;
+const NO_STORAGE: i32 = 12;
+const UNSUPPORTED: i32 = 10;
+
+/// A call that is to fail: the `nth` of its name in a thread.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Failure {
+    call: String,
+    nth: usize,
+    error: &'static str,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_pull_of_which_a_call_fails() {
+    fail_everywhere(&PullSetup::new().await, Pull::First);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_of_a_moved_tag_of_which_a_call_fails() {
+    fail_everywhere(&PullSetup::new().await, Pull::MovedTag);
+}
+
+fn fail_everywhere(setup: &PullSetup, pull: Pull) {
+    let failures = chosen(failures(setup, pull));
+    let tried = failures.len();
+    let trials =
+        in_parallel(failures, |failure| Some(survives(setup, pull, &failure).map_err(|e| (failure, e))));
+    let hit = trials.iter().filter(|trial| !matches!(trial, Ok(Hit::Miss))).count();
+    let wrong = trials.into_iter().filter_map(Result::err);
+    let wrong: Vec<_> =
+        wrong.map(|(Failure { call, nth, error }, e)| format!("{call} {nth} {error}: {e}")).collect();
+    assert_eq!(wrong, NOTHING, "{pull:?}");
+    println!("{pull:?}: {hit} of {tried} calls were made to fail");
+    assert!(hit * 2 > tried, "{pull:?}: only {hit} of {tried} calls were made to fail");
+}
+
+/// All that can fail in this pull: each call that is about the store, with each error that it can have.
+fn failures(setup: &PullSetup, pull: Pull) -> Vec<Failure> {
+    let site = setup.before(pull);
+    let (pulled, calls) = site.pull_under(pull, &Strace::of("%file,%desc").with_paths());
+    pulled.ok();
+    let mut made: HashMap<(u32, &str), usize> = HashMap::new();
+    let mut failures = BTreeSet::new();
+    for call in &calls {
+        let nth = made.entry((call.thread, &call.name)).or_default();
+        *nth += 1;
+        if call.is_below(site.path()) {
+            let failure = |error| Failure { call: call.name.clone(), nth: *nth, error };
+            failures.extend(errors(&call.name).iter().copied().map(failure));
+        }
+    }
+    failures.into_iter().collect()
+}
+
+/// The errors that a call can have.
+fn errors(call: &str) -> &'static [&'static str] {
+    match call {
+        "open" | "openat" | "openat2" => &["EIO", "EMFILE", "ENOSPC", "EDQUOT"],
+        "mkdir" | "mkdirat" | "link" | "linkat" | "rename" | "renameat" | "renameat2" | "write"
+        | "writev" | "pwrite64" | "pwritev" | "copy_file_range" | "fsync" | "fdatasync" | "ftruncate"
+        | "fallocate" => &["EIO", "ENOSPC", "EDQUOT"],
+        "read" | "pread64" | "getdents64" | "statx" | "fstat" | "newfstatat" | "flock" | "lseek"
+        | "chmod" | "fchmod" | "utimensat" | "unlink" | "unlinkat" | "rmdir" | "sync_file_range" => &["EIO"],
+        // Linux closes what it is told to, whatever it answers; descriptors' flags cannot fail.
+        "close" | "fcntl" => &[],
+        other => panic!("say here how {other} can fail"),
+    }
+}
+
+fn chosen(mut failures: Vec<Failure>) -> Vec<Failure> {
+    let trials = match env::var("HOIST_FAILING_CALLS").as_deref() {
+        Ok("all") => failures.len(),
+        Ok(number) => number.parse().expect("all, or a number"),
+        Err(_) => TRIALS,
+    };
+    Dice::new(0).shuffle(&mut failures);
+    failures.truncate(trials);
+    failures
+}
+
+/// What was made to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hit {
+    /// A call on the store.
+    Store,
+    /// Nothing, or a call on something else, after which the pull was killed.
+    Miss,
+}
+
+fn survives(setup: &PullSetup, pull: Pull, Failure { call, nth, error }: &Failure) -> Result<Hit, String> {
+    let site = setup.before(pull);
+    let (pulled, calls) = site.pull_failing(pull, &Strace::of(call).with_paths().failing(call, error, *nth));
+    let failed: Vec<&Call> = calls.iter().filter(|call| call.is_injected).collect();
+    let is_hit = !failed.is_empty() && failed.iter().all(|call| call.is_below(site.path()));
+    let hit = if is_hit { Hit::Store } else { Hit::Miss };
+    if let (Some(pulled), Hit::Store) = (&pulled, hit) {
+        says_so(pulled, &failed, error)?;
+    }
+    let [old, new] = [&setup.old, &setup.new].map(ToString::to_string);
+    let before = (pull == Pull::MovedTag).then_some(old);
+    let cached = site.cached()?;
+    let succeeded = pulled.as_ref().is_some_and(|pulled| pulled.code == 0);
+    if cached.as_ref() != Some(&new) && (succeeded || cached != before) {
+        return Err(format!("{pulled:?}, and {cached:?} is cached"));
+    }
+    site.heal(pull, &setup.new)?;
+    Ok(hit)
+}
+
+/// Whether a pull answers as the error of its calls asks for.
+fn says_so(pulled: &Output, failed: &[&Call], error: &str) -> Result<(), String> {
+    let mut codes = match error {
+        "ENOSPC" | "EDQUOT" => vec![NO_SPACE],
+        _ if failed.iter().any(|call| call.name == "flock") => vec![NO_STORAGE, UNSUPPORTED],
+        _ => vec![NO_STORAGE],
+    };
+    if failed.iter().all(|call| may_be_ignored(call)) {
+        codes.push(0);
+    }
+    if pulled.stderr.contains("panicked") {
+        return Err(pulled.stderr.clone());
+    }
+    let errors = pulled.stderr.lines().filter(|line| line.starts_with("hoist: ")).count();
+    if codes.contains(&pulled.code) && errors == usize::from(pulled.code != 0) {
+        return Ok(());
+    }
+    let failed: Vec<_> = failed.iter().map(|call| (&call.name, call.paths().collect::<Vec<_>>())).collect();
+    Err(format!("{pulled:?} after {failed:?}"))
+}
+
+/// Whether a pull may succeed though this call failed: nothing that it leaves depends on it.
+fn may_be_ignored(call: &Call) -> bool {
+    let is_staging = call.paths().any(|path| path.iter().any(|name| name == "staging"));
+    match &call.name[..] {
+        // To clean up is tried, and is left to the next pull if it fails.
+        "openat" | "openat2" => is_staging && !call.arguments.iter().any(|argument| argument.has("O_CREAT")),
+        "getdents64" | "unlinkat" => is_staging,
+        // Only asked to know how much memory to take, or whether there is a directory to be made.
+        "lseek" => true,
+        "statx" => call.argument(0).has("AT_FDCWD") || call.paths().any(|path| path.ends_with("journal")),
+        _ => false,
+    }
+}
