@@ -99,7 +99,9 @@ impl Store {
         }
         let Some(lease) = self.lease(&record.image)? else { return Ok(None) };
         let index = self.dir().read(format!("{}/{}", place.dir, place.index()), hoist_core::MAX_DOCUMENT)?;
-        let index = index.as_deref().map(|bytes| (&record.resolved, bytes));
+        // A ref and the index beside it are two files: after a crash, they may be of different pulls.
+        let index = index.as_deref().filter(|bytes| record.resolved.verify(bytes).is_ok());
+        let index = index.map(|bytes| (&record.resolved, bytes));
         self.name(reference, platform, &lease, index).map(Some)
     }
 

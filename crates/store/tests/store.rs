@@ -126,6 +126,24 @@ async fn the_index_that_an_image_was_chosen_from_is_a_name_for_it_too() {
 }
 
 #[tokio::test]
+async fn an_index_that_a_crash_left_beside_an_older_ref_is_not_taken_for_its_own() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let lease = put(&store, &image, Trust::Pool).await;
+    let index = b"an index";
+    let top = Digest::sha256(index);
+    store.name(&reference("demo:v1"), &platform(), &lease, Some((&top, index))).unwrap();
+    let indexes =
+        || tree(&store.root().join("refs")).into_iter().filter(|path| path.ends_with("~index.json"));
+    // The tag moved, and the power failed when the new index was there, and the new ref was not.
+    let file = indexes().next().unwrap();
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, b"a newer index").unwrap();
+    assert!(store.hit(&reference(&format!("demo@{top}")), &platform()).unwrap().is_some());
+    assert_eq!(indexes().count(), 1, "bytes that are not the index are not kept as if they were");
+}
+
+#[tokio::test]
 async fn removing_one_of_two_names_keeps_the_image_and_the_last_one_leaves_nothing() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"layer"));
