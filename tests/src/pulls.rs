@@ -109,10 +109,21 @@ impl Site {
         strace.hoist(&self.root(), &self.pull_arguments(pull))
     }
 
-    /// Pulls the image while calls on this site are made to fail. `None`: another was, and it was killed.
-    pub fn pull_failing(&self, pull: Pull, strace: &Strace) -> (Option<Output>, Vec<Call>) {
-        let may_fail = |call: &Call| call.is_below(self.path());
-        strace.hoist_while(&self.root(), &self.pull_arguments(pull), may_fail)
+    /// Runs a command while calls on this site are made to fail. `None`: another was, and it was killed.
+    pub fn failing(&self, arguments: &[&str], strace: &Strace) -> (Option<Output>, Vec<Call>) {
+        strace.hoist_while(&self.root(), arguments, |call| call.is_below(self.path()))
+    }
+
+    /// How the command is told to pull the image.
+    pub fn pull_arguments(&self, pull: Pull) -> Vec<&str> {
+        let force = (pull == Pull::MovedTag).then_some("--force");
+        ["pull", "--quiet", "--platform", PLATFORM, &self.reference].into_iter().chain(force).collect()
+    }
+
+    /// How the command is asked what is here, in each way.
+    pub fn questions(&self) -> [Vec<&str>; 2] {
+        let platform = ["--platform", PLATFORM];
+        [[&["is-cached", &self.reference], &platform[..]].concat(), [&["list"], &platform[..]].concat()]
     }
 
     /// The digest of the image that the tag leads to here, if it leads to one, or else what is wrong: an image
@@ -180,11 +191,6 @@ impl Site {
 
     fn root(&self) -> PathBuf {
         self.dir.path().join(STORE)
-    }
-
-    fn pull_arguments(&self, pull: Pull) -> Vec<&str> {
-        let force = (pull == Pull::MovedTag).then_some("--force");
-        ["pull", "--quiet", "--platform", PLATFORM, &self.reference].into_iter().chain(force).collect()
     }
 }
 

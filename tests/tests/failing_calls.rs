@@ -11,7 +11,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::env;
 
-use hoist_tests::{Call, Dice, Output, Pull, PullSetup, Strace, in_parallel};
+use hoist_tests::{Call, Dice, Output, Pull, PullSetup, Site, Strace, in_parallel};
 
 /// How many calls of each pull are made to fail, unless told otherwise.
 const TRIALS: usize = 200;
@@ -39,25 +39,44 @@ async fn a_pull_of_a_moved_tag_of_which_a_call_fails() {
     fail_everywhere(&PullSetup::new().await, Pull::MovedTag);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_of_which_a_call_fails_is_not_answered() {
+    let setup = PullSetup::new().await;
+    let site = setup.before(Pull::MovedTag);
+    for arguments in site.questions() {
+        let trials = in_parallel(failures(&site, &arguments), |failure| {
+            let (output, failed) = fail(&site, &arguments, &failure);
+            let output = output.filter(|_| is_hit(&site, &failed))?;
+            Some(says_so(&output, &failed, failure.error).map_err(|wrong| (failure, wrong)))
+        });
+        assert!(trials.len() >= 10, "only {} calls of {arguments:?} were made to fail", trials.len());
+        assert_eq!(complaints(trials), NOTHING, "{arguments:?}");
+    }
+}
+
 fn fail_everywhere(setup: &PullSetup, pull: Pull) {
-    let failures = chosen(failures(setup, pull));
+    let site = setup.before(pull);
+    let failures = chosen(failures(&site, &site.pull_arguments(pull)));
     let tried = failures.len();
-    let trials =
-        in_parallel(failures, |failure| Some(survives(setup, pull, &failure).map_err(|e| (failure, e))));
+    let trials = in_parallel(failures, |failure| {
+        Some(survives(setup, pull, &failure).map_err(|wrong| (failure, wrong)))
+    });
     let hit = trials.iter().filter(|trial| !matches!(trial, Ok(Hit::Miss))).count();
-    let wrong = trials.into_iter().filter_map(Result::err);
-    let wrong: Vec<_> =
-        wrong.map(|(Failure { call, nth, error }, e)| format!("{call} {nth} {error}: {e}")).collect();
-    assert_eq!(wrong, NOTHING, "{pull:?}");
+    assert_eq!(complaints(trials), NOTHING, "{pull:?}");
     println!("{pull:?}: {hit} of {tried} calls were made to fail");
     assert!(hit * 2 > tried, "{pull:?}: only {hit} of {tried} calls were made to fail");
 }
 
-/// All that can fail in this pull: each call that is about the store, with each error that it can have.
-fn failures(setup: &PullSetup, pull: Pull) -> Vec<Failure> {
-    let site = setup.before(pull);
-    let (pulled, calls) = site.pull_under(pull, &Strace::of("%file,%desc").with_paths());
-    pulled.ok();
+/// What went wrong, in words.
+fn complaints<T>(trials: Vec<Result<T, (Failure, String)>>) -> Vec<String> {
+    let wrong = trials.into_iter().filter_map(Result::err);
+    wrong.map(|(Failure { call, nth, error }, wrong)| format!("{call} {nth} {error}: {wrong}")).collect()
+}
+
+/// All that can fail in a command: each call that is about the store, with each error that it can have.
+fn failures(site: &Site, arguments: &[&str]) -> Vec<Failure> {
+    let (output, calls) = site.failing(arguments, &Strace::of("%file,%desc").with_paths());
+    output.expect("nobody killed it").ok();
     let mut made: HashMap<(u32, &str), usize> = HashMap::new();
     let mut failures = BTreeSet::new();
     for call in &calls {
@@ -106,14 +125,26 @@ enum Hit {
     Miss,
 }
 
-fn survives(setup: &PullSetup, pull: Pull, Failure { call, nth, error }: &Failure) -> Result<Hit, String> {
+/// Runs a command in which a call fails. `None`: a call on something else did. The calls are those that failed.
+fn fail(
+    site: &Site,
+    arguments: &[&str],
+    Failure { call, nth, error }: &Failure,
+) -> (Option<Output>, Vec<Call>) {
+    let (output, calls) = site.failing(arguments, &Strace::of(call).with_paths().failing(call, error, *nth));
+    (output, calls.into_iter().filter(|call| call.is_injected).collect())
+}
+
+fn is_hit(site: &Site, failed: &[Call]) -> bool {
+    !failed.is_empty() && failed.iter().all(|call| call.is_below(site.path()))
+}
+
+fn survives(setup: &PullSetup, pull: Pull, failure: &Failure) -> Result<Hit, String> {
     let site = setup.before(pull);
-    let (pulled, calls) = site.pull_failing(pull, &Strace::of(call).with_paths().failing(call, error, *nth));
-    let failed: Vec<&Call> = calls.iter().filter(|call| call.is_injected).collect();
-    let is_hit = !failed.is_empty() && failed.iter().all(|call| call.is_below(site.path()));
-    let hit = if is_hit { Hit::Store } else { Hit::Miss };
+    let (pulled, failed) = fail(&site, &site.pull_arguments(pull), failure);
+    let hit = if is_hit(&site, &failed) { Hit::Store } else { Hit::Miss };
     if let (Some(pulled), Hit::Store) = (&pulled, hit) {
-        says_so(pulled, &failed, error)?;
+        says_so(pulled, &failed, failure.error)?;
     }
     let [old, new] = [&setup.old, &setup.new].map(ToString::to_string);
     let before = (pull == Pull::MovedTag).then_some(old);
@@ -126,28 +157,28 @@ fn survives(setup: &PullSetup, pull: Pull, Failure { call, nth, error }: &Failur
     Ok(hit)
 }
 
-/// Whether a pull answers as the error of its calls asks for.
-fn says_so(pulled: &Output, failed: &[&Call], error: &str) -> Result<(), String> {
+/// Whether a command answers as the error of its calls asks for.
+fn says_so(output: &Output, failed: &[Call], error: &str) -> Result<(), String> {
     let mut codes = match error {
         "ENOSPC" | "EDQUOT" => vec![NO_SPACE],
         _ if failed.iter().any(|call| call.name == "flock") => vec![NO_STORAGE, UNSUPPORTED],
         _ => vec![NO_STORAGE],
     };
-    if failed.iter().all(|call| may_be_ignored(call)) {
+    if failed.iter().all(may_be_ignored) {
         codes.push(0);
     }
-    if pulled.stderr.contains("panicked") {
-        return Err(pulled.stderr.clone());
+    if output.stderr.contains("panicked") {
+        return Err(output.stderr.clone());
     }
-    let errors = pulled.stderr.lines().filter(|line| line.starts_with("hoist: ")).count();
-    if codes.contains(&pulled.code) && errors == usize::from(pulled.code != 0) {
+    let errors = output.stderr.lines().filter(|line| line.starts_with("hoist: ")).count();
+    if codes.contains(&output.code) && errors == usize::from(output.code != 0) {
         return Ok(());
     }
     let failed: Vec<_> = failed.iter().map(|call| (&call.name, call.paths().collect::<Vec<_>>())).collect();
-    Err(format!("{pulled:?} after {failed:?}"))
+    Err(format!("{output:?} after {failed:?}"))
 }
 
-/// Whether a pull may succeed though this call failed: nothing that it leaves depends on it.
+/// Whether a command may succeed though this call failed: nothing that it leaves depends on it.
 fn may_be_ignored(call: &Call) -> bool {
     let is_staging = call.paths().any(|path| path.iter().any(|name| name == "staging"));
     match &call.name[..] {
