@@ -221,6 +221,19 @@ impl Dir {
             .map_err(|e| fail("replace", &to.path.join(other), e))
     }
 
+    /// Moves all files below this directory to the same places below another, each in one step over what may be
+    /// there.
+    pub(crate) fn move_all(&self, to: &Self) -> Result<()> {
+        for Entry { name, is_dir } in self.entries()? {
+            if !is_dir {
+                self.rename(&name, to, &name)?;
+            } else if let Some(dir) = self.sub(&name)? {
+                dir.move_all(&to.make_unsynced(&name)?)?;
+            }
+        }
+        to.sync()
+    }
+
     /// Removes the name of a file. `false`: there was none.
     pub(crate) fn unlink(&self, path: impl AsRef<Path>) -> Result<bool> {
         self.unlink_with(path.as_ref(), AtFlags::empty())

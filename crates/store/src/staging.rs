@@ -204,12 +204,26 @@ impl Staging {
         match self.store().lease(digest)? {
             Some(lease) if self.0.trust == Trust::Nothing && !self.is_same(&images, digest)? => {
                 drop(lease);
-                self.scratch().exchange("image", &images, digest.hex())?;
-                images.sync()?;
-                Ok(Some(Lease::new(staged, digest.clone())))
+                self.replace(&images, staged, digest)
             }
             lease => Ok(lease),
         }
+    }
+
+    /// Puts the staged image in the place of one that is damaged. `None`: that has gone just now.
+    fn replace(&self, images: &Dir, staged: Dir, digest: &Digest) -> Result<Option<Lease>> {
+        let Some(_owned) = lock::try_own(images, digest.hex())? else { return self.mend(images, digest) };
+        self.scratch().exchange("image", images, digest.hex())?;
+        images.sync()?;
+        Ok(Some(Lease::new(staged, digest.clone())))
+    }
+
+    /// Moves each staged file to its place in a damaged image that is leased. The directory stays the same, since
+    /// it is what leases are held on.
+    fn mend(&self, images: &Dir, digest: &Digest) -> Result<Option<Lease>> {
+        let Some(damaged) = lock::share(images, digest.hex())? else { return Ok(None) };
+        self.0.image.move_all(&damaged)?;
+        Ok(Some(Lease::new(damaged, digest.clone())))
     }
 
     /// Whether the image that is there has the very files that were verified for this one.

@@ -273,6 +273,25 @@ async fn who_trusts_nothing_finds_the_damage_and_heals_it() {
 }
 
 #[tokio::test]
+async fn a_damaged_image_is_healed_under_the_lease_that_somebody_has_on_it() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let stored = pull(&store, &image, "demo").await;
+    let lease = store.lease(&stored.digest).unwrap().unwrap();
+    let path = layer_path(&stored.path, &image);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&path, b"lay3r").unwrap();
+    drop(put(&store, &image, Trust::Nothing).await);
+    assert_eq!(fs::read(&path).unwrap(), b"layer");
+    assert!(store.remove(&reference("demo"), &platform()).unwrap());
+    store.gc(GcOptions::default().with_all(true)).unwrap();
+    assert!(path.exists(), "the lease still holds");
+    drop(lease);
+    store.gc(GcOptions::default()).unwrap();
+    assert!(!path.exists());
+}
+
+#[tokio::test]
 async fn a_moved_tag_leads_to_the_new_image_and_leaves_the_old_one_readable() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
