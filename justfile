@@ -14,6 +14,11 @@ failing-calls:
     cargo build -p hoist-cli
     HOIST_FAILING_CALLS=all cargo test -p hoist-tests --test failing_calls
 
+# 10,000 steps of eight processes on one store, at random; `test` takes a few hundred
+churn:
+    cargo build -p hoist-cli
+    HOIST_STEPS=10000 cargo test -p hoist-tests --test many_processes -- --nocapture
+
 # The main job, with an embedded registry
 demo:
     cargo run --release -p hoist-examples --example demo

@@ -1,6 +1,7 @@
 //! What the whole-system tests share: the real peers, run as a user would run them, and the command watched
 //! call by call.
 
+mod audit;
 mod call;
 mod command;
 mod dice;
@@ -12,6 +13,7 @@ mod registry;
 mod strace;
 mod tree;
 
+pub use audit::{check_content, check_nothing_left, check_refs};
 pub use call::{Argument, Call, Span};
 pub use command::{Output, hoist, hoist_binary, hoist_with, run};
 pub use dice::Dice;

@@ -1,12 +1,12 @@
 //! The two pulls that are watched call by call: into an empty store, and of a tag that has moved.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use hoist_core::{Digest, PulledImage};
 use hoist_testkit::{Image, ImageIndex, Layer, MockRegistry, check_layout};
 use tempfile::TempDir;
 
+use crate::audit::{check_content, entries};
 use crate::call::Call;
 use crate::command::{Output, hoist};
 use crate::strace::Strace;
@@ -129,7 +129,7 @@ impl Site {
     /// The digest of the image that the tag leads to here, if it leads to one, or else what is wrong: an image
     /// or a blob that is not whole, or commands that fail or contradict each other.
     pub fn cached(&self) -> Result<Option<String>, String> {
-        self.check_content()?;
+        check_content(&self.root())?;
         let platform = format!("--platform={PLATFORM}");
         let is_cached = match hoist(&self.root(), &["is-cached", &platform, &self.reference]) {
             Output { code: 0, .. } => true,
@@ -165,35 +165,13 @@ impl Site {
                 return Err("what was just pulled is not cached".to_owned());
             }
         }
-        let left: Vec<_> = ["staging", "ingest"].iter().flat_map(|dir| self.entries(dir)).collect();
+        let left: Vec<_> =
+            ["staging", "ingest"].iter().flat_map(|dir| entries(&self.root().join(dir))).collect();
         if left.is_empty() { Ok(()) } else { Err(format!("the next pull leaves {left:?}")) }
     }
 
-    /// Checks all that a pull would take as it is: the pool's blobs, and the images, whether a ref leads to
-    /// them or not.
-    fn check_content(&self) -> Result<(), String> {
-        for path in self.entries("blobs/sha256") {
-            let bytes = fs::read(&path).map_err(|cause| format!("{}: {cause}", path.display()))?;
-            if Digest::sha256(&bytes).hex() != name(&path) {
-                return Err(format!("{} has other bytes", path.display()));
-            }
-        }
-        for path in self.entries("images/sha256") {
-            check_layout(&path, &format!("sha256:{}", name(&path)))?;
-        }
-        Ok(())
-    }
-
-    fn entries(&self, dir: &str) -> Vec<PathBuf> {
-        let entries = self.root().join(dir).read_dir().into_iter().flatten();
-        entries.map(|entry| entry.expect("a directory can be read").path()).collect()
-    }
-
-    fn root(&self) -> PathBuf {
+    /// The directory of the store.
+    pub fn root(&self) -> PathBuf {
         self.dir.path().join(STORE)
     }
-}
-
-fn name(path: &Path) -> &str {
-    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
