@@ -19,6 +19,16 @@ churn:
     cargo build -p hoist-cli
     HOIST_STEPS=10000 cargo test -p hoist-tests --test many_processes -- --nocapture
 
+# Symlinks, FIFOs, directories and files planted at every path of a store; `test` tries a part of them
+planted:
+    cargo build -p hoist-cli
+    HOIST_PLANTED=all cargo test -p hoist-tests --test planted
+
+# 1,000 pulls killed with `kill -9`; `test` kills 100
+kills:
+    cargo build -p hoist-cli
+    HOIST_KILLS=1000 cargo test -p hoist-tests --test crash -- --nocapture
+
 # The main job, with an embedded registry
 demo:
     cargo run --release -p hoist-examples --example demo
