@@ -1,11 +1,16 @@
 //! The command, killed with `kill -9` in the middle of a pull: nothing half-done is ever taken for an image,
 //! and the next pull goes on.
+//!
+//! `HOIST_KILLS` says how many are killed (`just kills`), and `HOIST_SEED` makes other points of them.
 
+use std::collections::HashMap;
+use std::env;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use hoist_core::Digest;
 use hoist_testkit::{Image, Layer, MockRegistry, assert_valid_layout};
-use hoist_tests::{Output, hoist, hoist_binary};
+use hoist_tests::{Dice, Output, check_content, check_nothing_left, hoist, hoist_binary};
 use tempfile::TempDir;
 
 const PLATFORM: &str = "--platform=linux/amd64";
@@ -14,6 +19,10 @@ const LAYER: usize = 4 << 20;
 const KILLS: usize = 8;
 /// No response is longer when it is killed, so that after all kills there is more than that left of each layer.
 const LONGEST: usize = LAYER / (KILLS + 1);
+/// How many pulls are killed in all, unless told otherwise.
+const ALL_KILLS: usize = 100;
+/// How many bytes that had come a kill may cost.
+const MAY_COST: u64 = 8 << 20;
 
 const NOTHING: [PathBuf; 0] = [];
 
@@ -26,9 +35,9 @@ struct Setup {
 }
 
 impl Setup {
-    async fn new() -> Self {
+    async fn new(layer: usize) -> Self {
         let mock = MockRegistry::start().await;
-        let layers = (0..3).map(|seed| Layer::random(LAYER, seed));
+        let layers = (0..3).map(|seed| Layer::random(layer, seed));
         let image = Image::builder().platform("linux/amd64").layers(layers).build();
         let reference = mock.publish("library/demo", "v1", image.clone());
         Self { mock, image, reference, dir: TempDir::new().unwrap() }
@@ -63,33 +72,68 @@ fn kill(mut child: Child) {
     child.wait().unwrap();
 }
 
-/// Where the next kill comes, as bytes of a response: a different one each time, the same in each run.
-fn point(kill: usize) -> u64 {
-    (kill.wrapping_mul(0x9e37_79b9) % LONGEST) as u64
+/// Which bytes of each blob came, at most, before a pull was killed: up to what was held back.
+fn came(mock: &MockRegistry, held_after: u64) -> HashMap<Digest, u64> {
+    let mut ends = HashMap::new();
+    for (digest, start, bytes) in blob_requests(mock) {
+        let end = ends.entry(digest).or_default();
+        *end = start.max(*end).max(start + bytes.min(held_after));
+    }
+    ends
+}
+
+/// What blobs were asked for: each one's digest, from which byte on, and how many were to come.
+fn blob_requests(mock: &MockRegistry) -> Vec<(Digest, u64, u64)> {
+    let requests =
+        mock.requests().into_iter().filter(|seen| seen.method == "GET" && seen.path.contains("/blobs/"));
+    let first = |range: &str| range.strip_prefix("bytes=")?.split_once('-')?.0.parse().ok();
+    let start = |range: Option<String>| range.map_or(0, |range| first(&range).expect("a range of bytes"));
+    requests.filter_map(|seen| Some((seen.digest?, start(seen.range), seen.bytes))).collect()
+}
+
+/// How many bytes that had come before are asked for again.
+fn cost(mock: &MockRegistry, came: &HashMap<Digest, u64>) -> u64 {
+    let again = |(digest, start, _)| came.get(&digest).map_or(0, |came| came.saturating_sub(start));
+    blob_requests(mock).into_iter().map(again).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_pull_leaves_no_image_and_the_next_one_goes_on() {
-    let setup = Setup::new().await;
-    for round in 0..3 {
+    let all =
+        env::var("HOIST_KILLS").map_or(ALL_KILLS, |kills| kills.parse().expect("HOIST_KILLS is a number"));
+    let setup = Setup::new(LAYER).await;
+    let (mut dice, mut most) = (Dice::new(0), 0);
+    for round in 0..all.div_ceil(KILLS) {
+        let mut before = HashMap::new();
         for kill_number in 0..KILLS {
-            let gate = setup.mock.hold_blobs(point(round * KILLS + kill_number));
+            let after = dice.below(LONGEST) as u64;
+            let gate = setup.mock.hold_blobs(after);
+            setup.mock.forget_requests();
             let child = setup.start_pull();
-            gate.until_held(1).await;
+            gate.until_held(1 + dice.below(3)).await;
             kill(child);
+            most = most.max(cost(&setup.mock, &before));
+            before.extend(came(&setup.mock, after));
             gate.release();
             assert_eq!(setup.hoist("is-cached").await.code, 1, "round {round}, kill {kill_number}");
+            assert_eq!(check_content(&setup.root()), Ok(()), "round {round}, kill {kill_number}");
         }
+        setup.mock.forget_requests();
         let pulled = setup.hoist("pull").await;
+        most = most.max(cost(&setup.mock, &before));
         assert_valid_layout(pulled.ok(), &setup.image.digest().to_string());
         assert_eq!(setup.left(), NOTHING, "what the dead had left is gone");
         setup.hoist("remove").await.ok();
+        hoist(&setup.root(), &["gc", "--all"]).ok();
+        assert_eq!(check_nothing_left(&setup.root()), Ok(()));
     }
+    println!("a kill cost {most} bytes at most");
+    assert!(most <= MAY_COST, "a kill cost {most} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_waits_for_a_blob_takes_over_from_one_that_is_killed() {
-    let setup = Setup::new().await;
+    let setup = Setup::new(LAYER).await;
     let gate = setup.mock.hold_blobs(LONGEST as u64);
     let first = setup.start_pull();
     gate.until_held(3).await;
