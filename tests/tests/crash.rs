@@ -3,8 +3,8 @@
 //!
 //! `HOIST_KILLS` says how many are killed (`just kills`), and `HOIST_SEED` makes other points of them.
 
-use std::collections::HashMap;
 use std::env;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -72,29 +72,42 @@ fn kill(mut child: Child) {
     child.wait().unwrap();
 }
 
-/// Which bytes of each blob came, at most, before a pull was killed: up to what was held back.
-fn came(mock: &MockRegistry, held_after: u64) -> HashMap<Digest, u64> {
-    let mut ends = HashMap::new();
-    for (digest, start, bytes) in blob_requests(mock) {
-        let end = ends.entry(digest).or_default();
-        *end = start.max(*end).max(start + bytes.min(held_after));
-    }
-    ends
+/// Ranges of bytes, of blobs.
+type Parts = Vec<(Digest, Range<u64>)>;
+
+/// What of each blob came, at most, before a pull was killed: of each answer up to what was held back.
+fn came(mock: &MockRegistry, held_after: u64) -> Parts {
+    let cut = |(digest, part): (_, Range<u64>)| (digest, part.start..part.end.min(part.start + held_after));
+    asked(mock).into_iter().map(cut).collect()
 }
 
-/// What blobs were asked for: each one's digest, from which byte on, and how many were to come.
-fn blob_requests(mock: &MockRegistry) -> Vec<(Digest, u64, u64)> {
+/// What of each blob was asked for.
+fn asked(mock: &MockRegistry) -> Parts {
     let requests =
         mock.requests().into_iter().filter(|seen| seen.method == "GET" && seen.path.contains("/blobs/"));
     let first = |range: &str| range.strip_prefix("bytes=")?.split_once('-')?.0.parse().ok();
     let start = |range: Option<String>| range.map_or(0, |range| first(&range).expect("a range of bytes"));
-    requests.filter_map(|seen| Some((seen.digest?, start(seen.range), seen.bytes))).collect()
+    let part = |start: u64, bytes: u64| start..start + bytes;
+    requests.filter_map(|seen| Some((seen.digest?, part(start(seen.range), seen.bytes)))).collect()
 }
 
 /// How many bytes that had come before are asked for again.
-fn cost(mock: &MockRegistry, came: &HashMap<Digest, u64>) -> u64 {
-    let again = |(digest, start, _)| came.get(&digest).map_or(0, |came| came.saturating_sub(start));
-    blob_requests(mock).into_iter().map(again).sum()
+fn cost(mock: &MockRegistry, came: &Parts) -> u64 {
+    asked(mock).iter().map(|asked| shared(asked, came)).sum()
+}
+
+/// How many bytes of a part are in any of the others.
+fn shared((digest, part): &(Digest, Range<u64>), others: &Parts) -> u64 {
+    let others = others.iter().filter(|(of, _)| of == digest).map(|(_, other)| other.clone());
+    let mut others: Vec<_> = others.collect();
+    others.sort_by_key(|other| other.start);
+    let (mut seen, mut sum) = (part.start, 0);
+    for other in others {
+        let (start, end) = (other.start.max(seen), other.end.min(part.end));
+        sum += end.saturating_sub(start);
+        seen = seen.max(end);
+    }
+    sum
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +117,7 @@ async fn a_killed_pull_leaves_no_image_and_the_next_one_goes_on() {
     let setup = Setup::new(LAYER).await;
     let (mut dice, mut most) = (Dice::new(0), 0);
     for round in 0..all.div_ceil(KILLS) {
-        let mut before = HashMap::new();
+        let mut before = Parts::new();
         for kill_number in 0..KILLS {
             let after = dice.below(LONGEST) as u64;
             let gate = setup.mock.hold_blobs(after);

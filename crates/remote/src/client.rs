@@ -1,6 +1,7 @@
 //! One request to a registry: with the right credentials, made again where that helps.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use hoist_core::{Error, ErrorKind, MAX_DOCUMENT, Result};
@@ -10,10 +11,18 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::auth::Auth;
 use crate::endpoint::{Endpoint, is_loopback};
+use crate::host::Host;
 use crate::response;
 use crate::retry::Retry;
 use crate::tls;
 
+/// How often a failed request is made again, unless it is said otherwise: at once, and then over the next two
+/// seconds.
+const RETRIES: usize = 4;
+/// How many connections bring blobs from one host, unless it is said otherwise: what far registries need, which
+/// give each connection its share; near ones are no slower for it.
+const CONNECTIONS: usize = 16;
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be silent before its request counts as broken.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,14 +35,34 @@ pub(crate) struct Client {
     pub(crate) auth: Auth,
     /// How often a request that failed is made again.
     pub(crate) retries: usize,
+    /// How many connections bring blobs from one host at once.
+    pub(crate) connections: usize,
+    /// How long a connection may bring nothing, or next to nothing, of a blob.
+    pub(crate) stall_timeout: Duration,
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
     /// Made at the first use, so that a hit in a cache does not pay for them.
     direct: OnceLock<reqwest::Client>,
     proxied: OnceLock<reqwest::Client>,
 }
 
 impl Client {
-    pub(crate) fn new(retries: usize) -> Self {
-        Self { auth: Auth::default(), retries, direct: OnceLock::new(), proxied: OnceLock::new() }
+    pub(crate) fn new() -> Self {
+        Self {
+            auth: Auth::default(),
+            retries: RETRIES,
+            connections: CONNECTIONS,
+            stall_timeout: STALL_TIMEOUT,
+            hosts: Mutex::default(),
+            direct: OnceLock::new(),
+            proxied: OnceLock::new(),
+        }
+    }
+
+    /// What is known of the endpoint's host.
+    pub(crate) fn host(&self, endpoint: &Endpoint) -> Arc<Host> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = hosts.entry(endpoint.registry.clone());
+        host.or_insert_with(|| Arc::new(Host::new(self.connections))).clone()
     }
 
     /// Asks for a document, and again where that may help, until it is here whole: its headers and its

@@ -1,147 +1,240 @@
-//! Fetching a blob: what is missing of it, streamed to the store while it is hashed.
+//! Fetching what an image's blobs lack: one plan for all of them, worked off by several connections.
 
-use std::ops::Range;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use hoist_core::{Descriptor, Error, ErrorKind, Event, Events, Result};
-use hoist_store::Ingest;
-use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
-use reqwest::{Method, Response, StatusCode};
+use futures_util::future::{self, Either};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use hoist_core::{Descriptor, ErrorKind, Event, Events, Result};
+use hoist_store::{Claim, Ingest, Inlet, Staging};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 
 use crate::client::Client;
 use crate::endpoint::Endpoint;
-use crate::response;
+use crate::host::{Host, Slot};
+use crate::plan::{Piece, Plan};
 use crate::retry::Retry;
 
-/// Fetches one blob of one repository.
-#[derive(Debug, Clone, Copy)]
+/// How often a connection that is idle looks whether another has become slow.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How many blobs are open at once for each connection: one comes while another is being verified.
+const OPEN_BLOBS: usize = 2;
+/// What of a pull's budget a failed try costs. Bytes that come pay it back.
+const PRICE_OF_A_TRY: u64 = 1 << 20;
+
+/// The fetching of one image's blobs.
+#[derive(Debug)]
 pub(crate) struct Fetch<'a> {
     pub(crate) client: &'a Client,
     pub(crate) endpoint: &'a Endpoint,
-    pub(crate) events: &'a Events,
-    pub(crate) blob: &'a Descriptor,
+    events: &'a Events,
+    pub(crate) host: Arc<Host>,
+    pub(crate) blobs: Vec<&'a Descriptor>,
+    state: Mutex<State>,
+    /// There is more to do, or a blob is written.
+    changed: Notify,
 }
 
-impl Fetch<'_> {
-    /// Fetches what is missing, and puts the verified blob into the store.
-    pub(crate) async fn run(self, ingest: Ingest) -> Result<()> {
-        let Descriptor { digest, size, .. } = self.blob;
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) plan: Plan,
+    inlets: HashMap<usize, Inlet>,
+    /// What is left to be spent on tries that bring nothing, in bytes.
+    budget: u64,
+}
+
+impl<'a> Fetch<'a> {
+    /// The fetching of these blobs, in this order.
+    pub(crate) fn new(
+        client: &'a Client,
+        endpoint: &'a Endpoint,
+        events: &'a Events,
+        blobs: impl Iterator<Item = &'a Descriptor>,
+    ) -> Self {
+        let blobs: Vec<_> = blobs.collect();
+        let plan =
+            Plan::new(client.connections, blobs.iter().fold(0, |sum, blob| blob.size.saturating_add(sum)));
+        let state = State { plan, inlets: HashMap::new(), budget: most_tries(client) };
+        let host = client.host(endpoint);
+        Self { client, endpoint, events, host, blobs, state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    /// Brings all blobs into the image: from the pool, or from the registry. `check` is called with each one
+    /// that is there.
+    pub(crate) async fn run(
+        &self,
+        staging: &Staging,
+        check: impl Fn(&Descriptor) -> Result<()>,
+    ) -> Result<()> {
+        let check = &check;
+        let blobs = (0..self.blobs.len()).map(|place| async move {
+            self.bring(staging, place).await?;
+            check(self.blobs[place])
+        });
+        // A stream must not borrow through a closure's argument, hence the collected futures.
+        let blobs: Vec<_> = blobs.collect();
+        let blobs = stream::iter(blobs).buffer_unordered(OPEN_BLOBS * self.client.connections);
+        let blobs = std::pin::pin!(blobs.try_collect::<()>());
+        let mut workers: FuturesUnordered<_> = (0..self.client.connections).map(|_| self.work()).collect();
+        match future::select(blobs, workers.try_next()).await {
+            Either::Left((done, _)) => done,
+            Either::Right((Err(error), _)) => Err(error),
+            Either::Right((Ok(Some(never)), _)) => match never {},
+            Either::Right((Ok(None), blobs)) => blobs.await,
+        }
+    }
+
+    /// Brings one blob into the image. One that was put together from parts, or went on from what an earlier
+    /// pull had left, and turns out wrong, is fetched once more, whole: no digest says which part was wrong.
+    async fn bring(&self, staging: &Staging, place: usize) -> Result<()> {
+        let blob = self.blobs[place];
+        let mut in_parts = self.host.has_ranges();
+        loop {
+            let claim = staging.claim(blob).await?;
+            self.state().plan.found(blob.size);
+            let Claim::Fetch(ingest) = claim else {
+                self.events.emit(|| Event::BlobFound { digest: blob.digest.clone(), size: blob.size });
+                return Ok(());
+            };
+            let resumed = ingest.is_resumed();
+            let pieces = self.fetch(place, &ingest, in_parts).await;
+            match ingest.commit().await {
+                Err(error) if (resumed || pieces > 1) && *error.kind() == ErrorKind::DigestMismatch => {
+                    tracing::warn!(digest = %blob.digest, "a blob in parts is wrong; fetching it again, whole");
+                    in_parts = false;
+                }
+                outcome => {
+                    outcome?;
+                    self.events.emit(|| Event::BlobVerified { digest: blob.digest.clone() });
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Has what is missing of a blob fetched; says in how many pieces.
+    async fn fetch(&self, place: usize, ingest: &Ingest, in_parts: bool) -> usize {
+        let Descriptor { digest, size, .. } = self.blobs[place];
+        let missing = ingest.missing();
         tracing::info!(%digest, size, resumed = ingest.is_resumed(), "fetching a blob");
         self.events.emit(|| Event::BlobStarted { digest: digest.clone(), size: *size });
-        let missing = ingest.missing().to_vec();
-        let resumed = size - missing.iter().map(|gap| gap.end - gap.start).sum::<u64>();
-        self.progress(resumed);
-        for gap in missing {
-            self.fill(&ingest, gap).await?;
+        self.progress(place, size - missing.iter().map(|gap| gap.end - gap.start).sum::<u64>());
+        {
+            let mut state = self.state();
+            state.plan.add(place, missing, in_parts);
+            state.inlets.insert(place, ingest.inlet().clone());
         }
-        ingest.commit().await?;
-        self.events.emit(|| Event::BlobVerified { digest: digest.clone() });
-        Ok(())
+        self.changed.notify_waiters();
+        loop {
+            let changed = self.changed.notified();
+            if self.state().plan.is_written(place) {
+                break;
+            }
+            changed.await;
+        }
+        let mut state = self.state();
+        state.inlets.remove(&place);
+        state.plan.remove(place)
     }
 
-    /// Fetches one range. A broken connection costs only what it had not brought yet.
-    async fn fill(&self, ingest: &Ingest, gap: Range<u64>) -> Result<()> {
-        let mut next = gap.start;
+    /// What one connection does, until all blobs are there.
+    async fn work(&self) -> Result<Infallible> {
+        loop {
+            let changed = self.changed.notified();
+            if !self.state().plan.has_work(Instant::now()) {
+                _ = timeout(LOOK_AGAIN, changed).await;
+                continue;
+            }
+            let slot = self.host.enter().await;
+            let piece = self.state().plan.take(Instant::now());
+            if let Some(piece) = piece {
+                self.carry(&piece, slot).await?;
+                self.state().plan.land(&piece, Instant::now());
+            }
+        }
+    }
+
+    /// Brings a piece. A broken connection costs only what it had not brought yet.
+    async fn carry<'b>(&'b self, piece: &Piece, mut slot: Slot<'b>) -> Result<()> {
         let mut retry = Retry::new(self.client.retries);
-        while next < gap.end {
-            let before = next;
-            if let Err(error) = self.stream(ingest, &mut next, gap.end).await {
-                if next > before {
-                    retry = Retry::new(self.client.retries); // it does get on
+        loop {
+            let before = self.state().plan.brought(piece);
+            let outcome = self.transfer(piece).await;
+            drop(slot);
+            let error = match outcome {
+                Ok(()) => return Ok(()),
+                // What others bring by now need not be asked for again; but all that came has to be written.
+                Err(error) if error.is_transient() && self.state().plan.to_come(piece).is_none() => {
+                    return Ok(());
                 }
-                retry.after(error).await?;
+                Err(error) => error,
+            };
+            if self.state().plan.brought(piece) > before {
+                retry = Retry::new(self.client.retries); // it does get on
+            } else if !self.state().spend_a_try() {
+                return Err(error);
             }
+            retry.after(error).await?;
+            slot = self.host.enter().await;
         }
-        Ok(())
     }
 
-    /// Asks for `next..end`, and moves `next` as far as the answer brings it: it may be a part.
-    async fn stream(&self, ingest: &Ingest, next: &mut u64, end: u64) -> Result<()> {
-        let before = *next;
-        let (mut answer, mut offset) = self.ask(*next, end).await?;
-        self.check_length(&answer, offset)?;
-        let doing = format!("fetching the blob {}", self.blob.digest);
-        while let Some(mut bytes) = answer.chunk().await.map_err(|cause| response::failed(&doing, cause))? {
-            let start = offset;
-            offset += bytes.len() as u64;
-            if offset > self.blob.size {
-                self.blob.expect_size(offset)?;
+    /// Hands over what came of a blob, as far as the piece is to bring it.
+    pub(crate) async fn take_in(&self, piece: &Piece, offset: u64, bytes: &bytes::Bytes) -> Result<()> {
+        let came = offset..offset + bytes.len() as u64;
+        let index = |at: u64| usize::try_from(at - offset).expect("an offset in a buffer");
+        loop {
+            let (part, inlet) = {
+                let mut state = self.state();
+                let Some(part) = state.plan.accept(piece, came.clone()) else { return Ok(()) };
+                (part, state.inlets.get(&piece.blob).cloned())
+            };
+            let count = part.end - part.start;
+            let began = Instant::now();
+            if let Some(inlet) = inlet {
+                inlet.write(part.start, bytes.slice(index(part.start)..index(part.end))).await?;
             }
-            // A registry that ignores the range sends what is here already, and what is not asked for.
-            bytes.truncate(usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX));
-            let known = usize::try_from(next.saturating_sub(start)).unwrap_or(usize::MAX).min(bytes.len());
-            let new = bytes.split_off(known);
-            if !new.is_empty() {
-                let count = new.len() as u64;
-                ingest.write(*next, new).await?;
-                *next += count;
-                self.progress(count);
-            }
-            if *next == end {
-                return Ok(());
-            }
+            self.progress(piece.blob, count);
+            self.written(piece, count, began.elapsed());
         }
-        if *next > before { Ok(()) } else { Err(self.broken_off(*next)) }
     }
 
-    /// Asks for `next..end`, and says where in the blob the answer begins: there, or at 0 where the range
-    /// was ignored. A registry that refuses the range or sends another one is asked for the whole.
-    async fn ask(&self, next: u64, end: u64) -> Result<(Response, u64)> {
-        if next > 0 || end < self.blob.size {
-            match self.request(Some(next..end)).await {
-                Ok(answer) => {
-                    if let Some(offset) = offset(&answer, next) {
-                        return Ok((answer, offset));
-                    }
-                }
-                Err(error) if *error.kind() == ErrorKind::Unsupported => {}
-                Err(error) => return Err(error),
-            }
+    fn written(&self, piece: &Piece, bytes: u64, took: Duration) {
+        let mut state = self.state();
+        state.budget = most_tries(self.client).min(state.budget + bytes);
+        state.plan.written(piece, bytes, took);
+        let is_whole = state.plan.is_written(piece.blob);
+        drop(state);
+        if is_whole {
+            self.changed.notify_waiters();
         }
-        let answer = self.request(None).await?;
-        let offset = offset(&answer, 0).ok_or_else(|| {
-            let message = format!("the registry answered a part of {}, not the whole", self.blob.digest);
-            Error::new(ErrorKind::Unavailable, message)
-        })?;
-        Ok((answer, offset))
     }
 
-    async fn request(&self, part: Option<Range<u64>>) -> Result<Response> {
-        let headers = part.map(|part| (RANGE, range(part))).into_iter().collect();
-        let url = self.endpoint.blob(&self.blob.digest);
-        self.client.send_once(self.endpoint, Method::GET, &url, &headers).await
-    }
-
-    /// An answer of the wrong length is known to be wrong before it has come. A range may come in part.
-    fn check_length(&self, answer: &Response, offset: u64) -> Result<()> {
-        let Some(length) = answer.content_length() else { return Ok(()) };
-        let end = offset.saturating_add(length);
-        let is_part = answer.status() == StatusCode::PARTIAL_CONTENT;
-        if is_part && end <= self.blob.size { Ok(()) } else { self.blob.expect_size(end) }
-    }
-
-    fn broken_off(&self, next: u64) -> Error {
-        let Descriptor { digest, size, .. } = self.blob;
-        Error::new(ErrorKind::Unavailable, format!("the blob {digest} broke off at {next} of {size} bytes"))
-    }
-
-    fn progress(&self, bytes: u64) {
+    fn progress(&self, place: usize, bytes: u64) {
         if bytes > 0 {
-            self.events.emit(|| Event::BlobProgress { digest: self.blob.digest.clone(), bytes });
+            self.events.emit(|| Event::BlobProgress { digest: self.blobs[place].digest.clone(), bytes });
         }
     }
-}
 
-/// Where in the blob an answer begins, if at `next`, or at 0 as a whole.
-fn offset(answer: &Response, next: u64) -> Option<u64> {
-    if answer.status() != StatusCode::PARTIAL_CONTENT {
-        return Some(0);
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    let stated = answer.headers().get(CONTENT_RANGE)?.to_str().ok()?;
-    stated.starts_with(&format!("bytes {next}-")).then_some(next)
 }
 
-/// A closed range: some registries answer an open one with 416.
-fn range(range: Range<u64>) -> HeaderValue {
-    let text = format!("bytes={}-{}", range.start, range.end - 1);
-    HeaderValue::from_str(&text).expect("digits, `=` and `-` may stand in a header")
+impl State {
+    /// Whether there may be another try, of one that brought nothing.
+    fn spend_a_try(&mut self) -> bool {
+        let left = self.budget.checked_sub(PRICE_OF_A_TRY);
+        self.budget = left.unwrap_or(self.budget);
+        left.is_some()
+    }
+}
+
+/// How much a pull may spend on tries that bring nothing: each connection may use up its own.
+fn most_tries(client: &Client) -> u64 {
+    PRICE_OF_A_TRY * (client.retries * client.connections) as u64
 }

@@ -1,7 +1,7 @@
 //! The remote backend: images from any OCI or Docker registry, over HTTP.
 //!
 //! [`RemoteRegistry`] asks the registry what a name is now, chooses the image for its platform, and fetches
-//! the blobs that its store lacks, several at a time, hashed while they are written. Registries on loopback
+//! what its store lacks of the blobs, in ranges over several connections, hashed while it is written. Registries on loopback
 //! names are spoken to in plain http, all others over TLS.
 
 mod auth;
@@ -10,11 +10,14 @@ mod client;
 mod credentials;
 mod endpoint;
 mod fetch;
+mod host;
 mod manifest;
+mod plan;
 mod registry;
 mod response;
 mod retry;
 mod tls;
+mod transfer;
 
 pub use credentials::Credentials;
 pub use registry::RemoteRegistry;

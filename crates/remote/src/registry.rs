@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use hoist_core::{
-    Descriptor, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference,
-    Result, config_platform,
+    Descriptor, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference, Result,
+    config_platform,
 };
-use hoist_store::{Claim, Lease, Staging, Store, StoredImage, Trust};
+use hoist_store::{Lease, Store, StoredImage, Trust};
 
 use crate::client::Client;
 use crate::credentials::Credentials;
@@ -16,11 +16,6 @@ use crate::endpoint::Endpoint;
 use crate::fetch::Fetch;
 use crate::manifest::{self, Resolved};
 
-/// How often a failed request is made again, unless it is said otherwise: at once, and then over the next two
-/// seconds.
-const RETRIES: usize = 4;
-/// How many blobs are fetched at once, unless it is said otherwise.
-const CONCURRENCY: usize = 6;
 /// The annotation of a layout's entry that tools take the tag from (image-spec, annotations).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
@@ -36,7 +31,6 @@ pub struct RemoteRegistry {
     store: Store,
     platform: Platform,
     events: Events,
-    concurrency: usize,
     plain_http: HashSet<String>,
     client: Client,
 }
@@ -48,9 +42,8 @@ impl RemoteRegistry {
             store,
             platform: Platform::host(),
             events: Events::default(),
-            concurrency: CONCURRENCY,
             plain_http: HashSet::new(),
-            client: Client::new(RETRIES),
+            client: Client::new(),
         }
     }
 
@@ -66,10 +59,20 @@ impl RemoteRegistry {
         Self { events, ..self }
     }
 
-    /// Fetches so many blobs of an image at once; at least one.
+    /// Brings blobs from one registry over so many connections at once, of all pulls together; 16 by default, and
+    /// at least one. It takes fewer for a time where a registry answers 429 or 503, or goes silent.
     #[must_use]
-    pub fn with_concurrency(self, blobs: usize) -> Self {
-        Self { concurrency: blobs.max(1), ..self }
+    pub fn with_connections(mut self, connections: usize) -> Self {
+        self.client.connections = connections.max(1);
+        self
+    }
+
+    /// Gives up a connection that brings less than 1 KiB a second of a blob for so long, and asks for the rest
+    /// over another; 10 s by default.
+    #[must_use]
+    pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
+        self.client.stall_timeout = timeout;
+        self
     }
 
     /// Makes a request that failed, and may succeed, again so many times: at once, and then with exponential
@@ -149,52 +152,12 @@ impl RemoteRegistry {
         }
         let staging = self.store.stage(trust)?;
         staging.put(&resolved.manifest, resolved.bytes.clone()).await?;
-        let blobs = resolved.document.blobs().map(|blob| self.bring(endpoint, &staging, blob, resolved));
-        // A stream must not borrow through a closure's argument, hence the collected futures.
-        let blobs: Vec<_> = blobs.collect();
-        stream::iter(blobs).buffer_unordered(self.concurrency).try_collect::<()>().await?;
+        let fetch = Fetch::new(&self.client, endpoint, &self.events, resolved.document.blobs());
+        let check = |blob: &Descriptor| {
+            if *blob == resolved.document.config { self.check_platform(resolved) } else { Ok(()) }
+        };
+        fetch.run(&staging, check).await?;
         staging.commit(self.entry(reference, resolved)).await
-    }
-
-    /// Brings one blob into the image: from the pool, or from the registry.
-    async fn bring(
-        &self,
-        endpoint: &Endpoint,
-        staging: &Staging,
-        blob: &Descriptor,
-        resolved: &Resolved,
-    ) -> Result<()> {
-        match staging.claim(blob).await? {
-            Claim::Present => {
-                let Descriptor { digest, size, .. } = blob;
-                self.events.emit(|| Event::BlobFound { digest: digest.clone(), size: *size });
-            }
-            Claim::Fetch(ingest) => self.fetch(endpoint, staging, blob, ingest).await?,
-        }
-        if *blob == resolved.document.config { self.check_platform(resolved) } else { Ok(()) }
-    }
-
-    /// Fetches a blob. One that went on from what an earlier pull had left, and turns out wrong, is fetched
-    /// once more, whole: it may have been what was left that was wrong.
-    async fn fetch(
-        &self,
-        endpoint: &Endpoint,
-        staging: &Staging,
-        blob: &Descriptor,
-        ingest: hoist_store::Ingest,
-    ) -> Result<()> {
-        let fetch = Fetch { client: &self.client, endpoint, events: &self.events, blob };
-        let resumed = ingest.is_resumed();
-        match fetch.run(ingest).await {
-            Err(error) if resumed && *error.kind() == ErrorKind::DigestMismatch => {
-                tracing::warn!(digest = %blob.digest, "what was left of a blob was damaged; fetching it again");
-                match staging.claim(blob).await? {
-                    Claim::Present => Ok(()),
-                    Claim::Fetch(ingest) => fetch.run(ingest).await,
-                }
-            }
-            outcome => outcome,
-        }
     }
 
     /// Fails where an image that came without an index is made for another platform, by its configuration.

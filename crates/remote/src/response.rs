@@ -34,7 +34,9 @@ pub(crate) async fn check(response: Response, registry: &str, what: &str) -> Res
             &format!("check the name, and the credentials in [remote.credentials.\"{registry}\"]"),
         ),
         StatusCode::FORBIDDEN => error(ErrorKind::Forbidden, "other credentials may be allowed to pull this"),
-        StatusCode::TOO_MANY_REQUESTS => {
+        s if s == StatusCode::TOO_MANY_REQUESTS
+            || (s == StatusCode::SERVICE_UNAVAILABLE && retry_after.is_some()) =>
+        {
             let wait =
                 retry_after.map_or_else(|| "wait".to_owned(), |time| format!("wait {} s", time.as_secs()));
             let help = format!("{wait}, or use credentials with a higher limit");

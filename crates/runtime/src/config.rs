@@ -1,7 +1,7 @@
 //! The configuration: what is stacked on what, and how; read from TOML, or built by a program.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use hoist_core::{Error, ErrorKind, Platform, Reference, Result};
@@ -23,7 +23,8 @@ use crate::secret::Secret;
 ///
 /// [remote]
 /// enabled = true               # where compiled in
-/// concurrency = 6              # how many blobs of an image are fetched at once
+/// connections = 16             # how many connections bring blobs from one registry at once
+/// stall-timeout = 10           # seconds that one of them may bring nothing
 /// retries = 4                  # how often a request that failed is made again
 /// plain-http = ["10.0.0.5:5000"]
 ///
@@ -71,8 +72,11 @@ pub struct Config {
 pub struct RemoteConfig {
     /// Whether registries are asked at all; by default if the feature `remote` is compiled in.
     pub enabled: bool,
-    /// How many blobs of an image are fetched at once; by default what the backend finds best.
-    pub concurrency: Option<NonZeroUsize>,
+    /// How many connections bring blobs from one registry at once; by default what the backend finds best.
+    pub connections: Option<NonZeroUsize>,
+    /// How many seconds a connection may bring nothing, or next to nothing, of a blob before the rest is asked for
+    /// over another; by default what the backend finds best.
+    pub stall_timeout: Option<NonZeroU64>,
     /// How often a request that failed, and may succeed, is made again; by default what the backend finds best.
     pub retries: Option<usize>,
     /// The registries, as `host` or `host:port`, that are spoken to without TLS. Those on loopback names are,
@@ -133,7 +137,8 @@ impl Default for RemoteConfig {
     fn default() -> Self {
         Self {
             enabled: cfg!(feature = "remote"),
-            concurrency: None,
+            connections: None,
+            stall_timeout: None,
             retries: None,
             plain_http: Vec::new(),
             credentials: BTreeMap::new(),
@@ -219,9 +224,15 @@ impl Config {
         self
     }
 
-    /// Fetches so many blobs of an image at once.
-    pub fn with_concurrency(mut self, blobs: NonZeroUsize) -> Self {
-        self.remote.concurrency = Some(blobs);
+    /// Brings blobs from one registry over so many connections at once.
+    pub fn with_connections(mut self, connections: NonZeroUsize) -> Self {
+        self.remote.connections = Some(connections);
+        self
+    }
+
+    /// Gives up a connection that brings nothing of a blob for so many seconds, and asks over another.
+    pub fn with_stall_timeout(mut self, seconds: NonZeroU64) -> Self {
+        self.remote.stall_timeout = Some(seconds);
         self
     }
 

@@ -12,7 +12,8 @@ durability = "none"
 
 [remote]
 enabled = false
-concurrency = 3
+connections = 3
+stall-timeout = 20
 plain-http = ["10.0.0.5:5000"]
 
 [remote.credentials."ghcr.io"]
@@ -41,14 +42,16 @@ fn every_key_is_read() {
     assert_eq!(config.platform, Some("linux/arm64".parse().unwrap()));
     assert_eq!(config.durability, Durability::None);
     assert!(!config.remote.enabled && !config.cache.enabled && config.local.writable);
-    assert_eq!(config.remote.concurrency.unwrap().get(), 3);
+    assert_eq!(config.remote.connections.unwrap().get(), 3);
+    assert_eq!(config.remote.stall_timeout.unwrap().get(), 20);
     assert_eq!(config.remote.credentials["ghcr.io"].password.expose(), "hunter2");
     let built = Config::default()
         .with_root("/srv/store")
         .with_platform("linux/arm64".parse().unwrap())
         .with_durability(Durability::None)
         .without_remote()
-        .with_concurrency(3.try_into().unwrap())
+        .with_connections(3.try_into().unwrap())
+        .with_stall_timeout(20.try_into().unwrap())
         .with_plain_http("10.0.0.5:5000")
         .with_credentials("ghcr.io", "jo", "hunter2")
         .with_local("/srv/images")
@@ -70,7 +73,7 @@ fn what_is_left_out_is_as_by_default() {
 fn a_complaint_names_the_key_and_the_line() {
     for (text, parts) in [
         ("rot = \"/srv\"", &["line 1", "`rot`"][..]),
-        ("\n[remote]\nconcurrency = 0", &["line 3", "remote.concurrency"]),
+        ("\n[remote]\nconnections = 0", &["line 3", "remote.connections"]),
         ("[remote]\nconcurency = 1", &["line 2", "`concurency`"]),
         ("platform = \"linux\"", &["line 1", "platform", "linux/amd64"]),
         ("durability = \"some\"", &["line 1", "durability", "synced"]),

@@ -56,11 +56,17 @@ impl Staging {
 pub struct Ingest {
     missing: Vec<Range<u64>>,
     resumed: bool,
+    inlet: Inlet,
+    thread: JoinHandle<Result<()>>,
+}
+
+/// Where the bytes of an [`Ingest`] go in, from as many tasks as there are clones.
+#[derive(Debug, Clone)]
+pub struct Inlet {
     pieces: mpsc::Sender<Piece>,
     budget: Arc<Semaphore>,
     /// Why the writing thread has stopped, if it has.
     failure: Arc<OnceLock<Error>>,
-    thread: JoinHandle<Result<()>>,
 }
 
 #[derive(Debug)]
@@ -94,7 +100,8 @@ impl Ingest {
         let missing = writer.site.written.gaps(writer.blob.size);
         let resumed = writer.site.written.end() > 0;
         let thread = tokio::task::spawn_blocking(|| writer.run());
-        Ok(Some(Self { missing, resumed, pieces, budget, failure, thread }))
+        let inlet = Inlet { pieces, budget, failure };
+        Ok(Some(Self { missing, resumed, inlet, thread }))
     }
 
     /// What is still to be fetched: ranges of the blob, in order.
@@ -107,14 +114,14 @@ impl Ingest {
         self.resumed
     }
 
-    /// Hands over the bytes at this offset. Waits while too much is waiting for the disk.
-    ///
-    /// Fails where an earlier write did, and where the bytes do not belong to the blob.
+    /// Where its bytes go in, for those who fetch it together.
+    pub fn inlet(&self) -> &Inlet {
+        &self.inlet
+    }
+
+    /// Hands over the bytes at this offset, as [`Inlet::write`] does.
     pub async fn write(&self, offset: u64, bytes: Bytes) -> Result<()> {
-        let size = u32::try_from(bytes.len().min(WRITE_BUDGET)).unwrap_or(u32::MAX);
-        let permit = self.budget.clone().acquire_many_owned(size).await.map_err(|_| self.why_stopped())?;
-        let piece = Piece::Bytes { offset, bytes, _budget: permit };
-        self.pieces.send(piece).await.map_err(|_| self.why_stopped())
+        self.inlet.write(offset, bytes).await
     }
 
     /// Verifies the blob and puts it into the pool, and into the image that it was claimed for.
@@ -122,12 +129,24 @@ impl Ingest {
     /// Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) or [`DigestMismatch`](ErrorKind::DigestMismatch)
     /// where it is not what the descriptor says; then none of it is kept.
     pub async fn commit(self) -> Result<()> {
-        let sent = self.pieces.send(Piece::Commit).await;
-        drop(self.pieces);
+        let sent = self.inlet.pieces.send(Piece::Commit).await;
         let broken =
             |cause| Error::new(ErrorKind::Storage, "the writing of a blob was broken off").with_source(cause);
         self.thread.await.map_err(broken)??;
         sent.map_err(|_| Error::new(ErrorKind::Storage, "the writing of a blob was broken off"))
+    }
+}
+
+impl Inlet {
+    /// Hands over the bytes at this offset. Waits while too much is waiting for the disk.
+    ///
+    /// What is there already stays as it is: a byte is written once, and that is the one that is hashed. Fails
+    /// where an earlier write did, and where the bytes do not belong to the blob.
+    pub async fn write(&self, offset: u64, bytes: Bytes) -> Result<()> {
+        let size = u32::try_from(bytes.len().min(WRITE_BUDGET)).unwrap_or(u32::MAX);
+        let permit = self.budget.clone().acquire_many_owned(size).await.map_err(|_| self.why_stopped())?;
+        let piece = Piece::Bytes { offset, bytes, _budget: permit };
+        self.pieces.send(piece).await.map_err(|_| self.why_stopped())
     }
 
     fn why_stopped(&self) -> Error {

@@ -28,7 +28,7 @@ mod store;
 mod sweep;
 
 pub use gc::{Collected, GcOptions};
-pub use ingest::{Claim, Ingest};
+pub use ingest::{Claim, Ingest, Inlet};
 pub use layout::Layout;
 pub use lease::Lease;
 pub use options::{Durability, StoreOptions};

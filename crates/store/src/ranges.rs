@@ -39,13 +39,17 @@ impl Ranges {
 
     /// What is missing of `0..size`, in order.
     pub(crate) fn gaps(&self, size: u64) -> Vec<Range<u64>> {
+        self.gaps_in(0..size)
+    }
+
+    /// What is missing of a range, in order.
+    pub(crate) fn gaps_in(&self, wanted: Range<u64>) -> Vec<Range<u64>> {
         let mut gaps = Vec::new();
-        let mut front = 0;
-        for range in self.iter().chain(std::iter::once(size..size)) {
-            if front < range.start.min(size) {
-                gaps.push(front..range.start.min(size));
-            }
-            front = front.max(range.end);
+        let mut front = self.end_of_run(wanted.start);
+        while front < wanted.end {
+            let next = self.0.range(front..).next().map_or((wanted.end, wanted.end), |(&s, &e)| (s, e));
+            gaps.push(front..next.0.min(wanted.end));
+            front = next.1;
         }
         gaps
     }
@@ -81,6 +85,15 @@ mod tests {
         assert_eq!(ranges(&[]).gaps(3), vec![0..3]);
         assert!(ranges(&[]).gaps(0).is_empty());
         assert!(ranges(&[0..4, 4..9]).gaps(9).is_empty());
+    }
+
+    #[test]
+    fn gaps_in_a_range_begin_and_end_with_it() {
+        let set = ranges(&[2..4, 6..8]);
+        assert_eq!(set.gaps_in(1..7), [1..2, 4..6]);
+        assert_eq!(set.gaps_in(3..6), vec![4..6]);
+        assert!(set.gaps_in(2..4).is_empty());
+        assert_eq!(set.gaps_in(8..10), vec![8..10]);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use bytes::Bytes;
 use hoist_core::{Algorithm, Descriptor, Digest, Hasher, Result};
 
 use crate::dir::fail;
@@ -17,7 +16,7 @@ use crate::ranges::Ranges;
 
 const READ_BUFFER: usize = 256 << 10;
 /// How many bytes are written before they are noted in the journal: what a crash costs at the most.
-const NOTE_EVERY: u64 = 1 << 20;
+const NOTE_EVERY: u64 = 128 << 10;
 
 /// Writes and hashes one blob.
 #[derive(Debug)]
@@ -51,8 +50,17 @@ impl<'a> Scribe<'a> {
         Ok(scribe)
     }
 
-    /// Takes the bytes at this offset.
-    pub(crate) fn write(&mut self, offset: u64, bytes: &Bytes) -> Result<()> {
+    /// Takes the bytes at this offset; those that are there already stay as they are.
+    pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let end = offset + bytes.len() as u64;
+        for gap in self.written.gaps_in(offset..end) {
+            let part = |at: u64| usize::try_from(at - offset).expect("an offset in a buffer");
+            self.write_new(gap.start, &bytes[part(gap.start)..part(gap.end)])?;
+        }
+        Ok(())
+    }
+
+    fn write_new(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         let end = offset + bytes.len() as u64;
         self.data.write_all_at(bytes, offset).map_err(|e| fail("write", self.path, e))?;
         self.written.insert(offset..end);

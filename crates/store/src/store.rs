@@ -21,7 +21,7 @@ const ROOT_MODE: u32 = 0o700;
 const PARENT_MODE: u32 = 0o777; // as for any directory: the user's umask takes from it
 const MAX_STORE_JSON: u64 = 64 << 10; // it is a few bytes; more than this is not ours
 /// How much fetched data may wait to be written, in bytes, for all blobs of a store together.
-pub(crate) const WRITE_BUDGET: usize = 16 << 20;
+pub(crate) const WRITE_BUDGET: usize = 4 << 20;
 
 /// A directory that holds images, open. Cheap to clone; clones share everything.
 ///

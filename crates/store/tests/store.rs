@@ -199,6 +199,19 @@ async fn bytes_in_any_order_make_the_blob() {
 }
 
 #[tokio::test]
+async fn a_byte_that_was_hashed_cannot_be_overwritten() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"0123456789"));
+    let staging = store.stage(Trust::Pool).unwrap();
+    let Claim::Fetch(ingest) = staging.claim(&image.blobs[1].0).await.unwrap() else { panic!("it is new") };
+    for (offset, bytes) in [(2, &b"234"[..]), (0, b"01xx"), (1, b"yyyy56"), (6, b"z789"), (0, b"evil")] {
+        ingest.inlet().write(offset, Bytes::from_static(bytes)).await.unwrap();
+    }
+    ingest.commit().await.unwrap();
+    assert_eq!(fs::read(layer_path(store.root(), &image)).unwrap(), b"0123456789");
+}
+
+#[tokio::test]
 async fn what_was_written_before_a_break_is_not_asked_for_again() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));

@@ -2,6 +2,7 @@
 
 mod counts;
 mod documents;
+mod ranges;
 mod redirects;
 mod setup;
 mod statuses;

@@ -52,7 +52,7 @@ async fn when_the_token_expires_all_blobs_share_a_new_one() {
             mock.expire_tokens();
         }
     };
-    let registry = setup.registry_as_me().with_retries(0).with_concurrency(8).with_events(Events::to(expire));
+    let registry = setup.registry_as_me().with_retries(0).with_connections(8).with_events(Events::to(expire));
     pull(&registry, &reference).await;
     assert_eq!(setup.mock.counts().token_requests, 2, "the first, and the new one");
 }

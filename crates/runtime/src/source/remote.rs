@@ -8,11 +8,16 @@ use crate::config::RemoteConfig;
 #[cfg(feature = "remote")]
 #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
 pub(super) fn open(config: &RemoteConfig, shared: &Shared) -> Result<Box<dyn Source>> {
+    use std::time::Duration;
+
     use hoist_remote::{Credentials, RemoteRegistry};
     let Shared { store, platform, events } = shared.clone();
     let mut remote = RemoteRegistry::new(store).with_platform(platform).with_events(events);
-    if let Some(blobs) = config.concurrency {
-        remote = remote.with_concurrency(blobs.get());
+    if let Some(connections) = config.connections {
+        remote = remote.with_connections(connections.get());
+    }
+    if let Some(seconds) = config.stall_timeout {
+        remote = remote.with_stall_timeout(Duration::from_secs(seconds.get()));
     }
     if let Some(retries) = config.retries {
         remote = remote.with_retries(retries);

@@ -1,0 +1,193 @@
+//! One piece of a blob over one connection: asked for, and taken in as it comes.
+
+use std::ops::Range;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use hoist_core::{Descriptor, Error, ErrorKind, Result};
+use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
+use reqwest::{Method, Response, StatusCode};
+use tokio::time::{Instant, timeout_at};
+
+use crate::fetch::Fetch;
+use crate::plan::Piece;
+use crate::response;
+
+/// Slower than this, in bytes a second, a connection counts as silent.
+const TRICKLE: u64 = 1 << 10;
+
+impl Fetch<'_> {
+    /// Brings a piece, or as much of it as comes. What is asked for may come in part: then the rest is asked
+    /// for again.
+    pub(crate) async fn transfer(&self, piece: &Piece) -> Result<()> {
+        loop {
+            let Some(to_come) = self.to_come(piece) else { return Ok(()) };
+            let next = to_come.start;
+            let before = self.state().plan.brought(piece);
+            let asking = pin!(self.ask(piece, to_come));
+            // What was found, or that others bring it.
+            let answer = match select(asking, pin!(self.relieved(piece))).await {
+                Either::Left((answer, _)) => answer?,
+                Either::Right(_) => None,
+            };
+            let Some((answer, offset)) = answer else { return Ok(()) };
+            self.stream(piece, answer, offset).await?;
+            if self.to_come(piece).is_none() {
+                self.host.did_well();
+            } else if self.state().plan.brought(piece) == before {
+                return Err(self.broken_off(piece, next));
+            }
+        }
+    }
+
+    /// Takes in an answer that begins at this offset of the blob.
+    async fn stream(&self, piece: &Piece, mut answer: Response, mut offset: u64) -> Result<()> {
+        let blob = self.blobs[piece.blob];
+        self.check_length(piece, &answer, offset)?;
+        let mut pace = Pace::new(self.client.stall_timeout);
+        while self.to_come(piece).is_some() {
+            let chunk = pin!(timeout_at(pace.deadline, answer.chunk()));
+            let chunk = match select(chunk, pin!(self.relieved(piece))).await {
+                Either::Left((chunk, _)) => chunk,
+                Either::Right(_) => return Ok(()),
+            };
+            let bytes = match chunk {
+                Ok(Ok(Some(bytes))) => bytes,
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Err(cause)) => return Err(response::failed(&fetching(blob), cause)),
+                Err(_) if pace.goes_on() => continue,
+                Err(_) => {
+                    self.host.is_overloaded(pace.began);
+                    return Err(self.stalled(piece));
+                }
+            };
+            let start = offset;
+            offset += bytes.len() as u64;
+            if offset > blob.size {
+                blob.expect_size(offset)?;
+            }
+            pace.bytes += bytes.len() as u64;
+            self.take_in(piece, start, &bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for what is to come, and says where in the blob the answer begins. A registry that is no good at
+    /// ranges is asked for the whole. `None`: others bring it.
+    async fn ask(&self, piece: &Piece, to_come: Range<u64>) -> Result<Option<(Response, u64)>> {
+        let size = self.blobs[piece.blob].size;
+        if self.state().plan.is_divisible(piece.blob) && to_come != (0..size) {
+            let next = to_come.start;
+            match self.request(piece, Some(to_come)).await {
+                Ok(answer) if is_part_from(&answer, next) => return Ok(Some((answer, next))),
+                Ok(answer) if answer.status() != StatusCode::PARTIAL_CONTENT => {
+                    self.do_without_ranges(piece);
+                    return Ok(self.to_come(piece).map(|_| (answer, 0)));
+                }
+                Err(error) if *error.kind() != ErrorKind::Unsupported => return Err(error),
+                Ok(_) | Err(_) => self.do_without_ranges(piece),
+            }
+            if self.to_come(piece).is_none() {
+                return Ok(None);
+            }
+        }
+        let answer = self.request(piece, None).await?;
+        if answer.status() == StatusCode::PARTIAL_CONTENT && !is_part_from(&answer, 0) {
+            let digest = &self.blobs[piece.blob].digest;
+            let message = format!("the registry answered a part of {digest}, not the whole");
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
+        Ok(Some((answer, 0)))
+    }
+
+    async fn request(&self, piece: &Piece, part: Option<Range<u64>>) -> Result<Response> {
+        let headers = part.map(|part| (RANGE, range(part))).into_iter().collect();
+        let url = self.endpoint.blob(&self.blobs[piece.blob].digest);
+        let asked = Instant::now();
+        let outcome = self.client.send_once(self.endpoint, Method::GET, &url, &headers).await;
+        if outcome.as_ref().is_err_and(Error::is_transient) {
+            self.host.is_overloaded(asked);
+        }
+        outcome
+    }
+
+    fn do_without_ranges(&self, piece: &Piece) {
+        tracing::debug!(registry = self.endpoint.registry, "no good at ranges");
+        self.host.lacks_ranges();
+        self.state().plan.gather(piece);
+    }
+
+    /// An answer of the wrong length is known to be wrong before it has come. A range may come in part.
+    fn check_length(&self, piece: &Piece, answer: &Response, offset: u64) -> Result<()> {
+        let blob = self.blobs[piece.blob];
+        let Some(length) = answer.content_length() else { return Ok(()) };
+        let end = offset.saturating_add(length);
+        let is_part = answer.status() == StatusCode::PARTIAL_CONTENT;
+        if is_part && end <= blob.size { Ok(()) } else { blob.expect_size(end) }
+    }
+
+    fn to_come(&self, piece: &Piece) -> Option<Range<u64>> {
+        self.state().plan.to_come(piece)
+    }
+
+    /// Returns when others bring all of the piece.
+    async fn relieved(&self, piece: &Piece) {
+        while self.to_come(piece).is_some() {
+            piece.relieved.notified().await;
+        }
+    }
+
+    fn broken_off(&self, piece: &Piece, next: u64) -> Error {
+        let Descriptor { digest, size, .. } = self.blobs[piece.blob];
+        Error::new(ErrorKind::Unavailable, format!("the blob {digest} broke off at {next} of {size} bytes"))
+            .with_help("try again later")
+    }
+
+    fn stalled(&self, piece: &Piece) -> Error {
+        let limit = self.client.stall_timeout;
+        let message =
+            format!("{} failed: the registry was silent for {limit:?}", fetching(self.blobs[piece.blob]));
+        Error::new(ErrorKind::Unavailable, message).with_help("try again later")
+    }
+}
+
+/// How an answer gets on, looked at after each span of time.
+#[derive(Debug)]
+struct Pace {
+    span: Duration,
+    began: Instant,
+    deadline: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(span: Duration) -> Self {
+        let began = Instant::now();
+        Self { span, began, deadline: began + span, bytes: 0 }
+    }
+
+    /// Whether enough has come in the span that is over; begins the next.
+    fn goes_on(&mut self) -> bool {
+        let goes_on = self.bytes > TRICKLE * self.span.as_secs();
+        (self.deadline, self.bytes) = (Instant::now() + self.span, 0);
+        goes_on
+    }
+}
+
+fn fetching(blob: &Descriptor) -> String {
+    format!("fetching the blob {}", blob.digest)
+}
+
+/// Whether an answer is a part of the blob, from this offset.
+fn is_part_from(answer: &Response, offset: u64) -> bool {
+    let stated = answer.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+    answer.status() == StatusCode::PARTIAL_CONTENT
+        && stated.is_some_and(|stated| stated.starts_with(&format!("bytes {offset}-")))
+}
+
+/// A closed range: some registries answer an open one with 416.
+fn range(range: Range<u64>) -> HeaderValue {
+    let text = format!("bytes={}-{}", range.start, range.end - 1);
+    HeaderValue::from_str(&text).expect("digits, `=` and `-` may stand in a header")
+}
