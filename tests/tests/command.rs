@@ -138,6 +138,32 @@ async fn what_a_moved_tag_left_is_collected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fsck_says_what_is_damaged_and_repairs_it() {
+    let setup = Setup::new().await;
+    let image = Image::sample(1);
+    let reference = setup.mock.publish("library/demo", "v1", image.clone());
+    let path = PathBuf::from(setup.hoist(&["pull", &reference]).await.ok());
+    assert!(setup.hoist(&["fsck"]).await.ok().ends_with("all is well"));
+    let layer = path.join("blobs/sha256").join(image.layers()[0].digest.hex());
+    fs::remove_file(&layer).unwrap();
+
+    let found = setup.hoist(&["fsck"]).await;
+    assert_eq!(found.code, 13, "{}", found.stderr);
+    for word in [&image.layers()[0].digest.to_string(), &reference, "hoist fsck --repair"] {
+        assert!(found.stdout.contains(word), "no {word} in {}", found.stdout);
+    }
+    let repaired = setup.hoist(&["fsck", "--repair", "--json"]).await;
+    assert_eq!(repaired.code, 13, "{}", repaired.stderr);
+    let report: serde_json::Value = serde_json::from_str(&repaired.stdout).unwrap();
+    assert_eq!(report["findings"][0]["problem"]["kind"], "lacks-blob");
+    assert_eq!(report["findings"][0]["repaired"], true);
+    assert_eq!(setup.hoist(&["is-cached", &reference]).await.code, 1);
+    setup.hoist(&["pull", &reference]).await.ok();
+    assert!(layer.exists());
+    assert!(setup.hoist(&["fsck"]).await.ok().ends_with("all is well"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_bad_reference_does_not_keep_the_others_from_being_pulled() {
     let setup = Setup::new().await;
     let good = setup.mock.publish("library/demo", "v1", Image::sample(1));
@@ -236,7 +262,7 @@ async fn a_root_that_cannot_be_written_is_named_with_what_to_do() {
 async fn help_names_every_exit_code() {
     let setup = Setup::new().await;
     let help = setup.hoist(&["--help"]).await;
-    for code in 0..=12 {
+    for code in 0..=13 {
         assert!(help.ok().contains(&format!("  {code}  ")), "{code}");
     }
     assert_eq!(setup.hoist(&["--nonsense"]).await.code, 2);

@@ -97,7 +97,9 @@ fn try_with(site: &Site, path: &Path, plant: Plant) -> Result<(), String> {
     let commands = site.questions().into_iter().chain([inspect, first, force]).chain(gc);
     for arguments in commands.chain(iter::once(remove)) {
         let output = within_patience(&site.root(), &arguments);
-        let says_so = output.code == 0 || output.stderr.starts_with("hoist: ") || arguments[0] == "is-cached";
+        let says_so = output.code == 0
+            || output.stderr.lines().any(|line| line.starts_with("hoist: "))
+            || arguments[0] == "is-cached";
         if !(0..=12).contains(&output.code) || !says_so || output.stderr.contains("panicked") {
             return Err(format!("{arguments:?}: {output:?}"));
         }

@@ -75,6 +75,12 @@ pub(crate) enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Check every byte and every name of the store
+    Fsck {
+        /// Take away what is damaged, so that the next pull fetches it again
+        #[arg(long)]
+        repair: bool,
+    },
     /// Show what an image that is here consists of
     Inspect {
         /// The image
@@ -95,7 +101,7 @@ impl Command {
         let references = match self {
             Self::Pull { references, .. } | Self::Remove { references } => references,
             Self::Inspect { reference } | Self::IsCached { reference } => std::slice::from_ref(reference),
-            Self::List | Self::Gc { .. } => return Ok(()),
+            Self::List | Self::Gc { .. } | Self::Fsck { .. } => return Ok(()),
         };
         let parsed: Vec<Result<Reference>> = references.iter().map(|text| text.parse()).collect();
         if parsed.iter().any(Result::is_ok) {

@@ -19,7 +19,11 @@ Exit codes:
    9  the content is not what it should be, and was not kept
   10  the format or feature is not supported
   11  the disk is full
-  12  the store cannot be read or written";
+  12  the store cannot be read or written
+  13  fsck: something was damaged, repaired or not";
+
+/// `fsck` found something.
+pub(crate) const DAMAGED: u8 = 13;
 
 /// The exit code of an error of this kind.
 pub(crate) fn code(kind: &ErrorKind) -> ExitCode {

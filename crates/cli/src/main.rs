@@ -6,6 +6,7 @@ mod inspect;
 mod output;
 mod progress;
 mod run;
+mod upkeep;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

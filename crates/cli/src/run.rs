@@ -5,13 +5,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use hoist::{Collected, Error, ErrorKind, Events, GcOptions, Hoist, ImageRegistry, PulledImage, Result};
-use indicatif::HumanBytes;
+use hoist::{Error, ErrorKind, Events, FsckOptions, GcOptions, Hoist, ImageRegistry, PulledImage, Result};
 use serde_json::json;
 
 use crate::args::{Args, Command};
 use crate::progress::Progress;
-use crate::{exit, inspect, output};
+use crate::{exit, inspect, output, upkeep};
 
 /// How long the writing of what was abandoned may take to end.
 const CLEAN_UP: Duration = Duration::from_secs(5);
@@ -63,7 +62,10 @@ async fn dispatch(
             .await
         }
         Command::Gc { all, dry_run } => {
-            gc(hoist, json, GcOptions::default().with_all(all).with_dry_run(dry_run))
+            upkeep::gc(hoist.store(), json, GcOptions::default().with_all(all).with_dry_run(dry_run))
+        }
+        Command::Fsck { repair } => {
+            upkeep::fsck(hoist.store(), json, FsckOptions::default().with_repair(repair))
         }
         Command::Inspect { reference } => {
             let image = hoist.resolve(&reference).await?.ok_or_else(|| not_here(&reference))?;
@@ -99,18 +101,6 @@ async fn each(
         }
     }
     Ok(code)
-}
-
-fn gc(hoist: &Hoist, json: bool, options: GcOptions) -> Result<ExitCode> {
-    let Collected { images, blobs, ingests, bytes, .. } = hoist.store().gc(options)?;
-    let report = json!({"images": images, "blobs": blobs, "ingests": ingests, "bytes": bytes, "dryRun": options.dry_run});
-    output::result(json, &report, || {
-        let verb = if options.dry_run { "would delete" } else { "deleted" };
-        let (images, blobs, size) = (images.len(), blobs.len(), HumanBytes(bytes));
-        format!("{verb} {images} images, {blobs} blobs and {ingests} unfinished downloads: {size}")
-            .into_bytes()
-    })?;
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn list(hoist: &Hoist, json: bool) -> Result<ExitCode> {

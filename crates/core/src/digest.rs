@@ -54,6 +54,11 @@ impl Digest {
         Hasher::new(Algorithm::Sha256).chain(bytes).finish()
     }
 
+    /// The digest of this algorithm with these hexadecimal digits, if they are that.
+    pub fn of_hex(algorithm: Algorithm, hex: &str) -> Option<Self> {
+        format!("{}:{hex}", algorithm.as_str()).parse().ok()
+    }
+
     /// The algorithm before the colon.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm

@@ -43,8 +43,8 @@ pub use hoist_core::{
     PulledImage, Reference, Result,
 };
 pub use hoist_store::{
-    Claim, Collected, Durability, GcOptions, Ingest, Layout, Lease, Staging, Store, StoreOptions,
-    StoredImage, Trust,
+    Checked, Claim, Collected, Durability, Finding, FsckOptions, GcOptions, Ingest, Layout, Lease, Problem,
+    Staging, Store, StoreOptions, StoredImage, Trust,
 };
 
 #[cfg(feature = "cache")]

@@ -17,6 +17,12 @@ impl Store {
         if self.is_named(image)? {
             return Ok(false);
         }
+        self.dismantle(&images, image)?;
+        Ok(true)
+    }
+
+    /// Deletes an image that is held alone.
+    pub(crate) fn dismantle(&self, images: &Dir, image: &Digest) -> Result<()> {
         let scratch = self.scratch()?;
         images.rename(image.hex(), scratch.dir(), "image")?;
         for algorithm in Algorithm::ALL {
@@ -25,12 +31,13 @@ impl Store {
                 self.release(&blobs, &path)?;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Deletes the links of a removed image, and of their blobs those that have become the last ones.
     fn release(&self, blobs: &Dir, pool: &str) -> Result<()> {
         for entry in blobs.entries()? {
+            let entry = entry?;
             blobs.unlink(&entry.name)?;
             let blob = format!("{pool}/{}", entry.name);
             // Somebody may link it in this moment; then the bytes are theirs, and only the pool's name is lost.

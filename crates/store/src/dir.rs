@@ -206,6 +206,15 @@ impl Dir {
             .map_err(|e| fail("rename", &to.path.join(new), e))
     }
 
+    /// Moves a name, in one step, over a file that may be at the new one. `false`: it has gone.
+    pub(crate) fn take(&self, name: &str, to: &Self, new: &str) -> Result<bool> {
+        match rustix::fs::renameat(&self.file, name, &to.file, new) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(fail("rename", &to.path.join(new), e)),
+        }
+    }
+
     /// Moves a name, in one step. `false`: there is something at the new one.
     pub(crate) fn rename_new(&self, name: &str, to: &Self, new: &str) -> Result<bool> {
         match rustix::fs::renameat_with(&self.file, name, &to.file, new, RenameFlags::NOREPLACE) {
@@ -215,16 +224,20 @@ impl Dir {
         }
     }
 
-    /// Swaps two names in one step.
-    pub(crate) fn exchange(&self, name: &str, to: &Self, other: &str) -> Result<()> {
-        rustix::fs::renameat_with(&self.file, name, &to.file, other, RenameFlags::EXCHANGE)
-            .map_err(|e| fail("replace", &to.path.join(other), e))
+    /// Swaps two names in one step. `false`: one of them has gone.
+    pub(crate) fn exchange(&self, name: &str, to: &Self, other: &str) -> Result<bool> {
+        match rustix::fs::renameat_with(&self.file, name, &to.file, other, RenameFlags::EXCHANGE) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(fail("replace", &to.path.join(other), e)),
+        }
     }
 
     /// Moves all files below this directory to the same places below another, each in one step over what may be
     /// there.
     pub(crate) fn move_all(&self, to: &Self) -> Result<()> {
-        for Entry { name, is_dir } in self.entries()? {
+        for entry in self.entries()? {
+            let Entry { name, is_dir } = entry?;
             if !is_dir {
                 self.rename(&name, to, &name)?;
             } else if let Some(dir) = self.sub(&name)? {
@@ -258,6 +271,7 @@ impl Dir {
         let name = name.as_ref();
         if let Some(dir) = self.sub(name)? {
             for entry in dir.entries()? {
+                let entry = entry?;
                 if entry.is_dir {
                     dir.remove_all(&entry.name)?;
                 } else {
@@ -268,22 +282,25 @@ impl Dir {
         self.remove_empty(name).map(drop)
     }
 
-    /// What is in this directory, in no order.
-    pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
+    /// What is in this directory, in no order. It is read as the iterator goes on, however much there is;
+    /// what is removed or added meanwhile may be seen or not.
+    pub(crate) fn entries(&self) -> Result<impl Iterator<Item = Result<Entry>>> {
         let failed = |e| fail("list", &self.path, e);
-        let mut entries = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.file).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name != "." && name != ".." {
-                let is_dir = match entry.file_type() {
-                    FileType::Unknown => self.sub(&name).is_ok_and(|dir| dir.is_some()),
-                    kind => kind == FileType::Directory,
-                };
-                entries.push(Entry { name, is_dir });
-            }
+        let entries = rustix::fs::Dir::read_from(&self.file).map_err(failed)?;
+        Ok(entries.filter_map(move |entry| entry.map_err(failed).map(|entry| self.entry(&entry)).transpose()))
+    }
+
+    /// `None`: this directory itself, or the one above it.
+    fn entry(&self, entry: &rustix::fs::DirEntry) -> Option<Entry> {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == "." || name == ".." {
+            return None;
         }
-        Ok(entries)
+        let is_dir = match entry.file_type() {
+            FileType::Unknown => self.sub(&name).is_ok_and(|dir| dir.is_some()),
+            kind => kind == FileType::Directory,
+        };
+        Some(Entry { name, is_dir })
     }
 
     /// The open parent of a path, and the last component: the calls that change names take no flags

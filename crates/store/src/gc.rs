@@ -10,7 +10,8 @@ use crate::lock;
 use crate::store::{Store, images_path, pool_path};
 use crate::sweep::sweep;
 
-/// How long blobs without an image, and ingests that broke off, are kept for a next try.
+/// How long blobs without an image, and ingests that broke off, are kept for a next try; and what is in
+/// quarantine for who wants to look at it.
 const KEPT_FOR: Duration = Duration::from_hours(24);
 
 /// What a collection takes.
@@ -42,10 +43,12 @@ impl GcOptions {
 pub struct Collected {
     /// Images that no name led to, by their manifests.
     pub images: Vec<Digest>,
-    /// Blobs that belonged to no image, among them those that only these images had.
-    pub blobs: Vec<Digest>,
+    /// How many blobs belonged to no image, among them those that only these images had.
+    pub blobs: usize,
     /// How many ingests were given up.
     pub ingests: usize,
+    /// How much of what was in quarantine was deleted: files.
+    pub quarantined: usize,
     /// The disk space of all of that, in bytes.
     pub bytes: u64,
 }
@@ -65,12 +68,14 @@ impl Store {
             self.gc_blobs(algorithm, options, &mut collected)?;
         }
         self.gc_ingests(options, &mut collected)?;
+        self.gc_quarantine(options, &mut collected)?;
         Ok(collected)
     }
 
     fn gc_images(&self, algorithm: Algorithm, options: GcOptions, collected: &mut Collected) -> Result<()> {
         let Some(images) = self.dir().sub(images_path(algorithm))? else { return Ok(()) };
         for image in digests(&images, algorithm)? {
+            let image = image?;
             // The blobs are looked at first: afterwards they are gone.
             let own = blobs_of_its_own(&images, &image)?;
             let taken = if options.dry_run {
@@ -80,7 +85,7 @@ impl Store {
             };
             if taken {
                 collected.bytes += own.iter().map(|(_, bytes)| bytes).sum::<u64>();
-                collected.blobs.extend(own.into_iter().map(|(digest, _)| digest));
+                collected.blobs += own.len();
                 collected.images.push(image);
             }
         }
@@ -90,11 +95,12 @@ impl Store {
     fn gc_blobs(&self, algorithm: Algorithm, options: GcOptions, collected: &mut Collected) -> Result<()> {
         let Some(pool) = self.dir().sub(pool_path(algorithm))? else { return Ok(()) };
         for blob in digests(&pool, algorithm)? {
+            let blob = blob?;
             let Some(stat) = pool.stat(blob.hex())?.filter(|stat| stat.st_nlink == 1) else { continue };
             // Whoever links it in this moment has the bytes; only the pool's name is lost.
             if options.takes(stat.st_ctime) && (options.dry_run || pool.unlink(blob.hex())?) {
                 collected.bytes += disk_space(&stat);
-                collected.blobs.push(blob);
+                collected.blobs += 1;
             }
         }
         Ok(())
@@ -103,6 +109,7 @@ impl Store {
     fn gc_ingests(&self, options: GcOptions, collected: &mut Collected) -> Result<()> {
         let Some(ingests) = self.dir().sub("ingest")? else { return Ok(()) };
         for entry in ingests.entries()? {
+            let entry = entry?;
             let Some(owned) = lock::try_own(&ingests, &entry.name)? else { continue };
             let data = owned.stat("data")?;
             if data.as_ref().is_some_and(|data| !options.takes(data.st_mtime)) {
@@ -113,6 +120,24 @@ impl Store {
             }
             collected.ingests += 1;
             collected.bytes += data.as_ref().map_or(0, disk_space);
+        }
+        Ok(())
+    }
+
+    fn gc_quarantine(&self, options: GcOptions, collected: &mut Collected) -> Result<()> {
+        let Some(quarantine) = self.dir().sub("quarantine")? else { return Ok(()) };
+        for entry in quarantine.entries()? {
+            let entry = entry?;
+            let Some(stat) = quarantine.stat(&entry.name)?.filter(|stat| options.takes(stat.st_ctime)) else {
+                continue;
+            };
+            match (options.dry_run, entry.is_dir) {
+                (true, _) => {}
+                (false, true) => quarantine.remove_all(&entry.name)?,
+                (false, false) => _ = quarantine.unlink(&entry.name)?,
+            }
+            collected.quarantined += 1;
+            collected.bytes += if stat.st_nlink == 1 { disk_space(&stat) } else { 0 };
         }
         Ok(())
     }
@@ -133,6 +158,7 @@ fn blobs_of_its_own(images: &Dir, image: &Digest) -> Result<Vec<(Digest, u64)>> 
         let path = format!("{}/{}", image.hex(), pool_path(algorithm));
         let Some(blobs) = images.sub(path)? else { continue };
         for digest in digests(&blobs, algorithm)? {
+            let digest = digest?;
             // Its links are the image's own, and the pool's, if that still has it.
             match blobs.stat(digest.hex())? {
                 Some(stat) if stat.st_nlink <= 2 => own.push((digest, disk_space(&stat))),
@@ -144,9 +170,10 @@ fn blobs_of_its_own(images: &Dir, image: &Digest) -> Result<Vec<(Digest, u64)>> 
 }
 
 /// What in a directory is called by a digest; anything else is not ours to take.
-fn digests(dir: &Dir, algorithm: Algorithm) -> Result<Vec<Digest>> {
-    let names = dir.entries()?.into_iter().map(|entry| format!("{}:{}", algorithm.as_str(), entry.name));
-    Ok(names.filter_map(|name| name.parse().ok()).collect())
+fn digests(dir: &Dir, algorithm: Algorithm) -> Result<impl Iterator<Item = Result<Digest>>> {
+    Ok(dir
+        .entries()?
+        .filter_map(move |entry| entry.map(|entry| Digest::of_hex(algorithm, &entry.name)).transpose()))
 }
 
 /// A file's space on the disk, in bytes: `stat(2)` counts blocks of 512, whatever the file system's are.

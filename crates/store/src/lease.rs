@@ -8,6 +8,7 @@ use hoist_core::{Digest, Result};
 use crate::dir::Dir;
 use crate::lock;
 use crate::store::{Store, images_path};
+use crate::whole::is_whole;
 
 /// A hold on an image of a store. As long as any process has its descriptor open, the image's bytes stay.
 ///
@@ -39,10 +40,12 @@ impl AsFd for Lease {
 }
 
 impl Store {
-    /// Leases the image with this manifest. `None`: it is not here.
+    /// Leases the image with this manifest. `None`: it is not here, or not whole.
     pub fn lease(&self, digest: &Digest) -> Result<Option<Lease>> {
         let Some(images) = self.dir().sub(images_path(digest.algorithm()))? else { return Ok(None) };
-        let image = lock::share(&images, digest.hex())?;
-        Ok(image.map(|image| Lease::new(image, digest.clone())))
+        match lock::share(&images, digest.hex())? {
+            Some(image) if is_whole(&image, digest)? => Ok(Some(Lease::new(image, digest.clone()))),
+            _ => Ok(None),
+        }
     }
 }

@@ -12,6 +12,7 @@
 mod adopt;
 mod collect;
 mod dir;
+mod fsck;
 mod gc;
 mod ingest;
 mod layout;
@@ -19,14 +20,18 @@ mod lease;
 mod lock;
 mod names;
 mod options;
+mod quarantine;
 mod ranges;
+mod record;
 mod refs;
 mod scratch;
 mod scribe;
 mod staging;
 mod store;
 mod sweep;
+mod whole;
 
+pub use fsck::{Checked, Finding, FsckOptions, Problem};
 pub use gc::{Collected, GcOptions};
 pub use ingest::{Claim, Ingest, Inlet};
 pub use layout::Layout;

@@ -64,7 +64,7 @@ fn try_lock(dir: &Dir) -> Result<bool> {
 }
 
 /// Whether this open directory is still the one of that name.
-fn is_at(dir: &Dir, parent: &Dir, name: &str) -> Result<bool> {
+pub(crate) fn is_at(dir: &Dir, parent: &Dir, name: &str) -> Result<bool> {
     let locked = dir.file().metadata().map_err(|e| fail("read", dir.path(), e))?;
     Ok(parent.stat(name)?.is_some_and(|now| now.st_ino == locked.ino() && now.st_dev == locked.dev()))
 }

@@ -5,7 +5,6 @@
 
 use hoist_core::{Digest, Result};
 
-use crate::dir::Dir;
 use crate::lock;
 use crate::store::Store;
 
@@ -25,6 +24,11 @@ impl Store {
         names.sync()
     }
 
+    /// Whether it is noted that the ref at this path leads to `digest`.
+    pub(crate) fn is_marked(&self, digest: &Digest, ref_path: &str) -> Result<bool> {
+        Ok(self.dir().stat(format!("{}/{}", names_path(digest), marker(ref_path)))?.is_some())
+    }
+
     /// Takes the note back.
     pub(crate) fn unmark(&self, digest: &Digest, ref_path: &str) -> Result<()> {
         let path = names_path(digest);
@@ -36,9 +40,13 @@ impl Store {
     /// The paths of refs that may lead to `digest`.
     pub(crate) fn marked(&self, digest: &Digest) -> Result<Vec<String>> {
         let Some(names) = self.dir().sub(names_path(digest))? else { return Ok(Vec::new()) };
-        let read = |dir: &Dir, name: &str| dir.read(name, MAX_MARKER);
-        let paths = names.entries()?.into_iter().filter_map(|entry| read(&names, &entry.name).transpose());
-        paths.map(|bytes| Ok(String::from_utf8_lossy(&bytes?).into_owned())).collect()
+        let mut paths = Vec::new();
+        for entry in names.entries()? {
+            if let Some(bytes) = names.read(entry?.name, MAX_MARKER)? {
+                paths.push(String::from_utf8_lossy(&bytes).into_owned());
+            }
+        }
+        Ok(paths)
     }
 }
 

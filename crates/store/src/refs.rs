@@ -3,16 +3,14 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hoist_core::{Digest, Error, ErrorKind, Platform, PulledImage, Reference, Result};
+use hoist_core::{Digest, Platform, PulledImage, Reference, Result};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
-use serde::{Deserialize, Serialize};
 
 use crate::dir::{Dir, fail};
 use crate::lease::Lease;
 use crate::lock;
+use crate::record::{MAX_RECORD, Place, Record};
 use crate::store::{Store, images_path};
-
-const MAX_RECORD: u64 = 64 << 10; // a reference and two digests; more than this is not ours
 
 /// An image of a store, under the name that it was asked for by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,48 +29,6 @@ pub struct StoredImage {
 impl From<StoredImage> for PulledImage {
     fn from(image: StoredImage) -> Self {
         Self { path: image.path, digest: image.digest.to_string(), reference: image.reference.to_string() }
-    }
-}
-
-/// What a ref's file holds.
-#[derive(Debug, Serialize, Deserialize)]
-struct Record {
-    reference: Reference,
-    image: Digest,
-    resolved: Digest,
-    /// When it was resolved, in seconds since 1970. The file's own time is that of its last use.
-    pulled: u64,
-}
-
-/// Where the ref of a (reference, platform) is.
-#[derive(Debug, Clone)]
-struct Place {
-    dir: String,
-    file: String,
-}
-
-impl Place {
-    fn of(reference: &Reference, platform: &Platform) -> Self {
-        let name = reference.name();
-        let last = match reference.digest() {
-            Some(digest) => format!("_digest/{}-{}", digest.algorithm().as_str(), digest.hex()),
-            None => format!("_tag/{}", reference.selector()),
-        };
-        Self { dir: format!("refs/{name}/{last}"), file: platform.key() }
-    }
-
-    fn path(&self) -> String {
-        format!("{}/{}", self.dir, self.file)
-    }
-
-    /// Where the raw index is kept that the image was chosen from. No platform's key has a `~`.
-    fn index(&self) -> String {
-        format!("{}~index.json", self.file)
-    }
-
-    fn from_path(path: &str) -> Option<Self> {
-        let (dir, file) = path.rsplit_once('/')?;
-        Some(Self { dir: dir.to_owned(), file: file.to_owned() })
     }
 }
 
@@ -165,33 +121,48 @@ impl Store {
     }
 
     fn remove_ref(&self, place: &Place) -> Result<bool> {
-        if self.record_at(place)?.is_none() {
-            return Ok(false);
-        }
-        let dir = lock::hold(self.dir(), &place.dir)?;
-        let Some(record) = self.record_at(place)? else { return Ok(false) };
+        let Some(record) = self.forget(place, |_| true)? else { return Ok(false) };
         let whole = self.has_image(&record.image)?;
-        dir.unlink(&place.file)?;
-        dir.unlink(place.index())?;
-        dir.sync()?;
-        for digest in record.leads_to() {
-            self.unmark(digest, &place.path())?;
-        }
-        self.prune_empty(&place.dir)?;
-        drop(dir);
         self.collect(&record.image)?;
         Ok(whole)
     }
 
-    /// Whether any ref leads to this image.
-    pub(crate) fn is_named(&self, image: &Digest) -> Result<bool> {
-        for path in self.marked(image)? {
-            let record = Place::from_path(&path).map(|place| self.record_at(&place)).transpose()?.flatten();
-            if record.is_some_and(|record| record.image == *image) {
-                return Ok(true);
+    /// Removes a ref, if what it holds is as it should be for that; its image stays as it is.
+    pub(crate) fn forget(&self, place: &Place, if_is: impl Fn(&Record) -> bool) -> Result<Option<Record>> {
+        if self.record_at(place)?.is_none() {
+            return Ok(None);
+        }
+        let dir = lock::hold(self.dir(), &place.dir)?;
+        let Some(record) = self.record_at(place)?.filter(if_is) else { return Ok(None) };
+        self.unlink_ref(&dir, place)?;
+        for digest in record.leads_to() {
+            self.unmark(digest, &place.path())?;
+        }
+        Ok(Some(record))
+    }
+
+    /// Removes the files of a ref, whose directory is held.
+    pub(crate) fn unlink_ref(&self, dir: &Dir, place: &Place) -> Result<()> {
+        dir.unlink(&place.file)?;
+        dir.unlink(place.index())?;
+        dir.sync()?;
+        self.prune_empty(&place.dir)
+    }
+
+    /// The refs that lead to this image, of whatever platform.
+    pub(crate) fn refs_to(&self, image: &Digest) -> Result<Vec<(Place, Record)>> {
+        let mut refs = Vec::new();
+        for place in self.marked(image)?.iter().filter_map(|path| Place::from_path(path)) {
+            if let Some(record) = self.record_at(&place)?.filter(|record| record.image == *image) {
+                refs.push((place, record));
             }
         }
-        Ok(false)
+        Ok(refs)
+    }
+
+    /// Whether any ref leads to this image.
+    pub(crate) fn is_named(&self, image: &Digest) -> Result<bool> {
+        Ok(!self.refs_to(image)?.is_empty())
     }
 
     /// The record of this reference, and where it is.
@@ -209,7 +180,7 @@ impl Store {
         Ok(None)
     }
 
-    /// The refs of this repository and platform that lead to `digest`.
+    /// The refs of this repository and platform that lead to `digest`, be it an image's or an index's.
     fn aliases(&self, reference: &Reference, digest: &Digest, platform: &Platform) -> Result<Vec<Place>> {
         let mut places = Vec::new();
         for path in self.marked(digest)? {
@@ -224,16 +195,6 @@ impl Store {
             }
         }
         Ok(places)
-    }
-
-    fn record_at(&self, place: &Place) -> Result<Option<Record>> {
-        let Some(bytes) = self.dir().read(place.path(), MAX_RECORD)? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|cause| {
-            let path = self.root().join(place.path());
-            Error::new(ErrorKind::Storage, format!("{} cannot be read", path.display()))
-                .with_source(cause)
-                .with_help("remove this file, and pull the image again")
-        })
     }
 
     fn write_ref(&self, dir: &Dir, place: &Place, record: &Record, index: Option<&[u8]>) -> Result<()> {
@@ -257,10 +218,10 @@ impl Store {
     }
 
     fn stored(&self, reference: &Reference, record: &Record) -> Result<Option<StoredImage>> {
-        Ok(self.has_image(&record.image)?.then(|| self.describe(reference, record)))
+        Ok(self.has_whole(&record.image)?.then(|| self.describe(reference, record)))
     }
 
-    fn has_image(&self, digest: &Digest) -> Result<bool> {
+    pub(crate) fn has_image(&self, digest: &Digest) -> Result<bool> {
         let index = format!("{}/{}/index.json", images_path(digest.algorithm()), digest.hex());
         Ok(self.dir().open_file(index)?.is_some())
     }
@@ -277,6 +238,7 @@ impl Store {
 
     fn collect_references(&self, dir: &Dir, key: &str, references: &mut Vec<Reference>) -> Result<()> {
         for entry in dir.entries()? {
+            let entry = entry?;
             if entry.is_dir {
                 if let Some(sub) = dir.sub(&entry.name)? {
                     self.collect_references(&sub, key, references)?;
@@ -293,19 +255,11 @@ impl Store {
     }
 
     /// Removes directories of refs that have become empty, from the innermost outwards.
-    fn prune_empty(&self, dir: &str) -> Result<()> {
+    pub(crate) fn prune_empty(&self, dir: &str) -> Result<()> {
         let mut path = dir;
         while path != "refs" && self.dir().remove_empty(path)? {
             path = path.rsplit_once('/').map_or("refs", |(parent, _)| parent);
         }
         Ok(())
-    }
-}
-
-impl Record {
-    /// The digests that this reference can also be asked for by: the image's, and its index's.
-    fn leads_to(&self) -> impl Iterator<Item = &Digest> {
-        let index = Some(&self.resolved).filter(|resolved| **resolved != self.image);
-        std::iter::once(&self.image).chain(index)
     }
 }

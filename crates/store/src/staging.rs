@@ -10,6 +10,7 @@ use crate::lease::Lease;
 use crate::lock;
 use crate::scratch::Scratch;
 use crate::store::{Store, blocking, images_path, pool_file, pool_path};
+use crate::whole::is_whole;
 
 /// Whether what the pool has is believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,7 +18,7 @@ pub enum Trust {
     /// A blob was verified when it came, and nobody writes to the pool: it is taken as it is.
     #[default]
     Pool,
-    /// A blob is hashed again before it is taken, and dropped from the pool if it is damaged.
+    /// A blob is hashed again before it is taken; one that is damaged goes into quarantine.
     Nothing,
 }
 
@@ -48,11 +49,15 @@ impl Store {
 }
 
 impl Staging {
-    /// Takes the blob from the pool. `false`: the pool does not have it, or it was damaged.
+    /// Takes the blob from the pool. `false`: the pool does not have it, or it was damaged; then it is in
+    /// quarantine now.
+    ///
+    /// Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) where it has another size than the descriptor says.
     pub async fn link(&self, blob: &Descriptor) -> Result<bool> {
-        match self.0.trust {
-            Trust::Pool => self.link_now(blob),
-            Trust::Nothing => {
+        match self.pooled_size(blob)? {
+            None => Ok(false),
+            Some(size) if self.believes(blob, size) => self.link_now(blob),
+            Some(_) => {
                 let (this, blob) = (self.clone(), blob.clone());
                 blocking(move || this.link_sound(&blob)).await
             }
@@ -106,9 +111,24 @@ impl Staging {
         self.blobs(digest)?.link(digest.hex(), &pool, digest.hex()).map(drop)
     }
 
-    /// Takes the blob from the pool, having hashed it again where nothing is to be trusted.
+    /// Takes the blob from the pool, having hashed it again where it is not to be believed.
     pub(crate) fn link_sound(&self, blob: &Descriptor) -> Result<bool> {
-        Ok((self.0.trust == Trust::Pool || self.is_sound(blob)?) && self.link_now(blob)?)
+        match self.pooled_size(blob)? {
+            None => Ok(false),
+            Some(size) => Ok((self.believes(blob, size) || self.is_sound(blob)?) && self.link_now(blob)?),
+        }
+    }
+
+    /// The size of the pool's blob.
+    fn pooled_size(&self, blob: &Descriptor) -> Result<Option<u64>> {
+        let stat = self.store().dir().stat(pool_file(&blob.digest))?;
+        Ok(stat.map(|stat| u64::try_from(stat.st_size).unwrap_or_default()))
+    }
+
+    /// Whether the pool's blob, of this size, is taken as it is. One of another size than the descriptor says
+    /// never is: either of them is wrong, and only its hash tells which.
+    fn believes(&self, blob: &Descriptor, size: u64) -> bool {
+        self.0.trust == Trust::Pool && size == blob.size
     }
 
     fn link_now(&self, blob: &Descriptor) -> Result<bool> {
@@ -116,8 +136,6 @@ impl Staging {
             return Ok(false);
         };
         let name = blob.digest.hex();
-        let Some(stat) = pool.stat(name)? else { return Ok(false) };
-        blob.expect_size(u64::try_from(stat.st_size).unwrap_or_default())?;
         match pool.link(name, &self.blobs(&blob.digest)?, name)? {
             Ok(()) | Err(NoLink::There) => Ok(true),
             Err(NoLink::Gone) => Ok(false),
@@ -132,18 +150,18 @@ impl Staging {
         Ok(true)
     }
 
-    /// Whether the pool's blob is what it should be. One that is damaged is dropped.
+    /// Whether the pool's blob is what it should be. One that is damaged goes into quarantine.
     fn is_sound(&self, blob: &Descriptor) -> Result<bool> {
         let store = self.store();
-        let Some(file) = store.dir().open_file(pool_file(&blob.digest))? else { return Ok(false) };
+        let pool = store.pool(&blob.digest)?;
+        let Some(file) = pool.open_file(blob.digest.hex())? else { return Ok(false) };
         let path = store.root().join(pool_file(&blob.digest));
         let (found, size) = crate::scribe::hash(&file, &path, blob.digest.algorithm())?;
-        let sound = found == blob.digest && size == blob.size;
-        if !sound {
-            tracing::warn!(digest = %blob.digest, "a damaged blob is dropped from the pool");
-            store.dir().unlink(pool_file(&blob.digest))?;
+        if found != blob.digest {
+            store.quarantine(&pool, &blob.digest)?;
+            return Ok(false);
         }
-        Ok(sound)
+        blob.expect_size(size).map(|()| true)
     }
 
     fn commit_now(&self, manifest: &Descriptor) -> Result<Lease> {
@@ -181,6 +199,7 @@ impl Staging {
     fn sync_all(&self) -> Result<()> {
         let blobs = self.0.image.make_unsynced("blobs")?;
         for entry in blobs.entries()? {
+            let entry = entry?;
             if let Some(dir) = blobs.sub(&entry.name)? {
                 dir.sync()?;
             }
@@ -201,19 +220,28 @@ impl Staging {
             images.sync()?;
             return Ok(Some(Lease::new(staged, digest.clone())));
         }
-        match self.store().lease(digest)? {
-            Some(lease) if self.0.trust == Trust::Nothing && !self.is_same(&images, digest)? => {
-                drop(lease);
-                self.replace(&images, staged, digest)
-            }
-            lease => Ok(lease),
+        let Some(there) = lock::share(&images, digest.hex())? else { return Ok(None) };
+        if self.is_as_good(&there, digest)? {
+            return Ok(Some(Lease::new(there, digest.clone())));
+        }
+        drop(there);
+        self.replace(&images, staged, digest)
+    }
+
+    /// Whether the image that is there need not be replaced by this one.
+    fn is_as_good(&self, there: &Dir, digest: &Digest) -> Result<bool> {
+        match self.0.trust {
+            Trust::Pool => is_whole(there, digest),
+            Trust::Nothing => self.is_same(there, digest),
         }
     }
 
     /// Puts the staged image in the place of one that is damaged. `None`: that has gone just now.
     fn replace(&self, images: &Dir, staged: Dir, digest: &Digest) -> Result<Option<Lease>> {
         let Some(_owned) = lock::try_own(images, digest.hex())? else { return self.mend(images, digest) };
-        self.scratch().exchange("image", images, digest.hex())?;
+        if !self.scratch().exchange("image", images, digest.hex())? {
+            return Ok(None);
+        }
         images.sync()?;
         Ok(Some(Lease::new(staged, digest.clone())))
     }
@@ -227,18 +255,19 @@ impl Staging {
     }
 
     /// Whether the image that is there has the very files that were verified for this one.
-    fn is_same(&self, images: &Dir, digest: &Digest) -> Result<bool> {
-        let Some(there) = images.sub(digest.hex())? else { return Ok(false) };
+    fn is_same(&self, there: &Dir, digest: &Digest) -> Result<bool> {
         if there.read("oci-layout", MAX_DOCUMENT)?.as_deref() != Some(OCI_LAYOUT) {
             return Ok(false);
         }
-        if !names_only(&there, digest) {
+        if !names_only(there, digest) {
             return Ok(false);
         }
         let blobs = self.0.image.make_unsynced("blobs")?;
         for algorithm in blobs.entries()? {
+            let algorithm = algorithm?;
             let Some(ours) = blobs.sub(&algorithm.name)? else { return Ok(false) };
             for blob in ours.entries()? {
+                let blob = blob?;
                 let theirs = there.stat(format!("blobs/{}/{}", algorithm.name, blob.name))?;
                 if ours.stat(&blob.name)?.map(|s| s.st_ino) != theirs.map(|s| s.st_ino) {
                     return Ok(false);
@@ -250,7 +279,7 @@ impl Staging {
 }
 
 /// Whether a layout's index has this one entry.
-fn names_only(layout: &Dir, digest: &Digest) -> bool {
+pub(crate) fn names_only(layout: &Dir, digest: &Digest) -> bool {
     let bytes = layout.read("index.json", MAX_DOCUMENT).ok().flatten().unwrap_or_default();
     match Document::parse(&bytes, None) {
         Ok(Document::Index(index)) => matches!(&index.manifests[..], [only] if only.digest == *digest),

@@ -83,10 +83,15 @@ impl Store {
     }
 
     /// The content of a blob that the pool has, whose descriptor says that it is no larger than `limit`
-    /// bytes. It is hashed again. `None`: the pool does not have it.
+    /// bytes. It is hashed again. `None`: the pool does not have it, or it was damaged; then it is in
+    /// quarantine now.
     pub fn read_blob(&self, blob: &Descriptor, limit: u64) -> Result<Option<Vec<u8>>> {
         let Some(bytes) = self.dir().read(pool_file(&blob.digest), limit)? else { return Ok(None) };
-        blob.verify(&bytes)?;
+        if blob.digest.verify(&bytes).is_err() {
+            self.quarantine(&self.pool(&blob.digest)?, &blob.digest)?;
+            return Ok(None);
+        }
+        blob.expect_size(bytes.len() as u64)?;
         Ok(Some(bytes))
     }
 
@@ -191,8 +196,9 @@ fn check_format(root: &Dir) -> Result<()> {
 
 /// Makes an empty directory a store. One that holds something else stays as it is.
 fn write_format(root: &Dir) -> Result<()> {
-    let ours = |name: &str| name == "store.json" || name == "staging";
-    if root.entries()?.iter().any(|entry| !ours(&entry.name)) && root.stat("store.json")?.is_none() {
+    let is_ours = |name: &str| name == "store.json" || name == "staging";
+    let others = root.entries()?.find(|entry| entry.as_ref().map_or(true, |entry| !is_ours(&entry.name)));
+    if others.transpose()?.is_some() && root.stat("store.json")?.is_none() {
         let message = format!("{} is neither empty nor a store of hoist", root.path().display());
         return Err(Error::new(ErrorKind::Storage, message).with_help("choose another directory with --root"));
     }

@@ -15,6 +15,7 @@ pub(crate) fn sweep(root: &Dir) -> Result<()> {
 fn sweep_below(root: &Dir, path: &str, is_litter: impl Fn(&str) -> Result<bool>) -> Result<()> {
     let Some(dir) = root.sub(path)? else { return Ok(()) };
     for entry in dir.entries()? {
+        let entry = entry?;
         if entry.is_dir
             && is_litter(&entry.name)?
             && let Some(_owned) = lock::try_own(&dir, &entry.name)?

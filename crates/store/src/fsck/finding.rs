@@ -1,0 +1,99 @@
+//! What is wrong with a store, and where.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use hoist_core::{Digest, Reference};
+use serde::Serialize;
+
+/// Something that is wrong with a store. `Display` says what, where, and what to do, in one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Where, below the store's root.
+    pub path: PathBuf,
+    /// What it is.
+    pub problem: Problem,
+    /// The references that are not to be had until it is repaired, and they are pulled again.
+    pub references: Vec<Reference>,
+    /// Whether it was repaired.
+    pub repaired: bool,
+}
+
+/// What can be wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+#[non_exhaustive]
+pub enum Problem {
+    /// A blob's content does not have its digest, or the disk does not give it back.
+    DamagedBlob,
+    /// An image's blob is not there.
+    LacksBlob {
+        /// Which one.
+        blob: Digest,
+    },
+    /// An image's blob is not what it should be.
+    HasDamagedBlob {
+        /// Which one.
+        blob: Digest,
+    },
+    /// An image's `oci-layout` or `index.json` is not what it should be.
+    DamagedLayout,
+    /// A ref cannot be read, or belongs elsewhere.
+    DamagedRef,
+    /// A ref leads to an image that is not there.
+    DanglingRef {
+        /// Which one.
+        image: Digest,
+    },
+    /// The image or index that a ref leads to does not know of it, so that it could be collected.
+    UnmarkedRef {
+        /// Which one.
+        digest: Digest,
+    },
+    /// Something that the store did not put there.
+    Stray,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; ", self.path.display(), self.problem)?;
+        f.write_str(if self.repaired { self.problem.repair() } else { "repair the store" })?;
+        match &self.references[..] {
+            [] => Ok(()),
+            references => {
+                f.write_str(if self.repaired { ", pull again:" } else { ", and pull again:" })?;
+                references.iter().try_for_each(|reference| write!(f, " {reference}"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DamagedBlob => f.write_str("its content is not what its digest says"),
+            Self::LacksBlob { blob } => write!(f, "the image lacks its blob {blob}"),
+            Self::HasDamagedBlob { blob } => write!(f, "the image's blob {blob} is damaged"),
+            Self::DamagedLayout => f.write_str("the image's layout is damaged"),
+            Self::DamagedRef => f.write_str("this name cannot be read"),
+            Self::DanglingRef { image } => write!(f, "this name leads to {image}, which is not here"),
+            Self::UnmarkedRef { digest } => write!(f, "{digest} does not know that it has this name"),
+            Self::Stray => f.write_str("this is no part of a store"),
+        }
+    }
+}
+
+impl Problem {
+    /// What was done about it.
+    fn repair(&self) -> &'static str {
+        match self {
+            Self::DamagedBlob | Self::Stray => "it is in quarantine now",
+            Self::LacksBlob { .. } | Self::HasDamagedBlob { .. } | Self::DamagedLayout => {
+                "it has no name any more"
+            }
+            Self::DamagedRef | Self::DanglingRef { .. } => "it was removed",
+            Self::UnmarkedRef { .. } => "it was told",
+        }
+    }
+}

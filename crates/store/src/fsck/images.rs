@@ -1,0 +1,111 @@
+//! Images: each has a sound layout, with all the blobs that its manifest names.
+
+use std::collections::HashSet;
+
+use hoist_core::{Algorithm, Digest, MAX_DOCUMENT, Reference, Result};
+
+use super::{Check, Problem};
+use crate::dir::Dir;
+use crate::layout::OCI_LAYOUT;
+use crate::lock;
+use crate::quarantine::is_same;
+use crate::staging::names_only;
+use crate::store::{images_path, pool_file, pool_path};
+use crate::whole::manifest;
+
+impl Check<'_> {
+    pub(super) fn images(&mut self, algorithm: Algorithm) -> Result<()> {
+        let Some(images) = self.store.dir().sub(images_path(algorithm))? else { return Ok(()) };
+        for entry in images.entries()? {
+            let entry = entry?;
+            match Digest::of_hex(algorithm, &entry.name).filter(|_| entry.is_dir) {
+                Some(digest) => self.image(&images, &digest)?,
+                None => self.stray(&images, &entry.name)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn image(&mut self, images: &Dir, digest: &Digest) -> Result<()> {
+        // Nobody can collect it as long as it is shared.
+        let Some(image) = lock::share(images, digest.hex())? else { return Ok(()) };
+        self.checked.images += 1;
+        let problems = self.problems(&image, digest)?;
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let references = self.references(digest)?;
+        if self.repair {
+            self.withdraw(images, image, digest, &problems)?;
+        }
+        for problem in problems {
+            self.found(&images.path().join(digest.hex()), problem, references.clone(), self.repair);
+        }
+        Ok(())
+    }
+
+    fn problems(&mut self, image: &Dir, digest: &Digest) -> Result<Vec<Problem>> {
+        let mut problems = Vec::new();
+        let marker = image.read("oci-layout", MAX_DOCUMENT).ok().flatten();
+        if marker.as_deref() != Some(OCI_LAYOUT) || !names_only(image, digest) {
+            problems.push(Problem::DamagedLayout);
+        }
+        let Ok(Some(manifest)) = manifest(image, digest) else {
+            problems.push(Problem::HasDamagedBlob { blob: digest.clone() });
+            return Ok(problems);
+        };
+        let blobs: HashSet<_> = manifest.blobs().map(|blob| (&blob.digest, blob.size)).collect();
+        for (blob, size) in blobs {
+            problems.extend(self.blob_problem(image, blob, size)?);
+        }
+        Ok(problems)
+    }
+
+    fn blob_problem(&mut self, image: &Dir, digest: &Digest, size: u64) -> Result<Option<Problem>> {
+        let (path, blob) = (pool_file(digest), digest.clone());
+        let Ok(Some(stat)) = image.stat(&path) else { return Ok(Some(Problem::LacksBlob { blob })) };
+        // The pool's own file was hashed before, and need not be again.
+        let is_pooled = self.store.dir().stat(&path)?.is_some_and(|pooled| is_same(&pooled, &stat));
+        let sound = u64::try_from(stat.st_size) == Ok(size)
+            && if is_pooled { !self.damaged.contains(digest) } else { self.is_sound_in(image, digest)? };
+        Ok(if sound { None } else { Some(Problem::HasDamagedBlob { blob }) })
+    }
+
+    /// Whether a blob that only this image has is sound.
+    fn is_sound_in(&mut self, image: &Dir, digest: &Digest) -> Result<bool> {
+        let Some(blobs) = image.sub(pool_path(digest.algorithm()))? else { return Ok(false) };
+        match blobs.open_file(digest.hex()) {
+            Ok(Some(file)) => Ok(self.is_sound(&blobs, &file, digest)),
+            _ => Ok(false),
+        }
+    }
+
+    fn references(&self, image: &Digest) -> Result<Vec<Reference>> {
+        let refs = self.store.refs_to(image)?;
+        Ok(refs.into_iter().map(|(_, record)| record.reference).collect())
+    }
+
+    /// Takes an image's names away, and what is damaged of it: then the next pull does not find it whole, and
+    /// replaces it. It is deleted, unless somebody leases it.
+    fn withdraw(&self, images: &Dir, image: Dir, digest: &Digest, problems: &[Problem]) -> Result<()> {
+        for (place, _) in self.store.refs_to(digest)? {
+            self.store.forget(&place, |record| record.image == *digest)?;
+        }
+        for problem in problems {
+            match problem {
+                Problem::HasDamagedBlob { blob } => {
+                    if let Some(blobs) = image.sub(pool_path(blob.algorithm()))? {
+                        self.store.quarantine(&blobs, blob)?;
+                    }
+                }
+                Problem::DamagedLayout => _ = image.unlink("index.json")?,
+                _ => {}
+            }
+        }
+        drop(image);
+        match lock::try_own(images, digest.hex())? {
+            Some(owned) if !crate::whole::is_whole(&owned, digest)? => self.store.dismantle(images, digest),
+            _ => Ok(()),
+        }
+    }
+}

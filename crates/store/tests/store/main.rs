@@ -1,0 +1,5 @@
+//! A store, through its public interface.
+
+mod fsck;
+mod images;
+mod support;
