@@ -138,6 +138,37 @@ async fn what_a_moved_tag_left_is_collected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_measured_and_kept_to_a_size() {
+    let setup = Setup::new().await;
+    let [old, new] = [1, 2].map(|seed| {
+        let image = Image::builder().platform("linux/amd64").layer(Layer::random(1 << 20, seed)).build();
+        setup.mock.publish("library/demo", &format!("v{seed}"), image)
+    });
+    setup.hoist(&["pull", &old, &new]).await.ok();
+    let usage = setup.hoist(&["usage"]).await;
+    for word in [&old, &new, "MiB in all"] {
+        assert!(usage.ok().contains(word), "no {word} in {}", usage.stdout);
+    }
+    let usage: serde_json::Value =
+        serde_json::from_str(setup.hoist(&["usage", "--json"]).await.ok()).unwrap();
+    assert_eq!(usage["images"][0]["references"], serde_json::json!([new]), "the last used one first");
+
+    let would = setup.hoist(&["gc", "--max-size=1500KiB", "--dry-run"]).await;
+    assert!(would.ok().starts_with(&format!("would delete {old}\n")), "{}", would.stdout);
+    assert_eq!(setup.hoist(&["list"]).await.ok(), format!("{old}\n{new}"));
+    let did = setup.hoist(&["gc", "--max-size", "1.5 MiB", "--json"]).await;
+    let did: serde_json::Value = serde_json::from_str(did.ok()).unwrap();
+    assert_eq!(did["evicted"][0]["references"], serde_json::json!([old]));
+    assert_eq!(setup.hoist(&["list"]).await.ok(), new);
+    assert_eq!(setup.hoist(&["gc", "--max-size", "much"]).await.code, 2);
+
+    let config = setup.dir.path().join("hoist.toml");
+    fs::write(&config, "max-size = \"1500KiB\"\n").unwrap();
+    setup.hoist(&["pull", &old, "--config", config.to_str().unwrap()]).await.ok();
+    assert_eq!(setup.hoist(&["list"]).await.ok(), old, "the limit of the configuration");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fsck_says_what_is_damaged_and_repairs_it() {
     let setup = Setup::new().await;
     let image = Image::sample(1);

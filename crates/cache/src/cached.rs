@@ -6,7 +6,7 @@ use hoist_core::{
     Descriptor, Digest, Error, ErrorKind, Event, Events, ImageRegistry, Index, Platform, PulledImage,
     Reference, Result, media_type,
 };
-use hoist_store::{Layout, Lease, Store, StoredImage, Trust};
+use hoist_store::{Layout, Lease, Store, StoredImage, Trust, blocking};
 
 use crate::flights::Flights;
 
@@ -227,11 +227,4 @@ impl<R: fmt::Display> fmt::Display for Cached<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cached({})", self.inner)
     }
-}
-
-/// Runs what waits for the disk where waiting is allowed.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|cause| {
-        Err(Error::new(ErrorKind::Storage, "work on the cache was broken off").with_source(cause))
-    })
 }

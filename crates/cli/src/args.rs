@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{ArgAction, Parser, Subcommand};
 use hoist::{Config, Reference, Result};
 
@@ -71,10 +72,17 @@ pub(crate) enum Command {
         #[arg(long)]
         all: bool,
 
+        /// Keep the store to this size, such as 20GiB or 500MB: after all else, images go that were not used
+        /// for the longest time
+        #[arg(long, value_name = "SIZE")]
+        max_size: Option<ByteSize>,
+
         /// Only say what would be deleted
         #[arg(long)]
         dry_run: bool,
     },
+    /// Show how much of the disk the store and each image take
+    Usage,
     /// Check every byte and every name of the store
     Fsck {
         /// Take away what is damaged, so that the next pull fetches it again
@@ -101,7 +109,7 @@ impl Command {
         let references = match self {
             Self::Pull { references, .. } | Self::Remove { references } => references,
             Self::Inspect { reference } | Self::IsCached { reference } => std::slice::from_ref(reference),
-            Self::List | Self::Gc { .. } | Self::Fsck { .. } => return Ok(()),
+            Self::List | Self::Gc { .. } | Self::Usage | Self::Fsck { .. } => return Ok(()),
         };
         let parsed: Vec<Result<Reference>> = references.iter().map(|text| text.parse()).collect();
         if parsed.iter().any(Result::is_ok) {

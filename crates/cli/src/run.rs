@@ -61,9 +61,12 @@ async fn dispatch(
             })
             .await
         }
-        Command::Gc { all, dry_run } => {
-            upkeep::gc(hoist.store(), json, GcOptions::default().with_all(all).with_dry_run(dry_run))
+        Command::Gc { all, max_size, dry_run } => {
+            let options = GcOptions::default().with_all(all).with_dry_run(dry_run);
+            let options = max_size.map_or(options, |size| options.with_max_size(size.as_u64()));
+            upkeep::gc(hoist.store(), json, options)
         }
+        Command::Usage => upkeep::usage(hoist.store(), json),
         Command::Fsck { repair } => {
             upkeep::fsck(hoist.store(), json, FsckOptions::default().with_repair(repair))
         }

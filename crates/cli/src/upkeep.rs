@@ -1,26 +1,73 @@
-//! What is done with the store as a whole: collecting, checking.
+//! What is done with the store as a whole: collecting, measuring, checking.
 
 use std::process::ExitCode;
 
-use hoist::{Checked, Collected, FsckOptions, GcOptions, Result, Store};
+use hoist::{Checked, Collected, Digest, FsckOptions, GcOptions, Reference, Result, Store, Usage};
 use indicatif::HumanBytes;
-use serde_json::json;
 
 use crate::{exit, output};
 
+/// What was deleted: each image with its names, and the sum.
 pub(crate) fn gc(store: &Store, json: bool, options: GcOptions) -> Result<ExitCode> {
-    let Collected { images, blobs, ingests, quarantined, bytes, .. } = store.gc(options)?;
-    let report = json!({
-        "images": images, "blobs": blobs, "ingests": ingests, "quarantined": quarantined, "bytes": bytes,
-        "dryRun": options.dry_run,
-    });
-    output::result(json, &report, || {
-        let verb = if options.dry_run { "would delete" } else { "deleted" };
-        let (images, size) = (images.len(), HumanBytes(bytes));
-        format!("{verb} {images} images, {blobs} blobs and {ingests} unfinished downloads: {size}")
-            .into_bytes()
-    })?;
+    let collected = store.gc(options)?;
+    output::result(json, &collected, || gc_lines(&collected, options).into_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn gc_lines(collected: &Collected, options: GcOptions) -> String {
+    let Collected { images, evicted, blobs, ingests, bytes, held, .. } = collected;
+    let verb = if options.dry_run { "would delete" } else { "deleted" };
+    let mut lines: Vec<String> = Vec::new();
+    for image in evicted {
+        lines.push(format!("{verb} {}", names(&image.references, &image.digest)));
+    }
+    let (images, size) = (images.len() + evicted.len(), HumanBytes(*bytes));
+    lines.push(format!("{verb} {images} images, {blobs} blobs and {ingests} unfinished downloads: {size}"));
+    if let (Some(held), Some(limit)) = (held, options.max_size)
+        && *held > limit
+    {
+        let (held, limit) = (HumanBytes(*held), HumanBytes(limit));
+        lines.push(format!("{held} are left, more than {limit}: those images are in use"));
+    }
+    lines.join("\n")
+}
+
+/// An image's names, or else `<none>` with its digest.
+fn names(references: &[Reference], digest: &Digest) -> String {
+    match references {
+        [] => format!("<none>@{digest}"),
+        names => names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// One line for each image, and one for the whole.
+pub(crate) fn usage(store: &Store, json: bool) -> Result<ExitCode> {
+    let usage = store.usage()?;
+    output::result(json, &usage, || usage_lines(&usage).into_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn usage_lines(usage: &Usage) -> String {
+    let line = |total, own, what: &str| format!("{total:>12}  {own:>12}  {what}");
+    let size = |bytes| HumanBytes(bytes).to_string();
+    let mut lines = vec![line("all".to_owned(), "its own".to_owned(), "image")];
+    let images = usage.images.iter();
+    lines.extend(
+        images
+            .map(|image| line(size(image.total), size(image.own), &names(&image.references, &image.digest))),
+    );
+    let Usage { pool, unused, ingests, quarantine, staging, .. } = usage;
+    lines.push(format!(
+        "{} in all: {} of blobs, {} of them without an image; {} of unfinished downloads, {} in staging, \
+         {} in quarantine",
+        HumanBytes(usage.total()),
+        HumanBytes(*pool),
+        HumanBytes(*unused),
+        HumanBytes(*ingests),
+        HumanBytes(*staging),
+        HumanBytes(*quarantine)
+    ));
+    lines.join("\n")
 }
 
 /// One line for each finding, and one for the whole.

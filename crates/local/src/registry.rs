@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hoist_core::{
     Digest, Error, ErrorKind, Event, Events, ImageRegistry, Platform, PulledImage, Reference, Result,
 };
-use hoist_store::{Layout, Store, StoredImage, Trust};
+use hoist_store::{Layout, Store, StoredImage, Trust, blocking};
 
 use crate::catalog::{Catalog, Found, absent};
 use crate::directory::Directory;
@@ -229,11 +229,4 @@ impl fmt::Display for LocalRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "local({})", self.source.path.display())
     }
-}
-
-/// Runs what waits for the disk where waiting is allowed.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|cause| {
-        Err(Error::new(ErrorKind::Storage, "work on a directory was broken off").with_source(cause))
-    })
 }

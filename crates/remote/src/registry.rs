@@ -8,7 +8,7 @@ use hoist_core::{
     Descriptor, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference, Result,
     config_platform,
 };
-use hoist_store::{Lease, Store, StoredImage, Trust};
+use hoist_store::{Lease, Store, StoredImage, Trust, blocking};
 
 use crate::client::Client;
 use crate::credentials::Credentials;
@@ -122,8 +122,12 @@ impl RemoteRegistry {
         tracing::info!(%reference, %digest, "resolved");
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
         let lease = self.obtain(&endpoint, reference, &resolved, trust).await?;
-        let index = resolved.index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
-        self.store.name(reference, &self.platform, &lease, index)
+        let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
+        blocking(move || {
+            let index = resolved.index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
+            store.name(&reference, &platform, &lease, index)
+        })
+        .await
     }
 
     /// Whether what the store has under this name is what the registry has now.
@@ -210,11 +214,14 @@ impl ImageRegistry for RemoteRegistry {
     }
 
     async fn remove(&self, reference: &str) -> Result<bool> {
-        self.store.remove(&reference.parse()?, &self.platform)
+        let (store, platform, reference) = (self.store.clone(), self.platform.clone(), reference.parse()?);
+        blocking(move || store.remove(&reference, &platform)).await
     }
 
     async fn list_cached(&self) -> Result<Vec<String>> {
-        Ok(self.store.list(&self.platform)?.iter().map(ToString::to_string).collect())
+        let (store, platform) = (self.store.clone(), self.platform.clone());
+        let references = blocking(move || store.list(&platform)).await?;
+        Ok(references.iter().map(ToString::to_string).collect())
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
 use hoist_core::{Error, ErrorKind, Platform, Reference, Result};
 use hoist_store::Durability;
 use serde::{Deserialize, Deserializer, de};
@@ -20,6 +21,7 @@ use crate::secret::Secret;
 /// root = "/var/lib/hoist"      # the store's directory
 /// platform = "linux/amd64"     # which images to choose; the host's platform by default
 /// durability = "synced"        # or "none": faster, and damaged by a power cut
+/// max-size = "20GiB"           # what was not used for longest is evicted; no limit by default
 ///
 /// [remote]
 /// enabled = true               # where compiled in
@@ -57,6 +59,10 @@ pub struct Config {
     /// Whether what is stored survives a power cut: `"synced"`, the default, or `"none"`.
     #[serde(deserialize_with = "crate::durability::deserialize")]
     pub durability: Durability,
+    /// How much of the disk the store may hold, in bytes, spelled `20GiB` or `500MB`: a pull that brings more
+    /// evicts the images that were not used for the longest time. By default there is no limit.
+    #[serde(deserialize_with = "size")]
+    pub max_size: Option<u64>,
     /// Registries that are reached over HTTP.
     pub remote: RemoteConfig,
     /// A directory of images.
@@ -125,6 +131,7 @@ impl Default for Config {
             root: default_root(),
             platform: None,
             durability: Durability::default(),
+            max_size: None,
             remote: RemoteConfig::default(),
             local: LocalConfig::default(),
             cache: CacheConfig::default(),
@@ -212,6 +219,11 @@ impl Config {
         Self { durability, ..self }
     }
 
+    /// Keeps the store to so many bytes of the disk.
+    pub fn with_max_size(self, bytes: u64) -> Self {
+        Self { max_size: Some(bytes), ..self }
+    }
+
     /// Asks registries.
     pub fn with_remote(mut self) -> Self {
         self.remote.enabled = true;
@@ -294,6 +306,13 @@ impl Config {
 fn platform<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Platform>, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map(Some).map_err(|error: Error| de::Error::custom(error.report()))
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<u64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let size = text.parse::<ByteSize>();
+    size.map(|size| Some(size.as_u64()))
+        .map_err(|_| de::Error::custom(format!("{text:?} is not a size; write it as 20GiB or 500MB")))
 }
 
 /// Whether this is a registry as a reference names it.

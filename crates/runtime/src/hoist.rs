@@ -36,7 +36,9 @@ pub fn open_with_events(config: &Config, events: Events) -> Result<Hoist> {
     config.check()?;
     source::check(config)?;
     let platform = config.platform.clone().unwrap_or_else(Platform::host);
-    let store = Store::open(&config.root, StoreOptions::default().with_durability(config.durability))?;
+    let mut options = StoreOptions::default().with_durability(config.durability);
+    options.max_size = config.max_size;
+    let store = Store::open(&config.root, options)?;
     let shared = Shared { store, platform, events };
     let stack = source::stack(config, &shared)?;
     let Shared { store, platform, .. } = shared;

@@ -43,8 +43,8 @@ pub use hoist_core::{
     PulledImage, Reference, Result,
 };
 pub use hoist_store::{
-    Checked, Claim, Collected, Durability, Finding, FsckOptions, GcOptions, Ingest, Layout, Lease, Problem,
-    Staging, Store, StoreOptions, StoredImage, Trust,
+    Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions, ImageUsage, Ingest,
+    Layout, Lease, Problem, Staging, Store, StoreOptions, StoredImage, Trust, Usage,
 };
 
 #[cfg(feature = "cache")]

@@ -9,6 +9,7 @@ const WHOLE: &str = r#"
 root = "/srv/store"
 platform = "linux/aarch64"
 durability = "none"
+max-size = "20GiB"
 
 [remote]
 enabled = false
@@ -49,6 +50,7 @@ fn every_key_is_read() {
         .with_root("/srv/store")
         .with_platform("linux/arm64".parse().unwrap())
         .with_durability(Durability::None)
+        .with_max_size(20 << 30)
         .without_remote()
         .with_connections(3.try_into().unwrap())
         .with_stall_timeout(20.try_into().unwrap())
@@ -84,6 +86,7 @@ fn a_complaint_names_the_key_and_the_line() {
             "[remote.credentials.ghcr]\nusername = \"jo\"\npassword = \"p\"",
             &["remote.credentials", "\"ghcr\""],
         ),
+        ("max-size = \"much\"", &["max-size", "20GiB"]),
         ("[cache", &["line 1"]),
     ] {
         let complaint = complaint(text);

@@ -5,11 +5,12 @@ use std::io::{Read, Write};
 
 use hoist_core::{Descriptor, Document, Error, ErrorKind, Hasher, Result};
 
+use crate::blocking::blocking;
 use crate::dir::fail;
 use crate::layout::Layout;
 use crate::lease::Lease;
 use crate::staging::{Staging, Trust};
-use crate::store::{Store, blocking};
+use crate::store::Store;
 
 const COPY_BUFFER: usize = 256 << 10;
 

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use hoist_core::{Error, ErrorKind, Result};
+use hoist_core::{Algorithm, Digest, Error, ErrorKind, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
@@ -288,6 +288,12 @@ impl Dir {
         let failed = |e| fail("list", &self.path, e);
         let entries = rustix::fs::Dir::read_from(&self.file).map_err(failed)?;
         Ok(entries.filter_map(move |entry| entry.map_err(failed).map(|entry| self.entry(&entry)).transpose()))
+    }
+
+    /// What in this directory is called by a digest of this algorithm; anything else is not ours.
+    pub(crate) fn digests(&self, algorithm: Algorithm) -> Result<impl Iterator<Item = Result<Digest>>> {
+        let digest = move |entry: Entry| Digest::of_hex(algorithm, &entry.name);
+        Ok(self.entries()?.filter_map(move |entry| entry.map(digest).transpose()))
     }
 
     /// `None`: this directory itself, or the one above it.

@@ -9,9 +9,12 @@
 //! [`commit`](Staging::commit) publishes the whole image in one rename. What comes back is a [`Lease`],
 //! under which [`Store::name`] makes the image known by a reference.
 
+mod account;
 mod adopt;
+mod blocking;
 mod collect;
 mod dir;
+mod evict;
 mod fsck;
 mod gc;
 mod ingest;
@@ -29,10 +32,12 @@ mod scribe;
 mod staging;
 mod store;
 mod sweep;
+mod usage;
 mod whole;
 
+pub use blocking::blocking;
 pub use fsck::{Checked, Finding, FsckOptions, Problem};
-pub use gc::{Collected, GcOptions};
+pub use gc::{Collected, Evicted, GcOptions};
 pub use ingest::{Claim, Ingest, Inlet};
 pub use layout::Layout;
 pub use lease::Lease;
@@ -40,3 +45,4 @@ pub use options::{Durability, StoreOptions};
 pub use refs::StoredImage;
 pub use staging::{Staging, Trust};
 pub use store::Store;
+pub use usage::{ImageUsage, Usage};

@@ -20,11 +20,20 @@ pub enum Durability {
 pub struct StoreOptions {
     /// Whether what is stored survives a power cut.
     pub durability: Durability,
+    /// How much the store may hold, in bytes of disk space.
+    pub max_size: Option<u64>,
 }
 
 impl StoreOptions {
     /// Chooses whether what is stored survives a power cut.
     pub fn with_durability(self, durability: Durability) -> Self {
-        Self { durability }
+        Self { durability, ..self }
+    }
+
+    /// Keeps the store to so many bytes of disk space: after each pull that brought an image, others are
+    /// evicted, as by [`GcOptions::with_max_size`](crate::GcOptions::with_max_size). That looks at every file
+    /// of the store.
+    pub fn with_max_size(self, bytes: u64) -> Self {
+        Self { max_size: Some(bytes), ..self }
     }
 }

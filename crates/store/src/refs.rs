@@ -1,7 +1,7 @@
 //! Refs: which image a reference leads to, for each platform, in one small file each.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hoist_core::{Digest, Platform, PulledImage, Reference, Result};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
@@ -9,6 +9,8 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use crate::dir::{Dir, fail};
 use crate::lease::Lease;
 use crate::lock;
+#[cfg(doc)]
+use crate::options::StoreOptions;
 use crate::record::{MAX_RECORD, Place, Record};
 use crate::store::{Store, images_path};
 
@@ -30,6 +32,16 @@ impl From<StoredImage> for PulledImage {
     fn from(image: StoredImage) -> Self {
         Self { path: image.path, digest: image.digest.to_string(), reference: image.reference.to_string() }
     }
+}
+
+/// The names of an image.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// Sorted.
+    pub(crate) references: Vec<Reference>,
+    pub(crate) places: Vec<Place>,
+    /// When it was last used by any of them.
+    pub(crate) last_used: Option<SystemTime>,
 }
 
 impl Store {
@@ -64,6 +76,9 @@ impl Store {
     /// Makes a leased image known by a reference, in place of what that led to before.
     ///
     /// `index` is what the image was chosen from, where it was: its digest, and its bytes, which are kept.
+    ///
+    /// If an image was added since the last time, and the store has a [limit](StoreOptions::with_max_size),
+    /// others are evicted now; not this one, since it is leased.
     pub fn name(
         &self,
         reference: &Reference,
@@ -90,6 +105,10 @@ impl Store {
             if !record.leads_to().any(|kept| kept == digest) {
                 self.unmark(digest, &place.path())?;
             }
+        }
+        drop(dir);
+        if self.has_grown() {
+            self.keep_to_limit();
         }
         Ok(self.describe(reference, &record))
     }
@@ -158,6 +177,24 @@ impl Store {
             }
         }
         Ok(refs)
+    }
+
+    /// The names of this image, of whatever platform.
+    pub(crate) fn names_of_image(&self, image: &Digest) -> Result<Names> {
+        let mut names = Names::default();
+        for (place, record) in self.refs_to(image)? {
+            let Some(stat) = self.dir().stat(place.path())? else { continue };
+            let since = Duration::new(
+                u64::try_from(stat.st_mtime).unwrap_or_default(),
+                u32::try_from(stat.st_mtime_nsec).unwrap_or_default(),
+            );
+            names.last_used = names.last_used.max(Some(UNIX_EPOCH + since));
+            names.references.push(record.reference);
+            names.places.push(place);
+        }
+        names.references.sort_by_cached_key(ToString::to_string);
+        names.references.dedup();
+        Ok(names)
     }
 
     /// Whether any ref leads to this image.

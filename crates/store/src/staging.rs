@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use hoist_core::{Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
 
+use crate::blocking::blocking;
 use crate::dir::{Dir, NoLink};
 use crate::layout::{OCI_LAYOUT, index_of_one};
 use crate::lease::Lease;
 use crate::lock;
 use crate::scratch::Scratch;
-use crate::store::{Store, blocking, images_path, pool_file, pool_path};
+use crate::store::{Store, images_path, pool_file, pool_path};
 use crate::whole::is_whole;
 
 /// Whether what the pool has is believed.
@@ -218,6 +219,7 @@ impl Staging {
         let staged = staged.ok_or_else(|| Error::new(ErrorKind::Storage, "the staged image has gone"))?;
         if self.scratch().rename_new("image", &images, digest.hex())? {
             images.sync()?;
+            self.store().grow();
             return Ok(Some(Lease::new(staged, digest.clone())));
         }
         let Some(there) = lock::share(&images, digest.hex())? else { return Ok(None) };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use hoist_core::{Algorithm, Descriptor, Digest, Error, ErrorKind, Result};
@@ -37,6 +38,8 @@ struct Inner {
     ingests: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
     write_budget: Arc<Semaphore>,
     swept: OnceLock<()>,
+    /// Whether an image was added since it was last asked.
+    grown: AtomicBool,
 }
 
 /// `store.json`: what a program must know before it touches anything else.
@@ -64,6 +67,7 @@ impl Store {
             ingests: Mutex::default(),
             write_budget: Arc::new(Semaphore::new(WRITE_BUDGET)),
             swept: OnceLock::new(),
+            grown: AtomicBool::new(false),
         })))
     }
 
@@ -124,6 +128,16 @@ impl Store {
         turn
     }
 
+    /// Notes that an image was added.
+    pub(crate) fn grow(&self) {
+        self.0.grown.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an image was added since this was last asked.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.0.grown.swap(false, Ordering::Relaxed)
+    }
+
     pub(crate) fn write_budget(&self) -> Arc<Semaphore> {
         self.0.write_budget.clone()
     }
@@ -142,15 +156,6 @@ pub(crate) fn pool_file(digest: &Digest) -> String {
 /// Where images whose manifest has a digest of this algorithm are, below the root.
 pub(crate) fn images_path(algorithm: Algorithm) -> String {
     format!("images/{}", algorithm.as_str())
-}
-
-/// Runs what may wait for the disk where waiting is allowed.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|cause| {
-        Err(Error::new(ErrorKind::Storage, "work on the store was broken off").with_source(cause))
-    })
 }
 
 fn absolute(root: &Path) -> Result<PathBuf> {

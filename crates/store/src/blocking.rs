@@ -1,0 +1,13 @@
+//! Waiting for the disk without keeping asynchronous code waiting.
+
+use hoist_core::{Error, ErrorKind, Result};
+
+/// Runs what may wait for the disk where waiting is allowed: on one of tokio's threads for that.
+///
+/// Once begun, the work goes on to its end, also if the future is dropped. Fails with
+/// [`Storage`](ErrorKind::Storage) where it panics, and otherwise as it does.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|cause| {
+        Err(Error::new(ErrorKind::Storage, "work on the disk was broken off").with_source(cause))
+    })
+}
