@@ -138,6 +138,60 @@ async fn what_a_moved_tag_left_is_collected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn remove_takes_a_name_a_digest_in_a_repository_or_a_digest_alone_and_says_which_names_went() {
+    let setup = Setup::new().await;
+    let image = Image::sample(1);
+    let digest = image.digest().to_string();
+    let names: Vec<String> = [("library/demo", "v1"), ("library/demo", "v2"), ("library/other", "v1")]
+        .map(|(repository, tag)| setup.mock.publish(repository, tag, image.clone()))
+        .into();
+    let all: Vec<&str> = ["pull"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    setup.hoist(&all).await.ok();
+    let pinned = format!("{}/library/demo@{digest}", setup.mock.host());
+    assert_eq!(setup.hoist(&["remove", &pinned]).await.ok(), format!("{}\n{}", names[0], names[1]));
+    assert_eq!(setup.hoist(&["list"]).await.ok(), names[2]);
+    setup.hoist(&all).await.ok();
+    assert_eq!(setup.hoist(&["remove", &digest]).await.ok(), names.join("\n"));
+    assert_eq!(setup.hoist(&["list"]).await.ok(), "");
+    setup.fails(&["remove", &digest], 3, &[&digest, "is not here"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_lost_its_name_is_listed_and_removed_by_its_digest() {
+    let setup = Setup::new().await;
+    let reference = setup.mock.publish("library/demo", "v1", Image::sample(1));
+    let old = setup.hoist(&["pull", &reference]).await.ok().to_owned();
+    setup.mock.publish("library/demo", "v1", Image::sample(2));
+    setup.hoist(&["pull", "--force", &reference]).await.ok();
+    let digest = Image::sample(1).digest().to_string();
+    assert_eq!(setup.hoist(&["list"]).await.ok(), format!("{reference}\n<none>@{digest}"));
+    let json = setup.hoist(&["list", "--json"]).await;
+    let json: serde_json::Value = serde_json::from_str(json.ok().lines().last().unwrap()).unwrap();
+    assert_eq!(json, serde_json::json!({"reference": null, "digest": digest, "path": old}));
+    assert_eq!(setup.hoist(&["remove", &digest]).await.ok(), digest);
+    assert_eq!(setup.hoist(&["list"]).await.ok(), reference);
+    assert!(!Path::new(&old).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_makes_no_store() {
+    let setup = Setup::new().await;
+    for (arguments, code) in [
+        (&["list"][..], 0),
+        (&["is-cached", "nginx"], 1),
+        (&["inspect", "nginx"], 3),
+        (&["remove", "nginx"], 3),
+        (&["gc", "--all"], 0),
+        (&["usage"], 0),
+        (&["fsck", "--repair"], 0),
+    ] {
+        let output = setup.hoist(arguments).await;
+        assert_eq!(output.code, code, "{arguments:?}: {}", output.stderr);
+        assert!(!setup.root().exists(), "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_is_measured_and_kept_to_a_size() {
     let setup = Setup::new().await;
     let [old, new] = [1, 2].map(|seed| {

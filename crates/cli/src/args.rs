@@ -56,13 +56,14 @@ pub(crate) enum Command {
         #[arg(long)]
         plain_http: bool,
     },
-    /// Print the references of the images that are here
+    /// Print the references of the images that are here, and <none>@DIGEST for those that a moved tag left
     #[command(visible_alias = "ls")]
     List,
-    /// Forget images, and delete those that have no other name
+    /// Forget images, print the names that are gone, and delete those that have no other name
     #[command(visible_alias = "rm")]
     Remove {
-        /// Images, by the names that `list` prints
+        /// Images: by the names that `list` prints; by name@sha256:..., that is all that lead there in this
+        /// repository; or by sha256:..., that is all
         #[arg(required = true, value_name = "REF")]
         references: Vec<String>,
     },
@@ -104,6 +105,12 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether there has to be a store for it: to put images there, or since the answer is in another place.
+    pub(crate) fn needs_store(&self, config: &Config) -> bool {
+        let asks_directory = config.local.path.is_some() && !config.cache.enabled;
+        matches!(self, Self::Pull { .. }) || asks_directory
+    }
+
     /// Fails where there are references and none of them is one: then nothing else need be touched.
     pub(crate) fn check_references(&self) -> Result<()> {
         let references = match self {

@@ -17,7 +17,12 @@ pub(crate) fn result(json: bool, value: &impl Serialize, line: impl FnOnce() -> 
     }
 }
 
+/// Options that errors speak of, as the configuration calls them, and as the command line does.
+const OPTIONS: [(&str, &str); 3] =
+    [("`root`", "--root"), ("`platform`", "--platform"), ("`plain-http`", "--plain-http")];
+
 /// Prints an error in one line.
 pub(crate) fn error(error: &Error) {
-    _ = writeln!(stderr(), "hoist: {}", error.report());
+    let report = OPTIONS.iter().fold(error.report(), |line, (key, flag)| line.replace(key, flag));
+    _ = writeln!(stderr(), "hoist: {report}");
 }

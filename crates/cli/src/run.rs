@@ -2,10 +2,14 @@
 
 use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use hoist::{Error, ErrorKind, Events, FsckOptions, GcOptions, Hoist, ImageRegistry, PulledImage, Result};
+use bytesize::ByteSize;
+use hoist::{
+    Digest, Error, ErrorKind, Events, FsckOptions, GcOptions, Hoist, ImageRegistry, PulledImage, Result,
+};
 use serde_json::json;
 
 use crate::args::{Args, Command};
@@ -25,11 +29,60 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     };
     let events = progress.clone().map_or_else(Events::default, |p| Events::to(move |event| p.show(event)));
     args.command.check_references()?;
-    let hoist = hoist::open_with_events(&args.config()?, events)?;
-    let code = runtime.block_on(dispatch(&hoist, args.json, args.command, progress.as_ref()));
+    let config = args.config()?;
+    // A store is made by the first pull, and not by a look at it.
+    let hoist = if args.command.needs_store(&config) || is_there(&config.root) {
+        Some(hoist::open_with_events(&config, events)?)
+    } else {
+        None
+    };
+    let json = args.json;
+    let code = match &hoist {
+        Some(hoist) => runtime.block_on(dispatch(hoist, json, args.command, progress.as_ref())),
+        None => look_at_nothing(json, args.command),
+    };
     // What an error abandoned is put in order; but a disk that hangs must not keep the user waiting.
     runtime.shutdown_timeout(CLEAN_UP);
     code
+}
+
+/// Whether there is a directory that could be a store, or be told to be none.
+fn is_there(root: &Path) -> bool {
+    match root.read_dir() {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(cause) => cause.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
+/// What the commands say that only look, where there is no store.
+fn look_at_nothing(json: bool, command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Pull { .. } | Command::List => Ok(ExitCode::SUCCESS),
+        Command::Remove { references } => {
+            for reference in &references {
+                output::error(&not_here(reference));
+            }
+            Ok(exit::code(&ErrorKind::NotFound))
+        }
+        Command::Gc { all, max_size, dry_run } => upkeep::gc(None, json, gc_options(all, max_size, dry_run)),
+        Command::Usage => upkeep::usage(None, json),
+        Command::Fsck { .. } => upkeep::fsck(None, json, FsckOptions::default()),
+        Command::Inspect { reference } => Err(not_here(&reference)),
+        Command::IsCached { reference } => is_cached(json, &reference, false),
+    }
+}
+
+fn is_cached(json: bool, reference: &str, cached: bool) -> Result<ExitCode> {
+    if json {
+        let answer = json!({"reference": qualified(reference), "cached": cached});
+        output::result(true, &answer, Vec::new)?;
+    }
+    Ok(if cached { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn gc_options(all: bool, max_size: Option<ByteSize>, dry_run: bool) -> GcOptions {
+    let options = GcOptions::default().with_all(all).with_dry_run(dry_run);
+    max_size.map_or(options, |size| options.with_max_size(size.as_u64()))
 }
 
 async fn dispatch(
@@ -38,6 +91,7 @@ async fn dispatch(
     command: Command,
     progress: Option<&Progress>,
 ) -> Result<ExitCode> {
+    let store = Some(hoist.store());
     match command {
         Command::Pull { references, force, .. } => {
             each(&references, progress, async |reference| {
@@ -51,25 +105,21 @@ async fn dispatch(
         Command::List => list(hoist, json).await,
         Command::Remove { references } => {
             each(&references, progress, async |reference| {
-                if !hoist.remove(reference).await? {
+                let removed = hoist.remove_all(reference).await?;
+                if removed.is_empty() {
                     return Err(not_here(reference));
                 }
-                let name = qualified(reference);
-                output::result(json, &json!({"reference": name, "removed": true}), || {
-                    name.clone().into_bytes()
+                removed.into_iter().try_for_each(|name| {
+                    output::result(json, &json!({"reference": name, "removed": true}), || {
+                        name.clone().into_bytes()
+                    })
                 })
             })
             .await
         }
-        Command::Gc { all, max_size, dry_run } => {
-            let options = GcOptions::default().with_all(all).with_dry_run(dry_run);
-            let options = max_size.map_or(options, |size| options.with_max_size(size.as_u64()));
-            upkeep::gc(hoist.store(), json, options)
-        }
-        Command::Usage => upkeep::usage(hoist.store(), json),
-        Command::Fsck { repair } => {
-            upkeep::fsck(hoist.store(), json, FsckOptions::default().with_repair(repair))
-        }
+        Command::Gc { all, max_size, dry_run } => upkeep::gc(store, json, gc_options(all, max_size, dry_run)),
+        Command::Usage => upkeep::usage(store, json),
+        Command::Fsck { repair } => upkeep::fsck(store, json, FsckOptions::default().with_repair(repair)),
         Command::Inspect { reference } => {
             let image = hoist.resolve(&reference).await?.ok_or_else(|| not_here(&reference))?;
             let report = inspect::read(&image)?;
@@ -77,12 +127,7 @@ async fn dispatch(
             Ok(ExitCode::SUCCESS)
         }
         Command::IsCached { reference } => {
-            let cached = hoist.resolve(&reference).await?.is_some();
-            if json {
-                let answer = json!({"reference": qualified(&reference), "cached": cached});
-                output::result(true, &answer, Vec::new)?;
-            }
-            Ok(if cached { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            is_cached(json, &reference, hoist.resolve(&reference).await?.is_some())
         }
     }
 }
@@ -111,6 +156,10 @@ async fn list(hoist: &Hoist, json: bool) -> Result<ExitCode> {
         let image: Option<PulledImage> = if json { hoist.resolve(&reference).await? } else { None };
         output::result(json && image.is_some(), &image, || reference.into_bytes())?;
     }
+    for digest in hoist.store().unnamed()? {
+        let image = json!({"reference": null, "digest": digest, "path": hoist.store().image_path(&digest)});
+        output::result(json, &image, || format!("<none>@{digest}").into_bytes())?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -121,6 +170,9 @@ fn clear(progress: Option<&Progress>) {
 }
 
 fn qualified(reference: &str) -> String {
+    if reference.parse::<Digest>().is_ok() {
+        return reference.to_owned();
+    }
     reference.parse::<hoist::Reference>().map_or_else(|_| reference.to_owned(), |parsed| parsed.to_string())
 }
 

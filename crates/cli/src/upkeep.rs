@@ -1,4 +1,4 @@
-//! What is done with the store as a whole: collecting, measuring, checking.
+//! What is done with the store as a whole, if there is one: collecting, measuring, checking.
 
 use std::process::ExitCode;
 
@@ -8,8 +8,8 @@ use indicatif::HumanBytes;
 use crate::{exit, output};
 
 /// What was deleted: each image with its names, and the sum.
-pub(crate) fn gc(store: &Store, json: bool, options: GcOptions) -> Result<ExitCode> {
-    let collected = store.gc(options)?;
+pub(crate) fn gc(store: Option<&Store>, json: bool, options: GcOptions) -> Result<ExitCode> {
+    let collected = store.map_or_else(|| Ok(Collected::default()), |store| store.gc(options))?;
     output::result(json, &collected, || gc_lines(&collected, options).into_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -41,8 +41,8 @@ fn names(references: &[Reference], digest: &Digest) -> String {
 }
 
 /// One line for each image, and one for the whole.
-pub(crate) fn usage(store: &Store, json: bool) -> Result<ExitCode> {
-    let usage = store.usage()?;
+pub(crate) fn usage(store: Option<&Store>, json: bool) -> Result<ExitCode> {
+    let usage = store.map_or_else(|| Ok(Usage::default()), Store::usage)?;
     output::result(json, &usage, || usage_lines(&usage).into_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -71,8 +71,8 @@ fn usage_lines(usage: &Usage) -> String {
 }
 
 /// One line for each finding, and one for the whole.
-pub(crate) fn fsck(store: &Store, json: bool, options: FsckOptions) -> Result<ExitCode> {
-    let checked = store.fsck(options)?;
+pub(crate) fn fsck(store: Option<&Store>, json: bool, options: FsckOptions) -> Result<ExitCode> {
+    let checked = store.map_or_else(|| Ok(Checked::default()), |store| store.fsck(options))?;
     output::result(json, &checked, || lines(&checked).into_bytes())?;
     Ok(if checked.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::DAMAGED) })
 }

@@ -161,7 +161,7 @@ pub(crate) fn platform_missing(wanted: &Platform, available: Vec<Platform>) -> E
         ErrorKind::PlatformMissing { available },
         format!("the image is not made for {wanted}, but for {there_is}"),
     )
-    .with_help("choose one of those with --platform")
+    .with_help("choose one of those with `platform`")
 }
 
 impl Platform {

@@ -81,7 +81,8 @@ impl Error {
         Self { source: Some(Arc::new(source)), ..self }
     }
 
-    /// Adds what the user can do next, as a clause in the imperative: "check the name and the tag".
+    /// Adds what the user can do next, as a clause in the imperative: "check the name and the tag". An option
+    /// is called as the configuration calls it, in backquotes: `root`.
     #[must_use]
     pub fn with_help(self, help: impl fmt::Display) -> Self {
         Self { help: Some(help.to_string().into()), ..self }
@@ -99,9 +100,9 @@ impl Error {
         use std::io::ErrorKind as Io;
         match cause.kind() {
             Io::StorageFull | Io::QuotaExceeded => Self::new(ErrorKind::NoSpace, doing)
-                .with_help("free some space, or choose another directory with --root"),
+                .with_help("free some space, or choose another directory with `root`"),
             Io::PermissionDenied | Io::ReadOnlyFilesystem => Self::new(ErrorKind::Storage, doing)
-                .with_help("choose a directory that this user may write, with --root"),
+                .with_help("choose a directory that this user may write, with `root`"),
             _ => Self::new(ErrorKind::Storage, doing),
         }
         .with_source(cause)

@@ -68,7 +68,7 @@ pub(crate) fn failed(doing: &str, cause: reqwest::Error) -> Error {
         Some(rustls::Error::InvalidCertificate(_)) => {
             (ErrorKind::Tls, "install the certificate of its authority, or point SSL_CERT_FILE to it")
         }
-        Some(_) => (ErrorKind::Tls, "if the registry speaks plain http, say so with --plain-http"),
+        Some(_) => (ErrorKind::Tls, "if the registry speaks plain http, say so with `plain-http`"),
         None if cause.is_redirect() => {
             (ErrorKind::Unsupported, "its redirects cannot be followed; is this the address of a registry?")
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use hoist_core::{Digest, Error, ErrorKind, Events, ImageRegistry, Platform, PulledImage, Reference, Result};
-use hoist_store::{Lease, Store, StoreOptions};
+use hoist_store::{Lease, Store, StoreOptions, blocking};
 
 use crate::config::Config;
 use crate::source::{self, Shared, Source};
@@ -60,6 +60,48 @@ impl Hoist {
     /// from absence; no registry is asked.
     pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         self.stack.resolve(reference).await
+    }
+
+    /// Forgets an image under every name that this stands for, and says which those were, sorted: a reference
+    /// is one, as by [`remove`](ImageRegistry::remove); `name@digest` is all that lead there in its repository;
+    /// a digest alone, of an image or an index, is all in the store. An image without a name is deleted by its
+    /// digest, which is then what is returned. Nothing: it was not here.
+    pub async fn remove_all(&self, which: &str) -> Result<Vec<String>> {
+        let Ok(digest) = which.parse::<Digest>() else {
+            return self.remove_reference(&which.parse()?).await;
+        };
+        let mut removed = Vec::new();
+        for reference in self.names_of(&digest).await? {
+            if self.remove(&reference.to_string()).await? {
+                removed.push(reference.to_string());
+            }
+        }
+        let store = self.store.clone();
+        let (id, unnamed) = (digest.clone(), blocking(move || store.remove_unnamed(&digest)).await?);
+        if removed.is_empty() && unnamed {
+            removed.push(id.to_string());
+        }
+        Ok(removed)
+    }
+
+    async fn remove_reference(&self, reference: &Reference) -> Result<Vec<String>> {
+        let mut names = match reference.digest() {
+            Some(digest) => self.names_of(digest).await?,
+            None => Vec::new(),
+        };
+        names.retain(|name| name.same_repository(reference));
+        if !self.remove(&reference.to_string()).await? {
+            return Ok(Vec::new());
+        }
+        if names.is_empty() {
+            names.push(reference.clone());
+        }
+        Ok(names.iter().map(ToString::to_string).collect())
+    }
+
+    async fn names_of(&self, digest: &Digest) -> Result<Vec<Reference>> {
+        let (store, digest, platform) = (self.store.clone(), digest.clone(), self.platform.clone());
+        blocking(move || store.names_of(&digest, &platform)).await
     }
 
     /// A pull whose image stays on the disk for as long as the lease is held, whoever removes it.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hoist_core::{Digest, Platform, PulledImage, Reference, Result};
+use hoist_core::{Algorithm, Digest, Platform, PulledImage, Reference, Result};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
 use crate::dir::{Dir, fail};
@@ -123,6 +123,41 @@ impl Store {
         Ok(references)
     }
 
+    /// The names by which this image, or the index that it was chosen from, is here for this platform: in all
+    /// repositories, sorted.
+    pub fn names_of(&self, digest: &Digest, platform: &Platform) -> Result<Vec<Reference>> {
+        let mut references = Vec::new();
+        for (place, record) in self.refs_by(digest)? {
+            if place.file == platform.key() {
+                references.push(record.reference);
+            }
+        }
+        references.sort_by_cached_key(ToString::to_string);
+        Ok(references)
+    }
+
+    /// The images that no name leads to, of whatever platform: a moved tag has left them, and [`gc`](Self::gc)
+    /// takes those that nobody leases.
+    pub fn unnamed(&self) -> Result<Vec<Digest>> {
+        let mut unnamed = Vec::new();
+        for algorithm in Algorithm::ALL {
+            let Some(images) = self.dir().sub(images_path(algorithm))? else { continue };
+            for image in images.digests(algorithm)? {
+                let image = image?;
+                if !self.is_named(&image)? {
+                    unnamed.push(image);
+                }
+            }
+        }
+        unnamed.sort();
+        Ok(unnamed)
+    }
+
+    /// Deletes an image that no name leads to. `false`: there is no such image, it has a name, or it is leased.
+    pub fn remove_unnamed(&self, image: &Digest) -> Result<bool> {
+        self.collect(image)
+    }
+
     /// Forgets the image under this name; a digest is forgotten under all names that it has in its
     /// repository. What no name leads to any more is deleted, unless it is leased: then it is deleted by the
     /// next to collect it. `true`: it was here.
@@ -170,9 +205,17 @@ impl Store {
 
     /// The refs that lead to this image, of whatever platform.
     pub(crate) fn refs_to(&self, image: &Digest) -> Result<Vec<(Place, Record)>> {
+        let mut refs = self.refs_by(image)?;
+        refs.retain(|(_, record)| record.image == *image);
+        Ok(refs)
+    }
+
+    /// The refs that lead to this image or index, of whatever platform.
+    fn refs_by(&self, digest: &Digest) -> Result<Vec<(Place, Record)>> {
         let mut refs = Vec::new();
-        for place in self.marked(image)?.iter().filter_map(|path| Place::from_path(path)) {
-            if let Some(record) = self.record_at(&place)?.filter(|record| record.image == *image) {
+        for place in self.marked(digest)?.iter().filter_map(|path| Place::from_path(path)) {
+            let leads = |record: &Record| record.leads_to().any(|to| to == digest);
+            if let Some(record) = self.record_at(&place)?.filter(leads) {
                 refs.push((place, record));
             }
         }
@@ -219,19 +262,11 @@ impl Store {
 
     /// The refs of this repository and platform that lead to `digest`, be it an image's or an index's.
     fn aliases(&self, reference: &Reference, digest: &Digest, platform: &Platform) -> Result<Vec<Place>> {
-        let mut places = Vec::new();
-        for path in self.marked(digest)? {
-            let Some(place) = Place::from_path(&path).filter(|place| place.file == platform.key()) else {
-                continue;
-            };
-            let leads = |record: &Record| {
-                record.reference.same_repository(reference) && record.leads_to().any(|to| to == digest)
-            };
-            if self.record_at(&place)?.as_ref().is_some_and(leads) {
-                places.push(place);
-            }
-        }
-        Ok(places)
+        let mut refs = self.refs_by(digest)?;
+        refs.retain(|(place, record)| {
+            place.file == platform.key() && record.reference.same_repository(reference)
+        });
+        Ok(refs.into_iter().map(|(place, _)| place).collect())
     }
 
     fn write_ref(&self, dir: &Dir, place: &Place, record: &Record, index: Option<&[u8]>) -> Result<()> {

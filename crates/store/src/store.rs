@@ -205,7 +205,7 @@ fn write_format(root: &Dir) -> Result<()> {
     let others = root.entries()?.find(|entry| entry.as_ref().map_or(true, |entry| !is_ours(&entry.name)));
     if others.transpose()?.is_some() && root.stat("store.json")?.is_none() {
         let message = format!("{} is neither empty nor a store of hoist", root.path().display());
-        return Err(Error::new(ErrorKind::Storage, message).with_help("choose another directory with --root"));
+        return Err(Error::new(ErrorKind::Storage, message).with_help("choose another directory with `root`"));
     }
     close_to_others(root.path())?;
     let scratch = Scratch::new(root)?;
