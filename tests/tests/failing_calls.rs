@@ -97,8 +97,9 @@ fn errors(call: &str) -> &'static [&'static str] {
         "mkdir" | "mkdirat" | "link" | "linkat" | "rename" | "renameat" | "renameat2" | "write"
         | "writev" | "pwrite64" | "pwritev" | "copy_file_range" | "fsync" | "fdatasync" | "ftruncate"
         | "fallocate" => &["EIO", "ENOSPC", "EDQUOT"],
-        "read" | "pread64" | "getdents64" | "statx" | "fstat" | "newfstatat" | "flock" | "lseek"
-        | "chmod" | "fchmod" | "utimensat" | "unlink" | "unlinkat" | "rmdir" | "sync_file_range" => &["EIO"],
+        "read" | "pread64" | "fstatfs" | "getdents64" | "statx" | "fstat" | "newfstatat" | "flock"
+        | "lseek" | "chmod" | "fchmod" | "utimensat" | "unlink" | "unlinkat" | "rmdir"
+        | "sync_file_range" => &["EIO"],
         // Linux closes what it is told to, whatever it answers; descriptors' flags cannot fail.
         "close" | "fcntl" => &[],
         other => panic!("say here how {other} can fail"),
@@ -186,7 +187,7 @@ fn may_be_ignored(call: &Call) -> bool {
         "openat" | "openat2" => is_staging && !call.arguments.iter().any(|argument| argument.has("O_CREAT")),
         "getdents64" | "unlinkat" => is_staging,
         // Only asked to know how much memory to take, or whether there is a directory to be made.
-        "lseek" => true,
+        "lseek" | "fstatfs" => true,
         "statx" => call.argument(0).has("AT_FDCWD") || call.paths().any(|path| path.ends_with("journal")),
         _ => false,
     }

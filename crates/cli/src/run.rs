@@ -31,7 +31,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     args.command.check_references()?;
     let config = args.config()?;
     // A store is made by the first pull, and not by a look at it.
-    let hoist = if args.command.needs_store(&config) || is_there(&config.root) {
+    let hoist = if args.command.needs_store(&config) || is_there(&config.root)? {
         Some(hoist::open_with_events(&config, events)?)
     } else {
         None
@@ -47,10 +47,12 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// Whether there is a directory that could be a store, or be told to be none.
-fn is_there(root: &Path) -> bool {
+fn is_there(root: &Path) -> Result<bool> {
+    let failed = |cause| Error::io(format!("cannot list {}", root.display()), cause);
     match root.read_dir() {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(cause) => cause.kind() != std::io::ErrorKind::NotFound,
+        Ok(mut entries) => Ok(entries.next().transpose().map_err(failed)?.is_some()),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(failed(cause)),
     }
 }
 

@@ -155,6 +155,7 @@ impl RemoteRegistry {
             return Ok(lease);
         }
         let staging = self.store.stage(trust)?;
+        staging.check_space(resolved.document.blobs())?;
         staging.put(&resolved.manifest, resolved.bytes.clone()).await?;
         let fetch = Fetch::new(&self.client, endpoint, &self.events, resolved.document.blobs());
         let check = |blob: &Descriptor| {

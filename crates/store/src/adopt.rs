@@ -54,6 +54,7 @@ impl Staging {
         }
         let source = layout.open_blob(blob)?;
         self.copy_in(source, blob)
+            .map_err(|e| self.store().explain_full(e, blob))
             .map_err(|e| e.context(format!("cannot take {}", layout.path().display())))?;
         self.share(&blob.digest)
     }

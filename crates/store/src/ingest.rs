@@ -180,6 +180,7 @@ impl Writer {
             End::Nothing => self.site.discard(),
             End::Part => Ok(()),
         });
+        let outcome = outcome.map_err(|error| self.staging.store().explain_full(error, &self.blob));
         if let Err(error) = &outcome {
             if matches!(error.kind(), ErrorKind::DigestMismatch | ErrorKind::SizeMismatch) {
                 self.site.discard()?;

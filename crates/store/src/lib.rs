@@ -29,6 +29,7 @@ mod record;
 mod refs;
 mod scratch;
 mod scribe;
+mod space;
 mod staging;
 mod store;
 mod sweep;
