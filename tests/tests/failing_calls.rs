@@ -100,8 +100,9 @@ fn errors(call: &str) -> &'static [&'static str] {
         "read" | "pread64" | "fstatfs" | "getdents64" | "statx" | "fstat" | "newfstatat" | "flock"
         | "lseek" | "chmod" | "fchmod" | "utimensat" | "unlink" | "unlinkat" | "rmdir"
         | "sync_file_range" => &["EIO"],
-        // Linux closes what it is told to, whatever it answers; descriptors' flags cannot fail.
-        "close" | "fcntl" => &[],
+        // Linux closes what it is told to, whatever it answers; descriptors' flags cannot fail; advice need not be
+        // taken.
+        "close" | "fcntl" | "fadvise64" => &[],
         other => panic!("say here how {other} can fail"),
     }
 }

@@ -1,6 +1,7 @@
 //! What images hold on the disk: each alone, and together.
 
 use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hoist_core::{Algorithm, Digest, Result};
 use rustix::fs::Stat;
@@ -11,6 +12,12 @@ use crate::store::pool_path;
 /// A file's space on the disk, in bytes: `stat(2)` counts blocks of 512, whatever the file system's are.
 pub(crate) fn disk_space(stat: &Stat) -> u64 {
     u64::try_from(stat.st_blocks).unwrap_or_default() * 512
+}
+
+/// When a file was last written, or last used where its use is noted.
+pub(crate) fn modified(stat: &Stat) -> SystemTime {
+    let seconds = u64::try_from(stat.st_mtime).unwrap_or_default();
+    UNIX_EPOCH + Duration::new(seconds, u32::try_from(stat.st_mtime_nsec).unwrap_or_default())
 }
 
 /// The disk space of the files in a directory and below, those that have a name elsewhere left out.

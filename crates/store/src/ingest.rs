@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::dir::{Dir, fail};
 use crate::lock;
+use crate::pulse::Pulse;
 use crate::ranges::Ranges;
 use crate::scribe::{Scribe, read_journal};
 use crate::staging::Staging;
@@ -78,14 +79,12 @@ enum Piece {
 impl Ingest {
     /// Claims a blob. `None`: another has brought it meanwhile, and the image has it.
     pub(crate) async fn begin(staging: Staging, blob: Descriptor) -> Result<Option<Self>> {
-        let turn = staging.store().turn(&blob.digest).lock_owned().await;
-        let site = loop {
-            if staging.link(&blob).await? {
-                return Ok(None);
-            }
-            match Site::claim(staging.store(), &blob)? {
-                Some(site) => break site,
-                None => tokio::time::sleep(POLL).await,
+        let mut overtaken = 0;
+        let (site, turn) = loop {
+            match wait(&staging, &blob, overtaken).await? {
+                Waited::Mine(site, turn) => break (site, turn),
+                Waited::Present => return Ok(None),
+                Waited::Stalled => overtaken += 1,
             }
         };
         // Whoever had the claim before may have finished between the look and the claim.
@@ -155,6 +154,44 @@ impl Inlet {
     }
 }
 
+/// What came of waiting for a blob.
+enum Waited {
+    /// It is here.
+    Present,
+    /// It is this one's to fetch.
+    Mine(Site, OwnedMutexGuard<()>),
+    /// Whoever fetches it has stood still for too long.
+    Stalled,
+}
+
+/// Waits until the blob is there, or can be claimed, so many having been overtaken on the way: each that hangs
+/// keeps its directory, and who overtakes it has one beside that, where others wait for it in turn.
+async fn wait(staging: &Staging, blob: &Descriptor, overtaken: usize) -> Result<Waited> {
+    let (store, name) = (staging.store(), Site::name(blob, overtaken));
+    let mut pulse = Pulse::of(&name);
+    let turn = store.turn(&name);
+    let turn = loop {
+        match tokio::time::timeout(Pulse::interval(store), turn.clone().lock_owned()).await {
+            Ok(turn) => break turn,
+            Err(_) if pulse.has_stopped(store)? => return Ok(Waited::Stalled),
+            Err(_) => {}
+        }
+    };
+    loop {
+        if staging.link(blob).await? {
+            return Ok(Waited::Present);
+        }
+        if let Some(site) = Site::claim(store, &name, blob)? {
+            return Ok(Waited::Mine(site, turn));
+        }
+        if pulse.has_stopped(store)? {
+            tracing::warn!(digest = %blob.digest, "another process hangs that fetches a blob; fetching it here");
+            return Ok(Waited::Stalled);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
 /// What there is of a blob when no more comes.
 enum End {
     Whole,
@@ -216,6 +253,10 @@ impl Writer {
         let Site { dir, data, .. } = &self.site;
         dir.seal(data, &dir.path().join("data"))?;
         let (digest, name) = (&self.blob.digest, self.blob.digest.hex());
+        // Whoever overtook this one has brought it.
+        if self.staging.link_sound(&self.blob)? {
+            return self.site.discard();
+        }
         if dir.link("data", &self.staging.blobs(digest)?, name)?.is_err() {
             let copy = data.try_clone().map_err(|e| fail("read", dir.path(), e))?;
             self.staging.copy_in(copy, &self.blob)?;
@@ -237,10 +278,18 @@ struct Site {
 }
 
 impl Site {
-    /// Claims the directory. `None`: another process has it.
-    fn claim(store: &Store, blob: &Descriptor) -> Result<Option<Self>> {
+    /// The name of the directory for a blob, when so many have been overtaken.
+    fn name(blob: &Descriptor, overtaken: usize) -> String {
+        match overtaken {
+            0 => blob.digest.hex().to_owned(),
+            number => format!("{}+{number}", blob.digest.hex()),
+        }
+    }
+
+    /// Claims the directory of this name. `None`: another process has it.
+    fn claim(store: &Store, name: &str, blob: &Descriptor) -> Result<Option<Self>> {
         let ingests = store.dir().make("ingest")?;
-        let Some(dir) = lock::own(&ingests, blob.digest.hex())? else { return Ok(None) };
+        let Some(dir) = lock::own(&ingests, name)? else { return Ok(None) };
         let data = dir.open_or_create("data")?;
         let journal = dir.open_or_create("journal")?;
         let written = recover(&data, &journal, blob.size).map_err(|e| fail("resume", dir.path(), e))?;

@@ -23,6 +23,7 @@ mod lease;
 mod lock;
 mod names;
 mod options;
+mod pulse;
 mod quarantine;
 mod ranges;
 mod record;

@@ -1,5 +1,10 @@
 //! How a store is opened.
 
+use std::time::Duration;
+
+/// A registry that is slow, or asks to wait, keeps a healthy client from a blob for less than this.
+const STALL: Duration = Duration::from_mins(2);
+
 /// Whether what is stored survives a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -14,7 +19,7 @@ pub enum Durability {
 }
 
 /// The options of a [`Store`](crate::Store).
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 #[must_use]
 pub struct StoreOptions {
@@ -22,6 +27,14 @@ pub struct StoreOptions {
     pub durability: Durability,
     /// How much the store may hold, in bytes of disk space.
     pub max_size: Option<u64>,
+    /// How long a blob that another task or process fetches may stand still, before it is fetched here as well.
+    pub stall: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { durability: Durability::default(), max_size: None, stall: STALL }
+    }
 }
 
 impl StoreOptions {
@@ -35,5 +48,10 @@ impl StoreOptions {
     /// of the store.
     pub fn with_max_size(self, bytes: u64) -> Self {
         Self { max_size: Some(bytes), ..self }
+    }
+
+    /// Fetches a blob that another task or process fetches, as soon as that has stood still for so long.
+    pub fn with_stall(self, stall: Duration) -> Self {
+        Self { stall, ..self }
     }
 }

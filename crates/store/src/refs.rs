@@ -1,11 +1,12 @@
 //! Refs: which image a reference leads to, for each platform, in one small file each.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hoist_core::{Algorithm, Digest, Platform, PulledImage, Reference, Result};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
+use crate::account::modified;
 use crate::dir::{Dir, fail};
 use crate::lease::Lease;
 use crate::lock;
@@ -227,11 +228,7 @@ impl Store {
         let mut names = Names::default();
         for (place, record) in self.refs_to(image)? {
             let Some(stat) = self.dir().stat(place.path())? else { continue };
-            let since = Duration::new(
-                u64::try_from(stat.st_mtime).unwrap_or_default(),
-                u32::try_from(stat.st_mtime_nsec).unwrap_or_default(),
-            );
-            names.last_used = names.last_used.max(Some(UNIX_EPOCH + since));
+            names.last_used = names.last_used.max(Some(modified(&stat)));
             names.references.push(record.reference);
             names.places.push(place);
         }

@@ -6,10 +6,12 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use hoist_core::{Algorithm, Descriptor, Digest, Hasher, Result};
+use rustix::fs::Advice;
 
 use crate::dir::fail;
 use crate::ranges::Ranges;
@@ -17,6 +19,10 @@ use crate::ranges::Ranges;
 const READ_BUFFER: usize = 256 << 10;
 /// How many bytes are written before they are noted in the journal: what a crash costs at the most.
 const NOTE_EVERY: u64 = 128 << 10;
+
+/// How many bytes are written before the disk is told to begin with them: large enough that it writes them in
+/// one go, small enough that little is left for the sync at the end.
+const WRITE_BACK_EVERY: u64 = 8 << 20;
 
 /// Writes and hashes one blob.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub(crate) struct Scribe<'a> {
     written: Ranges,
     /// What is written, but not yet noted in the journal.
     unnoted: Ranges,
+    /// What is written, but the disk was not told to begin with.
+    dirty: Ranges,
 }
 
 impl<'a> Scribe<'a> {
@@ -44,8 +52,17 @@ impl<'a> Scribe<'a> {
         written: Ranges,
     ) -> Result<Self> {
         let hasher = Hasher::new(blob.digest.algorithm());
-        let mut scribe =
-            Self { blob, data, journal, path, hasher, front: 0, written, unnoted: Ranges::default() };
+        let mut scribe = Self {
+            blob,
+            data,
+            journal,
+            path,
+            hasher,
+            front: 0,
+            written,
+            unnoted: Ranges::default(),
+            dirty: Ranges::default(),
+        };
         scribe.catch_up()?;
         Ok(scribe)
     }
@@ -65,8 +82,12 @@ impl<'a> Scribe<'a> {
         self.data.write_all_at(bytes, offset).map_err(|e| fail("write", self.path, e))?;
         self.written.insert(offset..end);
         self.unnoted.insert(offset..end);
+        self.dirty.insert(offset..end);
         if self.unnoted.total() >= NOTE_EVERY {
             self.note()?;
+        }
+        if self.dirty.total() >= WRITE_BACK_EVERY {
+            self.write_back();
         }
         if offset == self.front {
             self.hasher.update(bytes);
@@ -83,6 +104,16 @@ impl<'a> Scribe<'a> {
             journal.write_all(line.as_bytes()).map_err(|e| fail("write", self.path, e))?;
         }
         Ok(())
+    }
+
+    /// Tells the disk to begin with what was written, without waiting for it.
+    fn write_back(&mut self) {
+        for range in std::mem::take(&mut self.dirty).iter() {
+            // Linux starts to write what is dirty of such a range, and then forgets what is clean (`mm/fadvise.c`).
+            // What it says to it does not matter: all is synced in the end.
+            let length = NonZeroU64::new(range.end - range.start);
+            _ = rustix::fs::fadvise(self.data, range.start, length, Advice::DontNeed);
+        }
     }
 
     /// Whether nothing is written at all.

@@ -34,8 +34,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     root: Dir,
     options: StoreOptions,
-    /// Taken by who ingests a blob, so that others in this process wait without polling.
-    ingests: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
+    /// Taken by who ingests a blob, by the ingest's name, so that others in this process wait without polling.
+    ingests: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     write_budget: Arc<Semaphore>,
     swept: OnceLock<()>,
     /// Whether an image was added since it was last asked.
@@ -116,15 +116,15 @@ impl Store {
         Scratch::new(self.dir())
     }
 
-    /// The turn-taking of this process's ingests of a blob.
-    pub(crate) fn turn(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+    /// The turn-taking of this process at the ingest of this name.
+    pub(crate) fn turn(&self, ingest: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut ingests = self.0.ingests.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(turn) = ingests.get(digest).and_then(Weak::upgrade) {
+        if let Some(turn) = ingests.get(ingest).and_then(Weak::upgrade) {
             return turn;
         }
         ingests.retain(|_, turn| turn.strong_count() > 0);
         let turn = Arc::default();
-        ingests.insert(digest.clone(), Arc::downgrade(&turn));
+        ingests.insert(ingest.to_owned(), Arc::downgrade(&turn));
         turn
     }
 

@@ -9,7 +9,8 @@ use crate::lock;
 /// their owner died after it had put it there.
 pub(crate) fn sweep(root: &Dir) -> Result<()> {
     sweep_below(root, "staging", |_| Ok(true))?;
-    sweep_below(root, "ingest", |hex| is_pooled(root, hex))
+    // One that overtook another has a number behind its digest.
+    sweep_below(root, "ingest", |name| is_pooled(root, name.split('+').next().unwrap_or_default()))
 }
 
 fn sweep_below(root: &Dir, path: &str, is_litter: impl Fn(&str) -> Result<bool>) -> Result<()> {

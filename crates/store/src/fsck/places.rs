@@ -12,7 +12,7 @@ impl Check<'_> {
     pub(super) fn places(&mut self) -> Result<()> {
         let is_blob = |name: &str| Algorithm::ALL.iter().any(|&a| Digest::of_hex(a, name).is_some());
         self.strays("staging", |_| true)?;
-        self.strays("ingest", is_blob)?;
+        self.strays("ingest", |name| is_blob(name.split('+').next().unwrap_or_default()))?;
         for algorithm in Algorithm::ALL {
             self.strays(&format!("names/{}", algorithm.as_str()), is_blob)?;
         }

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hoist_core::{Digest, ErrorKind};
-use hoist_store::{Claim, Collected, GcOptions, Layout, Store, StoreOptions, Trust};
+use hoist_store::{Claim, Collected, FsckOptions, GcOptions, Layout, Store, StoreOptions, Trust};
 use tempfile::TempDir;
 
 use crate::support::{image, layer_path, open, platform, pull, put, reference, tree};
@@ -190,6 +191,46 @@ async fn who_waits_for_a_blob_gets_the_one_that_was_fetched() {
     ingest.write(0, Bytes::from_static(b"layer")).await.unwrap();
     ingest.commit().await.unwrap();
     assert!(matches!(waiting.await.unwrap(), Claim::Present));
+}
+
+#[tokio::test]
+async fn who_hangs_with_a_blob_is_overtaken_once_by_all_who_wait_and_may_still_come_in_late() {
+    let dir = TempDir::new().unwrap();
+    let options = StoreOptions::default().with_stall(Duration::from_millis(40));
+    let stores = [0, 1, 2].map(|_| Store::open(dir.path().join("store"), options).unwrap());
+    let demo = image(b"layer");
+    let layer = demo.blobs[1].0.clone();
+    // One in this process that never gets on, and one in what could as well be another process.
+    let stagings = stores.clone().map(|store| store.stage(Trust::Pool).unwrap());
+    let Claim::Fetch(hanging) = stagings[0].claim(&layer).await.unwrap() else { panic!("it is new") };
+    let waiting = [&stores[0], &stores[1], &stores[2]].map(|store| {
+        let (staging, layer) = (store.stage(Trust::Pool).unwrap(), layer.clone());
+        tokio::spawn(async move {
+            match staging.claim(&layer).await.unwrap() {
+                Claim::Present => 0,
+                Claim::Fetch(ingest) => {
+                    ingest.write(0, Bytes::from_static(b"layer")).await.unwrap();
+                    ingest.commit().await.unwrap();
+                    1
+                }
+            }
+        })
+    });
+    let mut fetched = 0;
+    for waiting in waiting {
+        fetched += waiting.await.unwrap();
+    }
+    assert_eq!(fetched, 1, "who waited for the one that overtook got its blob");
+    hanging.write(0, Bytes::from_static(b"layer")).await.unwrap();
+    hanging.commit().await.unwrap();
+    drop(stagings);
+    assert_eq!(fs::metadata(layer_path(stores[0].root(), &demo)).unwrap().nlink(), 1, "it is there once");
+    pull(&stores[0], &demo, "demo").await;
+    assert_eq!(stores[0].fsck(FsckOptions::default()).unwrap().findings, []);
+    assert!(
+        fs::read_dir(stores[0].root().join("ingest")).unwrap().next().is_none(),
+        "nothing is left behind"
+    );
 }
 
 #[tokio::test]
