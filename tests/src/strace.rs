@@ -37,6 +37,11 @@ impl Strace {
         self.with(&["-e", &format!("inject={call}:error={error}:when={nth}")])
     }
 
+    /// Answers every call of this name with an error.
+    pub fn always_failing(self, call: &str, error: &str) -> Self {
+        self.with(&["-e", &format!("inject={call}:error={error}")])
+    }
+
     /// Runs `hoist` as [`hoist`](crate::hoist) does; its calls come with what it did.
     ///
     /// # Panics

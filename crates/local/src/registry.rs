@@ -38,6 +38,7 @@ struct Source {
     naming: Naming,
     platform: Platform,
     writable: bool,
+    vouched: bool,
 }
 
 impl LocalRegistry {
@@ -51,7 +52,7 @@ impl LocalRegistry {
             std::path::absolute(path).map_err(|e| Error::io(format!("cannot find {}", path.display()), e))?;
         Layout::open(&path)?;
         let naming = Naming::of_directory(&path);
-        let source = Source { path, naming, platform: Platform::host(), writable: false };
+        let source = Source { path, naming, platform: Platform::host(), writable: false, vouched: false };
         Ok(Self { source: Arc::new(source), store, events: Events::default() })
     }
 
@@ -77,6 +78,13 @@ impl LocalRegistry {
     #[must_use]
     pub fn writable(self) -> Self {
         self.with(|source| source.writable = true)
+    }
+
+    /// Vouches that nobody writes to the directory's blobs any more: then they are linked to, where the store is
+    /// on the same file system, as [`Layout::vouched`] says.
+    #[must_use]
+    pub fn vouched(self) -> Self {
+        self.with(|source| source.vouched = true)
     }
 
     fn with(mut self, change: impl FnOnce(&mut Source)) -> Self {
@@ -141,6 +149,7 @@ impl LocalRegistry {
         let mut entry = image.manifest;
         entry.annotations =
             reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
+        let layout = if self.source.vouched { layout.vouched() } else { layout };
         let lease = self.store.adopt(layout, entry, trust).await?;
         let (this, reference) = (self.clone(), reference.clone());
         blocking(move || {

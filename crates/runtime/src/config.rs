@@ -38,6 +38,7 @@ use crate::secret::Secret;
 /// path = "/srv/images"         # asked first, where it is set
 /// repository = "example.com/demo"
 /// writable = false
+/// vouched = false              # true: nobody writes to its blobs, so that they can be linked to
 ///
 /// [cache]
 /// enabled = true               # where compiled in
@@ -114,6 +115,9 @@ pub struct LocalConfig {
     pub repository: Option<Reference>,
     /// Whether `remove` may change it; by default it may not.
     pub writable: bool,
+    /// Whether you vouch that nobody writes to its blobs any more: then they are linked to, and not copied,
+    /// where the store is on the same file system. By default they are copied.
+    pub vouched: bool,
 }
 
 /// `[cache]`: the store as a cache.
@@ -191,7 +195,7 @@ impl Config {
     /// cannot be.
     pub(crate) fn check(&self) -> Result<()> {
         let local = &self.local;
-        if local.path.is_none() && (local.writable || local.repository.is_some()) {
+        if local.path.is_none() && (local.writable || local.vouched || local.repository.is_some()) {
             return Err(invalid("`local` is set up, but has no `local.path`")
                 .with_help("set `local.path` to a directory with an OCI image layout"));
         }
@@ -287,6 +291,12 @@ impl Config {
     /// Allows `remove` to change the directory.
     pub fn with_writable_local(mut self) -> Self {
         self.local.writable = true;
+        self
+    }
+
+    /// Vouches that nobody writes to the directory's blobs.
+    pub fn with_vouched_local(mut self) -> Self {
+        self.local.vouched = true;
         self
     }
 

@@ -25,6 +25,7 @@ password = "hunter2"
 path = "/srv/images"
 repository = "example.com/demo"
 writable = true
+vouched = true
 
 [cache]
 enabled = false
@@ -59,6 +60,7 @@ fn every_key_is_read() {
         .with_local("/srv/images")
         .with_local_repository("example.com/demo".parse().unwrap())
         .with_writable_local()
+        .with_vouched_local()
         .without_cache();
     assert_eq!(built, config);
 }

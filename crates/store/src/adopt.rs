@@ -9,6 +9,7 @@ use crate::blocking::blocking;
 use crate::dir::fail;
 use crate::layout::Layout;
 use crate::lease::Lease;
+use crate::scribe::hash;
 use crate::staging::{Staging, Trust};
 use crate::store::Store;
 
@@ -16,8 +17,8 @@ const COPY_BUFFER: usize = 256 << 10;
 
 impl Store {
     /// Takes the image with this manifest from a layout elsewhere, and leases it. What the store has already
-    /// is not read again, unless nothing is to be trusted; all else is copied (as a reflink where the file
-    /// system can) and hashed.
+    /// is not read again, unless nothing is to be trusted; all else is hashed, and is copied (as a reflink where
+    /// the file system can), or linked to where the layout is [vouched for](Layout::vouched).
     ///
     /// An image of this very store is leased, and costs nothing.
     pub async fn adopt(&self, layout: Layout, manifest: Descriptor, trust: Trust) -> Result<Lease> {
@@ -53,10 +54,33 @@ impl Staging {
             return Ok(());
         }
         let source = layout.open_blob(blob)?;
-        self.copy_in(source, blob)
+        let linked = if layout.is_vouched() { self.link_in(layout, blob)? } else { false };
+        let taken = if linked { Ok(()) } else { self.copy_in(source, blob) };
+        taken
             .map_err(|e| self.store().explain_full(e, blob))
             .map_err(|e| e.context(format!("cannot take {}", layout.path().display())))?;
         self.share(&blob.digest)
+    }
+
+    /// Adds the very file of a layout that is vouched for, if it is what the descriptor says. `false`: it
+    /// cannot be linked to.
+    fn link_in(&self, layout: &Layout, blob: &Descriptor) -> Result<bool> {
+        let (scratch, name) = (self.scratch(), blob.digest.hex());
+        let Some(blobs) = layout.blobs(&blob.digest)? else { return Ok(false) };
+        if self.store().link(&blobs, name, scratch, name)?.is_err() {
+            return Ok(false);
+        }
+        let Some(file) = scratch.open_file(name)? else { return Ok(false) };
+        let path = scratch.path().join(name);
+        let (found, size) = hash(&file, &path, blob.digest.algorithm())?;
+        let checked = blob.expect_size(size).and_then(|()| blob.digest.expect(&found));
+        if checked.is_err() {
+            scratch.unlink(name)?;
+        }
+        checked?;
+        scratch.seal(&file, &path)?;
+        scratch.rename(name, &self.blobs(&blob.digest)?, name)?;
+        Ok(true)
     }
 
     /// Adds a copy of a file, if it is what the descriptor says.
@@ -66,7 +90,7 @@ impl Staging {
         let copy = scratch.open_or_create(name)?;
         copy.set_len(0).map_err(|e| fail("write", &path, e))?;
         let found = match rustix::fs::ioctl_ficlone(&copy, &source) {
-            Ok(()) => crate::scribe::hash(&copy, &path, blob.digest.algorithm())?.0,
+            Ok(()) => hash(&copy, &path, blob.digest.algorithm())?.0,
             Err(_) => copy_hashed(&mut source, &copy, blob).map_err(|e| fail("copy to", &path, e))?,
         };
         let size = copy.metadata().map_err(|e| fail("read", &path, e))?.len();

@@ -195,7 +195,8 @@ impl Dir {
             Ok(()) => Ok(Ok(())),
             Err(Errno::NOENT) => Ok(Err(NoLink::Gone)),
             Err(Errno::EXIST) => Ok(Err(NoLink::There)),
-            Err(Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::XDEV) => Ok(Err(NoLink::Impossible)),
+            Err(Errno::MLINK) => Ok(Err(NoLink::Full)),
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::XDEV) => Ok(Err(NoLink::Impossible)),
             Err(e) => Err(fail("link", &to.path.join(new), e)),
         }
     }
@@ -339,7 +340,9 @@ pub(crate) enum NoLink {
     Gone,
     /// The new name is taken.
     There,
-    /// The file has as many links as it may, or this file system has none.
+    /// The file has as many links as it may.
+    Full,
+    /// This file system has no links, or the file is on another one, or not this user's to link to.
     Impossible,
 }
 

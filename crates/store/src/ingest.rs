@@ -257,7 +257,7 @@ impl Writer {
         if self.staging.link_sound(&self.blob)? {
             return self.site.discard();
         }
-        if dir.link("data", &self.staging.blobs(digest)?, name)?.is_err() {
+        if self.staging.store().link(dir, "data", &self.staging.blobs(digest)?, name)?.is_err() {
             let copy = data.try_clone().map_err(|e| fail("read", dir.path(), e))?;
             self.staging.copy_in(copy, &self.blob)?;
         }

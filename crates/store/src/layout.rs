@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::path::Path;
 
-use hoist_core::{Descriptor, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
+use hoist_core::{Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::dir::Dir;
-use crate::store::pool_file;
+use crate::store::{pool_file, pool_path};
 
 /// The version of the layout's format
 /// ([image-layout](https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md#oci-layout-file)).
@@ -17,6 +17,7 @@ pub(crate) const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 #[derive(Debug)]
 pub struct Layout {
     dir: Dir,
+    vouched: bool,
 }
 
 #[derive(Deserialize)]
@@ -51,7 +52,26 @@ impl Layout {
             let message = format!("{path} is a layout of version {}", marker.image_layout_version);
             return Err(Error::new(ErrorKind::Unsupported, message).with_help("hoist reads version 1"));
         }
-        Ok(Self { dir })
+        Ok(Self { dir, vouched: false })
+    }
+
+    /// Vouches that nobody writes to the files of this layout any more, by whatever name: then a store that
+    /// [adopts](crate::Store::adopt) an image of it links to its files, if it is on the same file system.
+    ///
+    /// Those become read-only. They are still hashed on the way; but whoever writes to one later damages the
+    /// store, and for as long as the layout has them, their space is not freed by what the store deletes.
+    #[must_use]
+    pub fn vouched(self) -> Self {
+        Self { vouched: true, ..self }
+    }
+
+    pub(crate) fn is_vouched(&self) -> bool {
+        self.vouched
+    }
+
+    /// The directory of the blobs of this digest's algorithm.
+    pub(crate) fn blobs(&self, digest: &Digest) -> Result<Option<Dir>> {
+        self.dir.sub(pool_path(digest.algorithm()))
     }
 
     /// The directory.

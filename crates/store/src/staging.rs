@@ -109,7 +109,7 @@ impl Staging {
     pub(crate) fn share(&self, digest: &Digest) -> Result<()> {
         let pool = self.store().pool(digest)?;
         // Without links, the pool goes without this blob: the image has its own copy.
-        self.blobs(digest)?.link(digest.hex(), &pool, digest.hex()).map(drop)
+        self.store().link(&self.blobs(digest)?, digest.hex(), &pool, digest.hex()).map(drop)
     }
 
     /// Takes the blob from the pool, having hashed it again where it is not to be believed.
@@ -137,10 +137,10 @@ impl Staging {
             return Ok(false);
         };
         let name = blob.digest.hex();
-        match pool.link(name, &self.blobs(&blob.digest)?, name)? {
+        match self.store().link(&pool, name, &self.blobs(&blob.digest)?, name)? {
             Ok(()) | Err(NoLink::There) => Ok(true),
             Err(NoLink::Gone) => Ok(false),
-            Err(NoLink::Impossible) => self.copy_from_pool(blob),
+            Err(NoLink::Full | NoLink::Impossible) => self.copy_from_pool(blob),
         }
     }
 

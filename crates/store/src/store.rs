@@ -10,7 +10,7 @@ use hoist_core::{Algorithm, Descriptor, Digest, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use crate::dir::{Dir, fail};
+use crate::dir::{Dir, NoLink, fail};
 use crate::options::{Durability, StoreOptions};
 use crate::scratch::Scratch;
 use crate::sweep::sweep;
@@ -40,6 +40,8 @@ struct Inner {
     swept: OnceLock<()>,
     /// Whether an image was added since it was last asked.
     grown: AtomicBool,
+    /// Set when it was said that links cannot be had.
+    copies: OnceLock<()>,
 }
 
 /// `store.json`: what a program must know before it touches anything else.
@@ -68,6 +70,7 @@ impl Store {
             write_budget: Arc::new(Semaphore::new(WRITE_BUDGET)),
             swept: OnceLock::new(),
             grown: AtomicBool::new(false),
+            copies: OnceLock::new(),
         })))
     }
 
@@ -126,6 +129,24 @@ impl Store {
         let turn = Arc::default();
         ingests.insert(ingest.to_owned(), Arc::downgrade(&turn));
         turn
+    }
+
+    /// As [`Dir::link`]; where links cannot be had at all, it is said, once, that there will be copies.
+    pub(crate) fn link(
+        &self,
+        from: &Dir,
+        name: &str,
+        to: &Dir,
+        new: &str,
+    ) -> Result<std::result::Result<(), NoLink>> {
+        let linked = from.link(name, to, new)?;
+        if linked == Err(NoLink::Impossible) && self.0.copies.set(()).is_ok() {
+            let (from, to) = (from.path().display(), to.path().display());
+            tracing::warn!(
+                "what is in {from} cannot be linked to from {to}: images take the disk space of copies"
+            );
+        }
+        Ok(linked)
     }
 
     /// Notes that an image was added.

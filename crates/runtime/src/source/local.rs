@@ -15,6 +15,7 @@ pub(super) fn open(path: &Path, config: &LocalConfig, shared: &Shared) -> Result
     if let Some(repository) = &config.repository {
         local = local.with_repository(repository.clone());
     }
+    let local = if config.vouched { local.vouched() } else { local };
     Ok(Box::new(if config.writable { local.writable() } else { local }))
 }
 

@@ -9,7 +9,7 @@ use hoist_core::{Digest, ErrorKind};
 use hoist_store::{Claim, Collected, FsckOptions, GcOptions, Layout, Store, StoreOptions, Trust};
 use tempfile::TempDir;
 
-use crate::support::{image, layer_path, open, platform, pull, put, reference, tree};
+use crate::support::{damage, image, layer_path, open, platform, pull, put, reference, tree};
 
 #[tokio::test]
 async fn a_committed_image_is_a_layout_whose_blobs_are_kept_once() {
@@ -308,6 +308,29 @@ async fn a_layout_from_elsewhere_is_adopted_if_it_is_what_it_says() {
     fs::write(&path, b"lay3r").unwrap();
     let error = open(&empty).adopt(layout(), entry, Trust::Pool).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::DigestMismatch);
+}
+
+#[tokio::test]
+async fn a_layout_that_is_vouched_for_is_linked_to_if_it_is_what_it_says() {
+    let dir = TempDir::new().unwrap();
+    let (source, demo) =
+        (Store::open(dir.path().join("source"), StoreOptions::default()).unwrap(), image(b"layer"));
+    let from = pull(&source, &demo, "demo").await.path;
+    fs::set_permissions(layer_path(&from, &demo), fs::Permissions::from_mode(0o644)).unwrap();
+    let layout = || Layout::open(&from).unwrap().vouched();
+    let entry = layout().entries().unwrap().remove(0);
+    let store = open(&dir);
+    let lease = store.adopt(layout(), entry.clone(), Trust::Pool).await.unwrap();
+    let adopted = layer_path(&store.image_path(lease.digest()), &demo);
+    let [theirs, ours] = [layer_path(&from, &demo), adopted].map(|path| fs::metadata(path).unwrap());
+    assert_eq!(theirs.ino(), ours.ino());
+    assert_eq!(ours.permissions().mode() & 0o777, 0o444, "nobody is to write to it any more");
+    assert_eq!(store.fsck(FsckOptions::default()).unwrap().findings, []);
+
+    damage(&layer_path(&from, &demo), b"lay3r");
+    let other = Store::open(dir.path().join("other"), StoreOptions::default()).unwrap();
+    let error = other.adopt(layout(), entry, Trust::Pool).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::DigestMismatch, "it is hashed whoever vouches");
 }
 
 #[tokio::test]
