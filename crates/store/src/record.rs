@@ -70,7 +70,9 @@ impl Store {
             let path = self.root().join(place.path());
             Error::new(ErrorKind::Storage, format!("{} cannot be read", path.display()))
                 .with_source(cause)
-                .with_help("remove this file, and pull the image again")
+                .with_help(
+                    "repair the store (`hoist fsck --repair`, or `Store::fsck`), and pull the image again",
+                )
         })
     }
 }

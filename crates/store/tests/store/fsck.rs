@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use hoist_core::ErrorKind;
-use hoist_store::{Checked, Claim, FsckOptions, GcOptions, Problem, Store, Trust};
+use hoist_store::{Checked, Claim, FsckOptions, GcOptions, Problem, Store, StoreOptions, Trust};
 use tempfile::TempDir;
 
 use crate::support::{damage, image, layer_path, open, platform, pull, put, reference, tree};
@@ -198,4 +198,40 @@ async fn a_manifest_that_lies_about_a_size_does_no_harm_to_the_sound_blob() {
     assert_eq!(check(&store).findings, []);
     let _lease = put(&store, &demo, Trust::Pool).await;
     assert!(!store.root().join("quarantine").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_finds_nothing_and_harms_nothing_while_others_pull_remove_and_collect() {
+    let dir = TempDir::new().unwrap();
+    let root = dir.path().join("store");
+    let open = || Store::open(&root, StoreOptions::default()).unwrap();
+    let workers = [0u8, 1, 2].map(|worker| {
+        let store = open();
+        tokio::spawn(async move {
+            for round in 0..30 {
+                let (demo, name) = (image(&[round % 4]), format!("demo:v{}", (round + worker) % 3));
+                let stored = pull(&store, &demo, &name).await;
+                let lease = store.lease(&stored.digest).unwrap();
+                match (round + worker) % 5 {
+                    0 => _ = store.remove(&reference(&name), &platform()).unwrap(),
+                    1 => _ = store.gc(GcOptions::default().with_max_size(0)).unwrap(),
+                    _ => {}
+                }
+                if lease.is_some() {
+                    assert_eq!(fs::read(layer_path(&stored.path, &demo)).unwrap(), [round % 4]);
+                }
+            }
+        })
+    });
+    let store = open();
+    let checks = tokio::task::spawn_blocking(move || {
+        for _ in 0..20 {
+            assert_eq!(store.fsck(FsckOptions::default().with_repair(true)).unwrap().findings, []);
+        }
+    });
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    checks.await.unwrap();
+    assert_eq!(check(&open()).findings, []);
 }
