@@ -29,6 +29,11 @@ kills:
     cargo build -p hoist-cli
     HOIST_KILLS=1000 cargo test -p hoist-tests --test crash -- --nocapture
 
+# What it costs to look into stores of 10 and of 100,000 images, made without a network (takes minutes)
+scale *ARGS:
+    cargo build --release -p hoist-cli
+    cargo run --release -p hoist-bench -- scale {{ARGS}}
+
 # The main job, with an embedded registry
 demo:
     cargo run --release -p hoist-examples --example demo

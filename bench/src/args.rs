@@ -54,9 +54,19 @@ pub(crate) struct Args {
     pub(crate) inside: Option<Inside>,
 }
 
-/// What this program runs itself as, so that each process is measured alone.
+/// What else it measures; and what this program runs itself as, so that each process is measured alone.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Inside {
+    /// Make stores of few and of very many images, without a network, and measure what it costs to look into them
+    Scale {
+        /// The sizes of the stores
+        #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "10,100000")]
+        images: Vec<usize>,
+
+        /// Where the stores are made [default: the directory for temporary files]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// Run a command, and print what it took
     #[command(hide = true)]
     Measure {

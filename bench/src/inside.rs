@@ -4,11 +4,12 @@ use tokio::runtime::Runtime;
 
 use crate::args::Inside;
 use crate::failure::{Doing, Result};
-use crate::{floor, measure, oci_client, warm};
+use crate::{floor, measure, oci_client, scale, warm};
 
 /// Does it.
 pub(crate) fn run(inside: &Inside) -> Result<()> {
     match inside {
+        Inside::Scale { images, dir } => runtime()?.block_on(scale::run(dir.as_deref(), images)),
         Inside::Measure { command } => measure::measure_here(command),
         Inside::Floor { reference, destination, connections, synced } => {
             floor::fetch(reference, destination, *connections, *synced)

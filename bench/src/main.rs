@@ -22,6 +22,7 @@ mod pace;
 mod peers;
 mod process;
 mod proxy;
+mod scale;
 mod server;
 mod table;
 mod warm;

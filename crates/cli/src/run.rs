@@ -21,7 +21,8 @@ const CLEAN_UP: Duration = Duration::from_secs(5);
 
 /// Runs the command. An error is printed by the caller; those of single references are printed here.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // One thread does all that is not the disk's: what a connection brings need not wake another one.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| Error::io("cannot start threads", cause))?;
     let progress = match args.command {
         Command::Pull { .. } if !args.quiet => Some(Progress::new(std::io::stderr().is_terminal())),

@@ -10,6 +10,7 @@ use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::auth::Auth;
+use crate::buffers::Buffers;
 use crate::endpoint::{Endpoint, is_loopback};
 use crate::host::Host;
 use crate::response;
@@ -39,6 +40,7 @@ pub(crate) struct Client {
     pub(crate) connections: usize,
     /// How long a connection may bring nothing, or next to nothing, of a blob.
     pub(crate) stall_timeout: Duration,
+    pub(crate) buffers: Buffers,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     /// Made at the first use, so that a hit in a cache does not pay for them.
     direct: OnceLock<reqwest::Client>,
@@ -52,6 +54,7 @@ impl Client {
             retries: RETRIES,
             connections: CONNECTIONS,
             stall_timeout: STALL_TIMEOUT,
+            buffers: Buffers::default(),
             hosts: Mutex::default(),
             direct: OnceLock::new(),
             proxied: OnceLock::new(),

@@ -194,19 +194,18 @@ impl<'a> Fetch<'a> {
                 (part, state.inlets.get(&piece.blob).cloned())
             };
             let count = part.end - part.start;
-            let began = Instant::now();
             if let Some(inlet) = inlet {
                 inlet.write(part.start, bytes.slice(index(part.start)..index(part.end))).await?;
             }
             self.progress(piece.blob, count);
-            self.written(piece, count, began.elapsed());
+            self.written(piece, count);
         }
     }
 
-    fn written(&self, piece: &Piece, bytes: u64, took: Duration) {
+    fn written(&self, piece: &Piece, bytes: u64) {
         let mut state = self.state();
         state.budget = most_tries(self.client).min(state.budget + bytes);
-        state.plan.written(piece, bytes, took);
+        state.plan.written(piece, bytes);
         let is_whole = state.plan.is_written(piece.blob);
         drop(state);
         if is_whole {

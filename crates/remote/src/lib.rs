@@ -5,6 +5,7 @@
 //! names are spoken to in plain http, all others over TLS.
 
 mod auth;
+mod buffers;
 mod challenge;
 mod client;
 mod credentials;

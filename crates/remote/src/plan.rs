@@ -156,12 +156,15 @@ impl Plan {
         Some(part)
     }
 
-    /// So many bytes of a piece were written, which took so long: that is the disk's time, and not the
-    /// connection's.
-    pub(crate) fn written(&mut self, piece: &Piece, bytes: u64, took: Duration) {
+    /// So many bytes of a piece were written.
+    pub(crate) fn written(&mut self, piece: &Piece, bytes: u64) {
         if let Some(missing) = self.blobs.get_mut(&piece.blob) {
             missing.left = missing.left.saturating_sub(bytes);
         }
+    }
+
+    /// Bringing the piece waited so long for this machine: that is not the connection's time.
+    pub(crate) fn held_up(&mut self, piece: &Piece, took: Duration) {
         if let Some(flight) = self.flying.get_mut(&piece.id) {
             flight.since += took;
         }
@@ -252,7 +255,7 @@ impl Plan {
 }
 
 impl Missing {
-    /// Cuts off the next piece: about a share.
+    /// Cuts off the next piece: about a share, and not much less.
     fn cut(&mut self, share: u64) -> VecDeque<Range<u64>> {
         self.pieces += 1;
         if !self.is_divisible {
@@ -260,7 +263,8 @@ impl Missing {
         }
         let Some(gap) = self.unasked.front_mut() else { return VecDeque::new() };
         let length = gap.end - gap.start;
-        let piece = gap.start..gap.start + length.div_ceil(length.div_ceil(share).max(1));
+        let pieces = (length.saturating_add(share / 2) / share).max(1);
+        let piece = gap.start..gap.start + length.div_ceil(pieces);
         gap.start = piece.end;
         if gap.is_empty() {
             self.unasked.pop_front();
@@ -317,7 +321,7 @@ mod tests {
     fn bring(plan: &mut Plan, piece: &Piece, bytes: u64) {
         let start = plan.to_come(piece).unwrap().start;
         assert_eq!(plan.accept(piece, start..start + bytes), Some(start..start + bytes));
-        plan.written(piece, bytes, Duration::ZERO);
+        plan.written(piece, bytes);
     }
 
     #[test]
@@ -337,11 +341,11 @@ mod tests {
 
     #[test]
     fn a_small_blob_is_asked_for_whole_and_the_first_first() {
-        let now = Instant::now();
-        let mut plan = Plan::new(16, 3 * MIB);
+        let (now, size) = (Instant::now(), MIB + MIB / 3);
+        let mut plan = Plan::new(16, 3 * size);
         for blob in [2, 0, 1] {
-            plan.found(MIB);
-            plan.add(blob, std::slice::from_ref(&(0..MIB)), true);
+            plan.found(size);
+            plan.add(blob, std::slice::from_ref(&(0..size)), true);
         }
         let pieces: Vec<_> = std::iter::from_fn(|| plan.take(now)).collect();
         assert_eq!(pieces.iter().map(|piece| piece.blob).collect::<Vec<_>>(), [0, 1, 2]);
@@ -369,12 +373,12 @@ mod tests {
     }
 
     #[test]
-    fn the_time_that_the_disk_takes_is_not_the_connections() {
+    fn the_time_that_this_machine_takes_is_not_the_connections() {
         let now = Instant::now();
         let mut plan = plan(1, 8 * MIB);
         let piece = plan.take(now).unwrap();
         bring(&mut plan, &piece, 4 * MIB);
-        plan.written(&piece, 0, Duration::from_millis(900));
+        plan.held_up(&piece, Duration::from_millis(900));
         assert!(plan.take(now + Duration::from_secs(1)).is_none());
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
+use futures_util::future;
 use hoist_core::{
     Descriptor, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference, Result,
     config_platform,
@@ -156,12 +157,12 @@ impl RemoteRegistry {
         }
         let staging = self.store.stage(trust)?;
         staging.check_space(resolved.document.blobs())?;
-        staging.put(&resolved.manifest, resolved.bytes.clone()).await?;
+        let put = staging.put(&resolved.manifest, resolved.bytes.clone());
         let fetch = Fetch::new(&self.client, endpoint, &self.events, resolved.document.blobs());
         let check = |blob: &Descriptor| {
             if *blob == resolved.document.config { self.check_platform(resolved) } else { Ok(()) }
         };
-        fetch.run(&staging, check).await?;
+        future::try_join(fetch.run(&staging, check), put).await?;
         staging.commit(self.entry(reference, resolved)).await
     }
 

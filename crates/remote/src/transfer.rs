@@ -1,21 +1,24 @@
 //! One piece of a blob over one connection: asked for, and taken in as it comes.
 
 use std::ops::Range;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, poll_immediate, select};
 use hoist_core::{Descriptor, Error, ErrorKind, Result};
 use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
+use crate::buffers::Batch;
 use crate::fetch::Fetch;
 use crate::plan::Piece;
 use crate::response;
 
 /// Slower than this, in bytes a second, a connection counts as silent.
 const TRICKLE: u64 = 1 << 10;
+/// How long what comes slowly is gathered before it is handed over.
+const GATHER_FOR: Duration = Duration::from_millis(20);
 
 impl Fetch<'_> {
     /// Brings a piece, or as much of it as comes. What is asked for may come in part: then the rest is asked
@@ -41,36 +44,84 @@ impl Fetch<'_> {
         }
     }
 
-    /// Takes in an answer that begins at this offset of the blob.
-    async fn stream(&self, piece: &Piece, mut answer: Response, mut offset: u64) -> Result<()> {
-        let blob = self.blobs[piece.blob];
+    /// Takes in an answer that begins at this offset of the blob. What came before it broke off is kept.
+    async fn stream(&self, piece: &Piece, answer: Response, offset: u64) -> Result<()> {
         self.check_length(piece, &answer, offset)?;
+        let mut batch = Batch::new(&self.client.buffers, offset);
+        let received = self.receive(piece, answer, &mut batch).await;
+        self.hand_over(piece, &mut batch).await?;
+        received
+    }
+
+    async fn receive(&self, piece: &Piece, mut answer: Response, batch: &mut Batch) -> Result<()> {
+        let blob = self.blobs[piece.blob];
         let mut pace = Pace::new(self.client.stall_timeout);
+        // Since when it is this machine that keeps the connection waiting.
+        let mut busy = Instant::now();
         while self.to_come(piece).is_some() {
-            let chunk = pin!(timeout_at(pace.deadline, answer.chunk()));
-            let chunk = match select(chunk, pin!(self.relieved(piece))).await {
-                Either::Left((chunk, _)) => chunk,
-                Either::Right(_) => return Ok(()),
-            };
-            let bytes = match chunk {
-                Ok(Ok(Some(bytes))) => bytes,
-                Ok(Ok(None)) => return Ok(()),
-                Ok(Err(cause)) => return Err(response::failed(&fetching(blob), cause)),
-                Err(_) if pace.goes_on() => continue,
-                Err(_) => {
+            let mut chunk = pin!(answer.chunk());
+            let mut came = poll_immediate(chunk.as_mut()).await;
+            if came.is_none() {
+                self.state().plan.held_up(piece, busy.elapsed());
+                came = self.wait_for(piece, chunk, batch, pace.deadline).await?;
+                busy = Instant::now();
+            }
+            let bytes = match came {
+                Some(Ok(Some(bytes))) => bytes,
+                Some(Ok(None)) => return Ok(()),
+                Some(Err(cause)) => return Err(response::failed(&fetching(blob), cause)),
+                None if self.to_come(piece).is_none() => return Ok(()),
+                None if pace.goes_on() => continue,
+                None => {
                     self.host.is_overloaded(pace.began);
                     return Err(self.stalled(piece));
                 }
             };
-            let start = offset;
-            offset += bytes.len() as u64;
-            if offset > blob.size {
-                blob.expect_size(offset)?;
-            }
             pace.bytes += bytes.len() as u64;
-            self.take_in(piece, start, &bytes).await?;
+            if batch.end() + bytes.len() as u64 > blob.size {
+                blob.expect_size(batch.end() + bytes.len() as u64)?;
+            }
+            let mut bytes = &bytes[..];
+            while !bytes.is_empty() {
+                bytes = batch.add(bytes);
+                if batch.is_full() {
+                    self.hand_over(piece, batch).await?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Waits for more of an answer, and hands over what came before if that takes longer. `None`: nothing came
+    /// until the deadline, or others bring it.
+    async fn wait_for<T>(
+        &self,
+        piece: &Piece,
+        mut chunk: Pin<&mut impl Future<Output = T>>,
+        batch: &mut Batch,
+        deadline: Instant,
+    ) -> Result<Option<T>> {
+        let mut relieved = pin!(self.relieved(piece));
+        if let Some(since) = batch.since() {
+            match timeout_at(deadline.min(since + GATHER_FOR), select(chunk.as_mut(), relieved.as_mut()))
+                .await
+            {
+                Ok(Either::Left((chunk, _))) => return Ok(Some(chunk)),
+                Ok(Either::Right(_)) => return Ok(None),
+                Err(_) => self.hand_over(piece, batch).await?,
+            }
+        }
+        match timeout_at(deadline, select(chunk, relieved)).await {
+            Ok(Either::Left((chunk, _))) => Ok(Some(chunk)),
+            Ok(Either::Right(_)) | Err(_) => Ok(None),
+        }
+    }
+
+    async fn hand_over(&self, piece: &Piece, batch: &mut Batch) -> Result<()> {
+        match batch.turn_over() {
+            Some((offset, bytes)) => self.take_in(piece, offset, &bytes).await,
+            None => Ok(()),
+        }
     }
 
     /// Asks for what is to come, and says where in the blob the answer begins. A registry that is no good at

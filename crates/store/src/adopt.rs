@@ -79,7 +79,7 @@ impl Staging {
         }
         checked?;
         scratch.seal(&file, &path)?;
-        scratch.rename(name, &self.blobs(&blob.digest)?, name)?;
+        scratch.rename(name, self.blobs(&blob.digest)?, name)?;
         Ok(true)
     }
 
@@ -100,7 +100,7 @@ impl Staging {
             return checked;
         }
         scratch.seal(&copy, &path)?;
-        scratch.rename(name, &self.blobs(&blob.digest)?, name)
+        scratch.rename(name, self.blobs(&blob.digest)?, name)
     }
 }
 

@@ -16,6 +16,8 @@ use rustix::io::Errno;
 
 /// How often a directory is made again that others remove, because it is empty, before it is used.
 const MAKE_TRIES: usize = 1000;
+/// Holds most of what is read at once, refs and manifests, in bytes.
+const USUAL_READ: usize = 4 << 10;
 const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 /// Content is never written again once it is whole.
@@ -41,6 +43,11 @@ impl Dir {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether what is written here is synced.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.durable
     }
 
     /// The open directory itself, to lock it.
@@ -76,18 +83,29 @@ impl Dir {
 
     /// `None`: a parent was removed meanwhile.
     fn try_make(&self, path: &Path) -> Result<Option<Self>> {
+        let mut parents = Vec::new();
+        let made = self.make_all(path, &mut parents)?;
+        // Only when all are made: the first sync takes the others' work along.
+        for parent in parents.iter().rev() {
+            parent.as_ref().unwrap_or(self).sync()?;
+        }
+        Ok(made)
+    }
+
+    /// Makes a directory where it is missing, and adds its parent, and theirs, to those that are to be synced. `None`
+    /// is this one.
+    fn make_all(&self, path: &Path, parents: &mut Vec<Option<Self>>) -> Result<Option<Self>> {
         if let Some(dir) = self.sub(path)? {
             return Ok(Some(dir));
         }
         let name = path.file_name().unwrap_or_default();
         let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) else {
-            let made = self.try_make_one(name)?;
-            self.sync()?;
-            return Ok(made);
+            parents.push(None);
+            return self.try_make_one(name);
         };
-        let Some(parent) = self.try_make(parent)? else { return Ok(None) };
+        let Some(parent) = self.make_all(parent, parents)? else { return Ok(None) };
         let made = parent.try_make_one(name)?;
-        parent.sync()?;
+        parents.push(Some(parent));
         Ok(made)
     }
 
@@ -141,14 +159,7 @@ impl Dir {
     /// The content of a regular file, which must not be larger than `limit` bytes.
     pub(crate) fn read(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>> {
         let Some(file) = self.open_file(&path)? else { return Ok(None) };
-        let whole = self.path.join(&path);
-        let mut bytes = Vec::new();
-        file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| fail("read", &whole, e))?;
-        if bytes.len() as u64 > limit {
-            let message = format!("{} has more than {limit} bytes", whole.display());
-            return Err(Error::new(ErrorKind::TooLarge, message));
-        }
-        Ok(Some(bytes))
+        read_bounded(&file, limit, &self.path.join(&path)).map(Some)
     }
 
     /// Writes a new file, whole and synced, that nobody will write again.
@@ -366,6 +377,17 @@ fn regular(file: File, path: &Path) -> Result<File> {
         Ok(_) => Err(unexpected(path, "a regular file")),
         Err(e) => Err(fail("read", path, e)),
     }
+}
+
+/// The content of an open file, which must not be larger than `limit` bytes.
+pub(crate) fn read_bounded(file: &File, limit: u64, path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(USUAL_READ);
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| fail("read", path, e))?;
+    if bytes.len() as u64 > limit {
+        let message = format!("{} has more than {limit} bytes", path.display());
+        return Err(Error::new(ErrorKind::TooLarge, message));
+    }
+    Ok(bytes)
 }
 
 fn open_failed(path: &Path, cause: Errno) -> Error {

@@ -1,8 +1,11 @@
 //! A ref's file: what it holds, and where it is.
 
+use std::fs::File;
+
 use hoist_core::{Digest, Error, ErrorKind, Platform, Reference, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::dir::read_bounded;
 use crate::store::Store;
 
 pub(crate) const MAX_RECORD: u64 = 64 << 10; // a reference and two digests; more than this is not ours
@@ -38,6 +41,11 @@ impl Place {
         format!("{}/{}", self.dir, self.file)
     }
 
+    /// Whether a directory of this name has a directory for each tag, or each digest, of a repository.
+    pub(crate) fn is_leaf(name: &str) -> bool {
+        name == "_tag" || name == "_digest"
+    }
+
     /// Where the raw index is kept that the image was chosen from. No platform's key has a `~`.
     pub(crate) fn index(&self) -> String {
         format!("{}~index.json", self.file)
@@ -65,14 +73,21 @@ impl Record {
 impl Store {
     /// What the ref at this place holds. `None`: there is none.
     pub(crate) fn record_at(&self, place: &Place) -> Result<Option<Record>> {
-        let Some(bytes) = self.dir().read(place.path(), MAX_RECORD)? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|cause| {
-            let path = self.root().join(place.path());
+        Ok(self.open_record(place)?.map(|(_, record)| record))
+    }
+
+    /// The file of the ref at this place, and what it holds. `None`: there is none.
+    pub(crate) fn open_record(&self, place: &Place) -> Result<Option<(File, Record)>> {
+        let Some(file) = self.dir().open_file(place.path())? else { return Ok(None) };
+        let path = self.root().join(place.path());
+        let bytes = read_bounded(&file, MAX_RECORD, &path)?;
+        let record = serde_json::from_slice(&bytes).map_err(|cause| {
             Error::new(ErrorKind::Storage, format!("{} cannot be read", path.display()))
                 .with_source(cause)
                 .with_help(
                     "repair the store (`hoist fsck --repair`, or `Store::fsck`), and pull the image again",
                 )
-        })
+        })?;
+        Ok(Some((file, record)))
     }
 }

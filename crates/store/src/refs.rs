@@ -1,5 +1,6 @@
 //! Refs: which image a reference leads to, for each platform, in one small file each.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,7 +13,7 @@ use crate::lease::Lease;
 use crate::lock;
 #[cfg(doc)]
 use crate::options::StoreOptions;
-use crate::record::{MAX_RECORD, Place, Record};
+use crate::record::{Place, Record};
 use crate::store::{Store, images_path};
 
 /// An image of a store, under the name that it was asked for by.
@@ -60,12 +61,12 @@ impl Store {
     /// As [`resolve`](Self::resolve), and noted as a use; and a
     /// digest that was found by another name has one of its own from now on.
     pub fn hit(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
-        let Some((place, record)) = self.record_of(reference, platform)? else { return Ok(None) };
         let own = Place::of(reference, platform);
-        if place.path() == own.path() {
-            self.touch(&own)?;
+        if let Some((file, record)) = self.open_record(&own)? {
+            note_use(&file).map_err(|e| fail("note the use of", &self.root().join(own.path()), e))?;
             return self.stored(reference, &record);
         }
+        let Some((place, record)) = self.alias_of(reference, platform)? else { return Ok(None) };
         let Some(lease) = self.lease(&record.image)? else { return Ok(None) };
         let index = self.dir().read(format!("{}/{}", place.dir, place.index()), hoist_core::MAX_DOCUMENT)?;
         // A ref and the index beside it are two files: after a crash, they may be of different pulls.
@@ -112,16 +113,6 @@ impl Store {
             self.keep_to_limit();
         }
         Ok(self.describe(reference, &record))
-    }
-
-    /// The references of all images for this platform, sorted.
-    pub fn list(&self, platform: &Platform) -> Result<Vec<Reference>> {
-        let mut references = Vec::new();
-        if let Some(refs) = self.dir().sub("refs")? {
-            self.collect_references(&refs, &platform.key(), &mut references)?;
-        }
-        references.sort_by_cached_key(ToString::to_string);
-        Ok(references)
     }
 
     /// The names by which this image, or the index that it was chosen from, is here for this platform: in all
@@ -245,9 +236,14 @@ impl Store {
     /// The record of this reference, and where it is.
     fn record_of(&self, reference: &Reference, platform: &Platform) -> Result<Option<(Place, Record)>> {
         let place = Place::of(reference, platform);
-        if let Some(record) = self.record_at(&place)? {
-            return Ok(Some((place, record)));
+        match self.record_at(&place)? {
+            Some(record) => Ok(Some((place, record))),
+            None => self.alias_of(reference, platform),
         }
+    }
+
+    /// The record of another reference of this repository that leads to the same digest, and where it is.
+    fn alias_of(&self, reference: &Reference, platform: &Platform) -> Result<Option<(Place, Record)>> {
         let Some(digest) = reference.digest() else { return Ok(None) };
         for place in self.aliases(reference, digest, platform)? {
             if let Some(record) = self.record_at(&place)? {
@@ -278,14 +274,6 @@ impl Store {
         dir.sync()
     }
 
-    fn touch(&self, place: &Place) -> Result<()> {
-        let Some(file) = self.dir().open_file(place.path())? else { return Ok(()) };
-        let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
-        let times = Timestamps { last_access: time(UTIME_OMIT), last_modification: time(UTIME_NOW) };
-        rustix::fs::futimens(&file, &times)
-            .map_err(|e| fail("note the use of", &self.root().join(place.path()), e))
-    }
-
     fn stored(&self, reference: &Reference, record: &Record) -> Result<Option<StoredImage>> {
         Ok(self.has_whole(&record.image)?.then(|| self.describe(reference, record)))
     }
@@ -305,24 +293,6 @@ impl Store {
         }
     }
 
-    fn collect_references(&self, dir: &Dir, key: &str, references: &mut Vec<Reference>) -> Result<()> {
-        for entry in dir.entries()? {
-            let entry = entry?;
-            if entry.is_dir {
-                if let Some(sub) = dir.sub(&entry.name)? {
-                    self.collect_references(&sub, key, references)?;
-                }
-            } else if entry.name == key
-                && let Some(bytes) = dir.read(&entry.name, MAX_RECORD)?
-                && let Ok(record) = serde_json::from_slice::<Record>(&bytes)
-                && self.has_image(&record.image)?
-            {
-                references.push(record.reference);
-            }
-        }
-        Ok(())
-    }
-
     /// Removes directories of refs that have become empty, from the innermost outwards.
     pub(crate) fn prune_empty(&self, dir: &str) -> Result<()> {
         let mut path = dir;
@@ -331,4 +301,11 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The time of a ref's file is that of its last use.
+fn note_use(file: &File) -> rustix::io::Result<()> {
+    let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+    let times = Timestamps { last_access: time(UTIME_OMIT), last_modification: time(UTIME_NOW) };
+    rustix::fs::futimens(file, &times)
 }

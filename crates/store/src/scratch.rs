@@ -24,7 +24,8 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Makes a directory that nobody else has.
     pub(crate) fn new(root: &Dir) -> Result<Self> {
-        let staging = root.make("staging")?;
+        // What is in there is of no use to anybody after a power cut, so its name need not last.
+        let staging = root.make_unsynced("staging")?;
         loop {
             let name = format!("{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             // A name that is there belongs to a process of another PID namespace, or to a dead one.

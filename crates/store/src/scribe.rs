@@ -1,14 +1,15 @@
 //! The one pass over a blob's bytes: written where they belong, and hashed in their order.
 //!
-//! A scribe runs on a thread of its own, so that the network never waits for the disk or the hash. It
+//! A scribe works where waiting is allowed, so that the network never waits for the disk or the hash. It
 //! takes pieces in any order. What continues the contiguous front is hashed from memory; what came early
 //! is read back when the front reaches it.
 
 use std::fs::File;
 use std::io::Write;
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hoist_core::{Algorithm, Descriptor, Digest, Hasher, Result};
 use rustix::fs::Advice;
@@ -26,11 +27,13 @@ const WRITE_BACK_EVERY: u64 = 8 << 20;
 
 /// Writes and hashes one blob.
 #[derive(Debug)]
-pub(crate) struct Scribe<'a> {
-    blob: &'a Descriptor,
-    data: &'a File,
-    journal: &'a File,
-    path: &'a Path,
+pub(crate) struct Scribe {
+    blob: Descriptor,
+    data: File,
+    journal: File,
+    path: PathBuf,
+    /// Whether the disk is told to begin with what is written.
+    durable: bool,
     hasher: Hasher,
     /// All before this offset is hashed.
     front: u64,
@@ -40,31 +43,46 @@ pub(crate) struct Scribe<'a> {
     unnoted: Ranges,
     /// What is written, but the disk was not told to begin with.
     dirty: Ranges,
+    /// What is read back goes through this.
+    buffer: Vec<u8>,
 }
 
-impl<'a> Scribe<'a> {
-    /// Goes on with a blob of which `written` is there already, and hashes of that what it can.
-    pub(crate) fn resume(
-        blob: &'a Descriptor,
-        data: &'a File,
-        journal: &'a File,
-        path: &'a Path,
+impl Scribe {
+    /// Goes on with a blob of which `written` is in `data` already, as the `journal` says. What of that can be
+    /// hashed is hashed by [`catch_up`](Self::catch_up).
+    pub(crate) fn new(
+        blob: Descriptor,
+        (data, path): (File, PathBuf),
+        journal: File,
         written: Ranges,
-    ) -> Result<Self> {
+        durable: bool,
+    ) -> Self {
         let hasher = Hasher::new(blob.digest.algorithm());
-        let mut scribe = Self {
+        Self {
             blob,
             data,
             journal,
             path,
+            durable,
             hasher,
             front: 0,
             written,
             unnoted: Ranges::default(),
             dirty: Ranges::default(),
-        };
-        scribe.catch_up()?;
-        Ok(scribe)
+            buffer: Vec::new(),
+        }
+    }
+
+    pub(crate) fn data(&self) -> &File {
+        &self.data
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn written(&self) -> &Ranges {
+        &self.written
     }
 
     /// Takes the bytes at this offset; those that are there already stay as they are.
@@ -79,14 +97,14 @@ impl<'a> Scribe<'a> {
 
     fn write_new(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         let end = offset + bytes.len() as u64;
-        self.data.write_all_at(bytes, offset).map_err(|e| fail("write", self.path, e))?;
+        self.data.write_all_at(bytes, offset).map_err(|e| fail("write", &self.path, e))?;
         self.written.insert(offset..end);
         self.unnoted.insert(offset..end);
         self.dirty.insert(offset..end);
         if self.unnoted.total() >= NOTE_EVERY {
             self.note()?;
         }
-        if self.dirty.total() >= WRITE_BACK_EVERY {
+        if self.durable && self.dirty.total() >= WRITE_BACK_EVERY {
             self.write_back();
         }
         if offset == self.front {
@@ -98,10 +116,10 @@ impl<'a> Scribe<'a> {
 
     /// Notes what is written, after it was written: so a process that takes over need not fetch it again.
     pub(crate) fn note(&mut self) -> Result<()> {
-        let mut journal = self.journal;
+        let mut journal = &self.journal;
         for range in std::mem::take(&mut self.unnoted).iter() {
             let line = format!("{} {}\n", range.start, range.end);
-            journal.write_all(line.as_bytes()).map_err(|e| fail("write", self.path, e))?;
+            journal.write_all(line.as_bytes()).map_err(|e| fail("write", &self.path, e))?;
         }
         Ok(())
     }
@@ -112,25 +130,21 @@ impl<'a> Scribe<'a> {
             // Linux starts to write what is dirty of such a range, and then forgets what is clean (`mm/fadvise.c`).
             // What it says to it does not matter: all is synced in the end.
             let length = NonZeroU64::new(range.end - range.start);
-            _ = rustix::fs::fadvise(self.data, range.start, length, Advice::DontNeed);
+            _ = rustix::fs::fadvise(&self.data, range.start, length, Advice::DontNeed);
         }
     }
 
-    /// Whether nothing is written at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.written.end() == 0
-    }
-
     /// The end: fails unless all bytes are there and hash to the digest.
-    pub(crate) fn finish(self) -> Result<()> {
+    pub(crate) fn finish(&mut self) -> Result<()> {
         self.blob.expect_size(self.front)?;
-        self.blob.digest.expect(&self.hasher.finish())
+        let hasher = std::mem::replace(&mut self.hasher, Hasher::new(self.blob.digest.algorithm()));
+        self.blob.digest.expect(&hasher.finish())
     }
 
     /// Hashes what came early, as far as it reaches without a gap.
-    fn catch_up(&mut self) -> Result<()> {
+    pub(crate) fn catch_up(&mut self) -> Result<()> {
         let end = self.written.end_of_run(self.front).min(self.blob.size);
-        hash_range(self.data, self.path, self.front..end, &mut self.hasher)?;
+        hash_range(&self.data, &self.path, self.front..end, &mut self.hasher, &mut self.buffer)?;
         self.front = self.front.max(end);
         Ok(())
     }
@@ -153,15 +167,21 @@ pub(crate) fn read_journal(journal: &str) -> Ranges {
 pub(crate) fn hash(file: &File, path: &Path, algorithm: Algorithm) -> Result<(Digest, u64)> {
     let size = file.metadata().map_err(|e| fail("read", path, e))?.len();
     let mut hasher = Hasher::new(algorithm);
-    hash_range(file, path, 0..size, &mut hasher)?;
+    hash_range(file, path, 0..size, &mut hasher, &mut Vec::new())?;
     Ok((hasher.finish(), size))
 }
 
-fn hash_range(file: &File, path: &Path, range: std::ops::Range<u64>, hasher: &mut Hasher) -> Result<()> {
+fn hash_range(
+    file: &File,
+    path: &Path,
+    range: Range<u64>,
+    hasher: &mut Hasher,
+    buffer: &mut Vec<u8>,
+) -> Result<()> {
     if range.is_empty() {
         return Ok(());
     }
-    let mut buffer = vec![0; READ_BUFFER];
+    buffer.resize(READ_BUFFER, 0);
     let mut offset = range.start;
     while offset < range.end {
         let wanted = usize::try_from(range.end - offset).unwrap_or(READ_BUFFER).min(READ_BUFFER);

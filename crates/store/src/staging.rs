@@ -1,8 +1,8 @@
 //! An image on its way: it gathers what a manifest names, and is published by one rename.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use hoist_core::{Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
+use hoist_core::{Algorithm, Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
 
 use crate::blocking::blocking;
 use crate::dir::{Dir, NoLink};
@@ -10,7 +10,7 @@ use crate::layout::{OCI_LAYOUT, index_of_one};
 use crate::lease::Lease;
 use crate::lock;
 use crate::scratch::Scratch;
-use crate::store::{Store, images_path, pool_file, pool_path};
+use crate::store::{Store, images_path, pool_file};
 use crate::whole::is_whole;
 
 /// Whether what the pool has is believed.
@@ -38,6 +38,17 @@ struct Inner {
     scratch: Scratch,
     /// The layout that will be published.
     image: Dir,
+    /// By algorithm, and made when the first blob of it comes.
+    blobs: [OnceLock<Blobs>; Algorithm::ALL.len()],
+    /// Whether the image has what every layout has.
+    is_begun: Mutex<bool>,
+}
+
+/// Where the blobs of one algorithm are: the image's, and the pool's.
+#[derive(Debug)]
+struct Blobs {
+    staged: Dir,
+    pool: Dir,
 }
 
 impl Store {
@@ -45,7 +56,8 @@ impl Store {
     pub fn stage(&self, trust: Trust) -> Result<Staging> {
         let scratch = self.scratch()?;
         let image = scratch.dir().make_unsynced("image")?;
-        Ok(Staging(Arc::new(Inner { store: self.clone(), trust, scratch, image })))
+        let (store, blobs, is_begun) = (self.clone(), Default::default(), Mutex::default());
+        Ok(Staging(Arc::new(Inner { store, trust, scratch, image, blobs, is_begun })))
     }
 }
 
@@ -76,6 +88,7 @@ impl Staging {
         }
         let (this, blob) = (self.clone(), blob.clone());
         blocking(move || {
+            this.begin_layout(blob.digest.algorithm())?;
             let (blobs, name) = (this.blobs(&blob.digest)?, blob.digest.hex());
             blobs.write_new(name, &bytes)?;
             this.share(&blob.digest)
@@ -97,8 +110,23 @@ impl Staging {
     }
 
     /// The image's directory for blobs of this digest's algorithm.
-    pub(crate) fn blobs(&self, digest: &Digest) -> Result<Dir> {
-        self.0.image.make_unsynced("blobs")?.make_unsynced(digest.algorithm().as_str())
+    pub(crate) fn blobs(&self, digest: &Digest) -> Result<&Dir> {
+        Ok(&self.dirs(digest)?.staged)
+    }
+
+    /// The pool's directory for blobs of this digest's algorithm.
+    pub(crate) fn pool(&self, digest: &Digest) -> Result<&Dir> {
+        Ok(&self.dirs(digest)?.pool)
+    }
+
+    fn dirs(&self, digest: &Digest) -> Result<&Blobs> {
+        let cell = &self.0.blobs[digest.algorithm() as usize];
+        if let Some(dirs) = cell.get() {
+            return Ok(dirs);
+        }
+        let pool = self.store().pool(digest)?;
+        let staged = self.0.image.make_unsynced("blobs")?.make_unsynced(digest.algorithm().as_str())?;
+        Ok(cell.get_or_init(|| Blobs { staged, pool }))
     }
 
     pub(crate) fn scratch(&self) -> &Dir {
@@ -107,9 +135,8 @@ impl Staging {
 
     /// Adds the image's own blob to the pool, which may have got one meanwhile.
     pub(crate) fn share(&self, digest: &Digest) -> Result<()> {
-        let pool = self.store().pool(digest)?;
         // Without links, the pool goes without this blob: the image has its own copy.
-        self.store().link(&self.blobs(digest)?, digest.hex(), &pool, digest.hex()).map(drop)
+        self.store().link(self.blobs(digest)?, digest.hex(), self.pool(digest)?, digest.hex()).map(drop)
     }
 
     /// Takes the blob from the pool, having hashed it again where it is not to be believed.
@@ -122,7 +149,7 @@ impl Staging {
 
     /// The size of the pool's blob.
     fn pooled_size(&self, blob: &Descriptor) -> Result<Option<u64>> {
-        let stat = self.store().dir().stat(pool_file(&blob.digest))?;
+        let stat = self.pool(&blob.digest)?.stat(blob.digest.hex())?;
         Ok(stat.map(|stat| u64::try_from(stat.st_size).unwrap_or_default()))
     }
 
@@ -133,11 +160,8 @@ impl Staging {
     }
 
     fn link_now(&self, blob: &Descriptor) -> Result<bool> {
-        let Some(pool) = self.store().dir().sub(pool_path(blob.digest.algorithm()))? else {
-            return Ok(false);
-        };
-        let name = blob.digest.hex();
-        match self.store().link(&pool, name, &self.blobs(&blob.digest)?, name)? {
+        let (digest, name) = (&blob.digest, blob.digest.hex());
+        match self.store().link(self.pool(digest)?, name, self.blobs(digest)?, name)? {
             Ok(()) | Err(NoLink::There) => Ok(true),
             Err(NoLink::Gone) => Ok(false),
             Err(NoLink::Full | NoLink::Impossible) => self.copy_from_pool(blob),
@@ -153,23 +177,32 @@ impl Staging {
 
     /// Whether the pool's blob is what it should be. One that is damaged goes into quarantine.
     fn is_sound(&self, blob: &Descriptor) -> Result<bool> {
-        let store = self.store();
-        let pool = store.pool(&blob.digest)?;
+        let (store, pool) = (self.store(), self.pool(&blob.digest)?);
         let Some(file) = pool.open_file(blob.digest.hex())? else { return Ok(false) };
         let path = store.root().join(pool_file(&blob.digest));
         let (found, size) = crate::scribe::hash(&file, &path, blob.digest.algorithm())?;
         if found != blob.digest {
-            store.quarantine(&pool, &blob.digest)?;
+            store.quarantine(pool, &blob.digest)?;
             return Ok(false);
         }
         blob.expect_size(size).map(|()| true)
     }
 
+    /// What needs no blob: done while those are still on their way.
+    fn begin_layout(&self, algorithm: Algorithm) -> Result<()> {
+        let mut is_begun = self.0.is_begun.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_begun {
+            self.0.image.write_new("oci-layout", OCI_LAYOUT)?;
+            self.store().dir().make(images_path(algorithm))?;
+            *is_begun = true;
+        }
+        Ok(())
+    }
+
     fn commit_now(&self, manifest: &Descriptor) -> Result<Lease> {
         self.check_complete(manifest)?;
-        let image = &self.0.image;
-        image.write_new("oci-layout", OCI_LAYOUT)?;
-        image.write_new("index.json", &index_of_one(manifest))?;
+        self.begin_layout(manifest.digest.algorithm())?;
+        self.0.image.write_new("index.json", &index_of_one(manifest))?;
         self.sync_all()?;
         loop {
             if let Some(lease) = self.publish(&manifest.digest)? {

@@ -1,10 +1,13 @@
 //! Whether an image is whole: what is looked at on each hit, without reading its layers.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use hoist_core::{Digest, Document, MAX_DOCUMENT, Manifest, Result};
 
 use crate::dir::Dir;
 use crate::lock;
-use crate::store::{Store, images_path, pool_file};
+use crate::store::{Store, images_path, pool_file, pool_path};
 
 impl Store {
     /// Whether the image with this manifest is here, with all its files in their size. Its manifest is hashed
@@ -25,8 +28,14 @@ pub(crate) fn is_whole(image: &Dir, digest: &Digest) -> Result<bool> {
     if image.open_file("index.json")?.is_none() || image.stat("oci-layout")?.is_none() {
         return Ok(false);
     }
+    let mut dirs = HashMap::new();
     for blob in manifest.blobs() {
-        let size = image.stat(pool_file(&blob.digest))?.map(|stat| u64::try_from(stat.st_size));
+        let blobs = match dirs.entry(blob.digest.algorithm()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(image.sub(pool_path(blob.digest.algorithm()))?),
+        };
+        let stat = blobs.as_ref().map(|blobs| blobs.stat(blob.digest.hex())).transpose()?.flatten();
+        let size = stat.map(|stat| u64::try_from(stat.st_size));
         if size != Some(Ok(blob.size)) {
             tracing::warn!(image = %digest, blob = %blob.digest, "an image is damaged: it lacks a blob");
             return Ok(false);
