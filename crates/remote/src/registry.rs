@@ -101,8 +101,8 @@ impl RemoteRegistry {
     /// and after the mirrors that were added before. It is told the registry's name as `ns`, and shown
     /// credentials of its own only. Whatever trouble there is with it, the next one is asked.
     #[must_use]
-    pub fn with_mirror(mut self, registry: impl Into<String>, mirror: impl Into<String>) -> Self {
-        self.hosts.add_mirror(registry.into(), mirror.into());
+    pub fn with_mirror(mut self, registry: impl Into<String>, mirror: impl AsRef<str>) -> Self {
+        self.hosts.add_mirror(registry.into(), mirror.as_ref());
         self
     }
 

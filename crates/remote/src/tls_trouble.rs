@@ -19,7 +19,8 @@ pub(crate) fn explain(error: &Error) -> (String, &'static str) {
 
 fn certificate(reason: &CertificateError) -> (String, &'static str) {
     match reason {
-        CertificateError::UnknownIssuer => (
+        // An authority that was made anew has its old name, and another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => (
             UNKNOWN.into(),
             "install the certificate of its authority, point SSL_CERT_FILE to it, or name it as `ca` in hosts.toml",
         ),
@@ -61,6 +62,8 @@ fn alert_received(alert: AlertDescription) -> (String, &'static str) {
         | AlertDescription::BadCertificate
         | AlertDescription::AccessDenied
         | AlertDescription::CertificateUnknown
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::DecryptError
         | AlertDescription::CertificateExpired => {
             ("it does not take our certificate".into(), "check `client` in hosts.toml")
         }

@@ -33,8 +33,8 @@ pub(crate) use site::Site;
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
     directories: Directories,
-    /// By registry, as references have it.
-    mirrors: HashMap<String, Vec<String>>,
+    /// By registry, as references have it. `None`: what was given is no address.
+    mirrors: HashMap<String, Vec<Option<Url>>>,
     /// The registries that are spoken to without TLS.
     plain_http: HashSet<String>,
     /// The hosts that were asked so far, by registry and address.
@@ -59,8 +59,8 @@ impl Hosts {
         self.directories.clear();
     }
 
-    pub(crate) fn add_mirror(&mut self, registry: String, address: String) {
-        self.mirrors.entry(registry).or_default().push(address);
+    pub(crate) fn add_mirror(&mut self, registry: String, address: &str) {
+        self.mirrors.entry(registry).or_default().push(toml_file::address(address, false));
     }
 
     pub(crate) fn add_plain_http(&mut self, registry: String) {
@@ -82,18 +82,17 @@ impl Hosts {
 
     fn mirrors_of(&self, registry: &str) -> Result<Vec<Entry>> {
         let mirrors = self.mirrors.get(registry).into_iter().flatten();
-        mirrors
-            .map(|text| {
-                let url = toml_file::address(text, false).ok_or_else(|| {
-                    Error::new(
-                        ErrorKind::InvalidConfig,
-                        format!("the mirror {text:?} of {registry} is no host's address"),
-                    )
-                    .with_help("write it as https://mirror.lan")
-                })?;
-                Ok(Entry { url: Some(url), ..Entry::default() })
-            })
-            .collect()
+        let entry = |(place, url): (usize, &Option<Url>)| {
+            let Some(url) = url else {
+                // It is not repeated: it may have a password in it.
+                let message = format!("mirror {} of {registry} has no host's address", place + 1);
+                return Err(
+                    Error::new(ErrorKind::InvalidConfig, message).with_help("write it as https://mirror.lan")
+                );
+            };
+            Ok(Entry { url: Some(url.clone()), ..Entry::default() })
+        };
+        mirrors.enumerate().map(entry).collect()
     }
 
     /// Where a registry itself is. One on a loopback name has TLS only if there are certificates for it.

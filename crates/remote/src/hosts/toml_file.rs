@@ -46,6 +46,9 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<Entry>> {
 /// the path is all that there is. `None`: it is none.
 pub(super) fn address(text: &str, overrides_path: bool) -> Option<Url> {
     let has_scheme = text.starts_with("http://") || text.starts_with("https://");
+    if !has_scheme && text.contains("://") {
+        return None;
+    }
     let text = if has_scheme { text.to_owned() } else { format!("https://{text}") };
     let mut url: Url = text.parse().ok()?;
     if url.cannot_be_a_base() || !url.username().is_empty() || url.password().is_some() {
