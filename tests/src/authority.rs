@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// An authority of its own, that nobody trusts who is not told to.
@@ -28,6 +28,8 @@ impl Authority {
     #[must_use]
     pub fn new() -> Self {
         let mut params = CertificateParams::new([]).expect("no names are valid names");
+        // Or its certificates would look to OpenSSL as if they had signed themselves.
+        params.distinguished_name.push(DnType::CommonName, "a private authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key can be made");
         let certificate = params.self_signed(&key).expect("an authority can sign itself");
@@ -37,7 +39,7 @@ impl Authority {
     /// A certificate for this name or address.
     #[must_use]
     pub fn certify(&self, name: &str) -> Certified {
-        self.sign(params_for(name))
+        self.sign(&params_for(name))
     }
 
     /// One that expired in the last century.
@@ -45,7 +47,7 @@ impl Authority {
     pub fn certify_expired(&self, name: &str) -> Certified {
         let mut params = params_for(name);
         (params.not_before, params.not_after) = (date_time_ymd(1998, 1, 1), date_time_ymd(1999, 1, 1));
-        self.sign(params)
+        self.sign(&params)
     }
 
     /// One that is not valid before the next century.
@@ -53,10 +55,10 @@ impl Authority {
     pub fn certify_early(&self, name: &str) -> Certified {
         let mut params = params_for(name);
         (params.not_before, params.not_after) = (date_time_ymd(2101, 1, 1), date_time_ymd(2102, 1, 1));
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Certified {
+    fn sign(&self, params: &CertificateParams) -> Certified {
         let key = KeyPair::generate().expect("a key can be made");
         let certificate = params.signed_by(&key, &self.issuer).expect("an authority can sign");
         Certified { certificate, key }
