@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use hoist_core::{ErrorKind, Event, Events, ImageRegistry, PulledImage, Result};
 use hoist_remote::RemoteRegistry;
-use hoist_store::{Store, StoreOptions};
+use hoist_store::{Durability, Store, StoreOptions};
 use hoist_testkit::{Image, Layer, PLATFORM, assert_valid_layout, push};
 use hoist_tests::{Authority, Nginx, Registry};
 use tempfile::TempDir;
@@ -27,8 +27,13 @@ struct Setup {
 
 impl Setup {
     async fn new() -> Self {
+        Self::with(MIB).await
+    }
+
+    /// With three layers of so many bytes.
+    async fn with(len: usize) -> Self {
         let registry = Registry::start();
-        let layers = (0..3).map(|seed| Layer::random(20 * MIB, seed));
+        let layers = (0..3).map(|seed| Layer::random(len, seed));
         let image = Image::builder().platform(PLATFORM).layers(layers).build();
         let reference = push(registry.host(), REPOSITORY, "v1", image.clone()).await;
         Self { registry, image, reference, dir: TempDir::new().unwrap() }
@@ -42,7 +47,8 @@ impl Setup {
     }
 
     fn remote(&self) -> RemoteRegistry {
-        let store = Store::open(self.dir.path().join("store"), StoreOptions::default()).unwrap();
+        let options = StoreOptions::default().with_durability(Durability::None);
+        let store = Store::open(self.dir.path().join("store"), options).unwrap();
         RemoteRegistry::new(store)
             .with_platform(PLATFORM.parse().unwrap())
             .with_hosts_dir(self.dir.path().join("hosts"))
@@ -103,7 +109,7 @@ async fn a_mirror_below_a_path_of_its_own_is_asked_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_goes_on_at_the_origin_when_its_mirror_is_stopped_half_way() {
-    let setup = Setup::new().await;
+    let setup = Setup::with(20 * MIB).await;
     let mirror = Registry::mirror_of(&setup.registry);
     let address = format!("http://{}", mirror.host());
     let mirror = Arc::new(Mutex::new(Some(mirror)));

@@ -10,6 +10,8 @@ mod client;
 mod credentials;
 mod endpoint;
 mod fetch;
+#[cfg(test)]
+mod fuzz;
 mod host;
 mod hosts;
 mod manifest;

@@ -205,3 +205,125 @@ fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fuzz::cases;
+
+    fn proxies(variables: &[(&str, &str)]) -> Result<Proxies> {
+        Proxies::from_variables(|name| {
+            variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn is_proxied(exempt: &str, url: &str) -> bool {
+        let proxies = proxies(&[("ALL_PROXY", "http://proxy.lan:3128"), ("NO_PROXY", exempt)]).unwrap();
+        proxies.of(&url.parse().unwrap()).is_some()
+    }
+
+    /// The rules of Go's golang.org/x/net/http/httpproxy.
+    #[test]
+    fn what_no_proxy_names_is_reached_directly() {
+        for (exempt, url) in [
+            ("*", "https://ghcr.io/"),
+            ("ghcr.io", "https://ghcr.io/"),
+            ("GHCR.io", "https://ghcr.IO/"),
+            ("example.com", "https://registry.example.com/"),
+            (".example.com", "https://registry.example.com/"),
+            ("*.example.com", "https://registry.example.com/"),
+            ("a.lan, ghcr.io ,b.lan", "https://ghcr.io/"),
+            ("a.lan ghcr.io", "https://ghcr.io/"),
+            ("registry.lan:5000", "https://registry.lan:5000/"),
+            ("registry.lan:443", "https://registry.lan/"),
+            ("10.0.0.5", "http://10.0.0.5:5000/"),
+            ("10.0.0.5:5000", "http://10.0.0.5:5000/"),
+            ("10.0.0.0/8", "http://10.200.3.4/"),
+            ("0.0.0.0/0", "http://10.200.3.4/"),
+            ("2001:db8::1", "https://[2001:db8::1]:5000/"),
+            ("[2001:db8::1]:5000", "https://[2001:db8::1]:5000/"),
+            ("2001:db8::/32", "https://[2001:db8:1::1]/"),
+            ("", "http://localhost:5000/"),
+            ("", "http://127.0.0.1:5000/"),
+            ("", "http://[::1]:5000/"),
+        ] {
+            assert!(!is_proxied(exempt, url), "{exempt} {url}");
+        }
+        for (exempt, url) in [
+            ("", "https://ghcr.io/"),
+            (",,", "https://ghcr.io/"),
+            ("hcr.io", "https://ghcr.io/"),
+            (".example.com", "https://example.com/"),
+            ("*.example.com", "https://example.com/"),
+            ("registry.lan:5000", "https://registry.lan/"),
+            ("10.0.0.0/8", "http://11.0.0.1/"),
+            ("10.0.0.0/33", "http://10.0.0.1/"),
+            ("10.0.0.0/8", "https://10.example.com/"),
+            ("2001:db8::/32", "https://[2001:db9::1]/"),
+            ("0.0.0.0/0", "https://[2001:db9::1]/"),
+            ("registry.lan:x", "https://registry.lan/"),
+        ] {
+            assert!(is_proxied(exempt, url), "{exempt} {url}");
+        }
+    }
+
+    #[test]
+    fn each_scheme_has_its_proxy_and_lower_case_is_as_good() {
+        let of = |variables: &[(&str, &str)], url: &str| {
+            proxies(variables).unwrap().of(&url.parse().unwrap()).map(ToString::to_string)
+        };
+        let both = [("http_proxy", "a.lan:1"), ("HTTPS_PROXY", ""), ("https_proxy", "https://b.lan")];
+        assert_eq!(of(&both, "http://x.lan/"), Some("a.lan:1".into()));
+        assert_eq!(of(&both, "https://x.lan/"), Some("b.lan:443".into()));
+        let all = [("all_proxy", "socks5://c.lan"), ("HTTPS_PROXY", "http://me:canary@[2001:db8::1]:3128")];
+        assert_eq!(of(&all, "http://x.lan/"), Some("c.lan:1080".into()));
+        assert_eq!(of(&all, "https://x.lan/"), Some("[2001:db8::1]:3128".into()));
+        assert!(proxies(&[]).unwrap().is_empty());
+        assert!(!format!("{:?}", proxies(&all)).contains("canary"));
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_read_is_an_error_and_not_repeated() {
+        for text in ["ftp://canary.lan", "http://", "http://proxy.lan:canary", "://", "http://[canary"] {
+            let error = proxies(&[("HTTPS_PROXY", text)]).unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::InvalidConfig, "{text}");
+            assert!(!format!("{} {error:?}", error.report()).contains("canary"));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(cases())]
+
+        #[test]
+        fn fuzz_any_no_proxy_is_read(
+            exempt in "([a-z0-9.:*/,\\[\\] -]|\\PC){0,60}", host in "[a-z0-9.-]{1,20}", port in 1_u16..,
+        ) {
+            for exemption in exemptions(&exempt) {
+                exemption.covers(&host, port);
+                exemption.covers("10.1.2.3", port);
+                exemption.covers("[2001:db8::1]", port);
+            }
+        }
+
+        #[test]
+        fn fuzz_a_host_that_is_named_is_covered(
+            host in "[a-z]{1,8}(\\.[a-z]{2,8}){0,3}", port in 1_u16.., other in 1_u16..,
+        ) {
+            prop_assert!(exemptions(&host).iter().all(|exempt| exempt.covers(&host, port)));
+            let below = format!("x.{host}");
+            prop_assert!(exemptions(&host).iter().all(|exempt| exempt.covers(&below, port)));
+            let with_port = exemptions(&format!("{host}:{port}"));
+            prop_assert!(with_port.iter().all(|exempt| exempt.covers(&host, other) == (port == other)));
+        }
+
+        #[test]
+        fn fuzz_any_proxy_is_read_or_refused(text in "(http|socks5|)(://)?\\PC{0,40}") {
+            if let Some(proxy) = Proxy::parse(&text) {
+                prop_assert!(SCHEMES.contains(&proxy.0.scheme()));
+                prop_assert!(!proxy.to_string().contains('@'));
+            }
+        }
+    }
+}

@@ -218,3 +218,155 @@ impl File<'_> {
         Error::new(ErrorKind::InvalidConfig, message).with_help("correct the file, or remove it")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fuzz::cases;
+
+    fn read(text: &str) -> Vec<Entry> {
+        parse(text, Path::new("/etc/containerd/certs.d/registry.lan/hosts.toml")).unwrap()
+    }
+
+    /// The cases are those of containerd's `TestParseHostFile` (core/remotes/docker/config/hosts_test.go).
+    #[test]
+    fn a_file_is_read_as_containerd_reads_it() {
+        let entries = read(
+            r#"
+            server = "https://default.lan"
+            ca = "/etc/path/default"
+            [header]
+              x-custom-1 = "custom header"
+            [host."https://mirror.lan"]
+              capabilities = ["pull"]
+              ca = "/etc/certs/mirror.pem"
+              skip_verify = false
+              [host."https://mirror.lan".header]
+                x-custom-2 = ["value1", "value2"]
+            [host."https://bak.lan/us"]
+              capabilities = ["pull"]
+              skip_verify = true
+            [host."http://mirror.lan"]
+              capabilities = ["pull"]
+            [host."https://one.lan"]
+              capabilities = ["pull", "resolve", "push"]
+              ca = ["one.pem", "/etc/certs/special.pem"]
+              client = [["/etc/certs/client.cert", "client.key"], ["/etc/certs/client.pem", ""]]
+            [host."https://two.lan"]
+              client = "/etc/certs/client.pem"
+            [host."https://three.lan"]
+              client = ["/etc/certs/client-1.pem", "/etc/certs/client-2.pem"]
+            [host."https://noncompliant.lan/v2/prefix"]
+              override_path = true
+            [host."https://noprefix.lan"]
+              override_path = true
+            [host."bare.lan:5000"]
+              dial_timeout = "3s"
+            "#,
+        );
+        let urls: Vec<_> = entries.iter().map(|entry| entry.url.as_ref().unwrap().as_str()).collect();
+        assert_eq!(
+            urls,
+            [
+                "https://mirror.lan/v2",
+                "https://bak.lan/us/v2",
+                "http://mirror.lan/v2",
+                "https://one.lan/v2",
+                "https://two.lan/v2",
+                "https://three.lan/v2",
+                "https://noncompliant.lan/v2/prefix",
+                "https://noprefix.lan/",
+                "https://bare.lan:5000/v2",
+                "https://default.lan/v2",
+            ]
+        );
+        assert_eq!(entries[0].can, Abilities { resolve: false, pull: true });
+        assert_eq!(entries[0].tls.authorities, [Path::new("/etc/certs/mirror.pem")]);
+        assert_eq!(entries[0].headers.get_all("x-custom-2").iter().count(), 2);
+        assert!(!entries[0].tls.skip_verify && entries[1].tls.skip_verify);
+        assert_eq!(entries[3].can, Abilities::default());
+        let here = Path::new("/etc/containerd/certs.d/registry.lan");
+        assert_eq!(entries[3].tls.authorities, [here.join("one.pem"), "/etc/certs/special.pem".into()]);
+        let pair = ("/etc/certs/client.cert".into(), Some(here.join("client.key")));
+        assert_eq!(entries[3].tls.clients, [pair, ("/etc/certs/client.pem".into(), None)]);
+        assert_eq!(entries[4].tls.clients, [("/etc/certs/client.pem".into(), None)]);
+        assert_eq!(entries[5].tls.clients.len(), 2);
+        assert_eq!(entries[8].connect_timeout, Some(Duration::from_secs(3)));
+        assert_eq!(entries[9].tls.authorities, [Path::new("/etc/path/default")]);
+        assert_eq!(entries[9].headers["x-custom-1"], "custom header");
+    }
+
+    #[test]
+    fn what_a_file_leaves_out_is_the_registrys_own() {
+        assert_eq!(read(""), [Entry::default()]);
+        assert_eq!(read("# nothing\n[host]\n"), [Entry::default()]);
+        assert_eq!(read("server = ''\ncapabilities = []\n"), [Entry::default()]);
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        let text = "[ -~]{0,20}".prop_map(|text| format!("{text:?}"));
+        let leaf = prop_oneof![text, Just("true".into()), Just("1".into()), Just("'https://a.lan'".into())];
+        leaf.prop_recursive(3, 8, 3, |inner| {
+            let list = proptest::collection::vec(inner.clone(), 0..3);
+            let table = inner.prop_map(|value| format!("{{ x-y = {value} }}"));
+            prop_oneof![list.prop_map(|items| format!("[{}]", items.join(", "))), table]
+        })
+    }
+
+    fn line() -> impl Strategy<Value = String> {
+        const KEYS: [&str; 12] = [
+            "server",
+            "host",
+            "capabilities",
+            "ca",
+            "client",
+            "skip_verify",
+            "header",
+            "override_path",
+            "dial_timeout",
+            "proxy",
+            "'https://a.lan'",
+            "unknown",
+        ];
+        let key = || proptest::sample::select(&KEYS[..]);
+        prop_oneof![
+            (key(), value()).prop_map(|(key, value)| format!("{key} = {value}")),
+            "[ -~]{0,12}".prop_map(|name| format!("[host.{name:?}]")),
+            key().prop_map(|key| format!("[host.'https://b.lan'.{key}]")),
+            "\\PC{0,40}",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(cases())]
+
+        #[test]
+        fn fuzz_a_file_of_any_text_is_read_or_refused(text in "(\\PC|\n){0,200}") {
+            check(&text)?;
+        }
+
+        #[test]
+        fn fuzz_a_file_of_any_keys_is_read_or_refused(lines in proptest::collection::vec(line(), 0..8)) {
+            check(&lines.join("\n"))?;
+        }
+    }
+
+    fn check(text: &str) -> std::result::Result<(), TestCaseError> {
+        match parse(text, Path::new("/hosts.toml")) {
+            Ok(entries) => {
+                let urls = entries.iter().filter_map(|entry| entry.url.as_ref());
+                prop_assert!(!entries.is_empty());
+                prop_assert!(urls.clone().all(|url| url.scheme().starts_with("http") && url.has_host()));
+            }
+            Err(error) => {
+                prop_assert_eq!(error.kind(), &ErrorKind::InvalidConfig);
+                prop_assert!(error.to_string().starts_with("/hosts.toml: line "), "{}", error);
+            }
+        }
+        Ok(())
+    }
+}
