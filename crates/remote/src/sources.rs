@@ -11,6 +11,7 @@ pub(crate) struct Sources(Mutex<HashMap<usize, Source>>);
 #[derive(Debug, Default)]
 struct Source {
     brought: HashSet<usize>,
+    stumbled: HashSet<usize>,
     shunned: HashSet<usize>,
 }
 
@@ -18,6 +19,11 @@ impl Sources {
     /// This host brings a part of this blob.
     pub(crate) fn brings(&self, blob: usize, host: usize) {
         self.all().entry(blob).or_default().brought.insert(host);
+    }
+
+    /// This host began to bring this blob, and did not get on. Whether it is so for the first time.
+    pub(crate) fn stumbles(&self, blob: usize, host: usize) -> bool {
+        self.all().entry(blob).or_default().stumbled.insert(host)
     }
 
     /// This host is not to be asked for this blob again.

@@ -146,14 +146,22 @@ impl Fetch<'_> {
         Ok(answer)
     }
 
-    /// A host's answer was no good. A mirror is not asked for this blob again in this pull; else it is an error.
+    /// A host's answer was no good: an error, unless it is a mirror's. One that breaks off is left alone for a
+    /// time, and fails like any other host if it does so again; one that is wrong is not asked for this blob again.
     fn pass_over(&self, piece: &Piece, host: usize, error: Error) -> Result<()> {
         let is_ours = matches!(error.kind(), ErrorKind::Storage | ErrorKind::NoSpace);
         if is_ours || host == self.route.origin_place() {
             return Err(error);
         }
+        if error.is_transient() {
+            self.route.was_in_trouble(host);
+            if !self.sources.stumbles(piece.blob, host) {
+                return Err(error);
+            }
+        } else {
+            self.sources.shun(piece.blob, host);
+        }
         tracing::debug!(reason = error.report(), "passing over a mirror");
-        self.sources.shun(piece.blob, host);
         Ok(())
     }
 

@@ -252,6 +252,8 @@ async fn certificates_that_are_none_are_errors_that_name_the_file() {
     fs::remove_file(directory.join("client.cert")).unwrap();
     described.write("ca = 'missing.pem'\n");
     refused(&directory.join("missing.pem").display().to_string(), &["cannot be read"]).await;
+    described.write("[host.'https://mirror.lan']\nca = 'missing.pem'\n");
+    refused(&directory.join("missing.pem").display().to_string(), &["cannot be read"]).await;
     assert_eq!(described.setup.mock.requests(), []);
 }
 

@@ -119,6 +119,22 @@ async fn a_blob_that_a_mirror_breaks_off_goes_on_at_the_origin_where_it_broke() 
 }
 
 #[tokio::test]
+async fn a_mirror_that_breaks_off_is_gone_on_with_when_it_is_all_there_is() {
+    let image = one_layer(100_000);
+    let mirrored = Mirrored::with(&image).await;
+    mirrored.setup.mock.go_down().await;
+    let layer = &image.layers()[0];
+    mirrored.mirror.fail_next(1, On::Digest(layer.digest.clone()), Fault::CutShort);
+    pull(&mirrored.registry().with_retries(0), &mirrored.reference).await;
+    assert_eq!(mirrored.blob_bytes(&layer.digest).0, layer.bytes.len() as u64, "no byte came twice");
+    mirrored.mirror.fail(On::Blobs, Fault::CutShort);
+    let other = Image::builder().layer(Layer::random(100_000, 2)).build();
+    mirrored.mirror.publish("demo", "v2", &other);
+    let reference = mirrored.reference.replace(":v1", ":v2");
+    fails(&mirrored.registry(), &reference, ErrorKind::Unavailable, &[]).await;
+}
+
+#[tokio::test]
 async fn a_blob_that_is_wrong_at_a_mirror_is_fetched_once_more_whole_from_another_host() {
     for len in [100_000, 8 * MIB] {
         let image = one_layer(len);

@@ -59,7 +59,7 @@ impl<'a> Attempts<'a> {
 
     /// A host did not answer as it should. Fails where that is no trouble of the host's.
     pub(crate) fn failed(&mut self, place: usize, error: Error) -> Result<()> {
-        if matches!(error.kind(), ErrorKind::Storage | ErrorKind::NoSpace) {
+        if matches!(error.kind(), ErrorKind::Storage | ErrorKind::NoSpace | ErrorKind::InvalidConfig) {
             return Err(error);
         }
         let origin = self.route.origin_place();

@@ -36,6 +36,11 @@ impl Route {
         Attempts::new(self, need, shunned)
     }
 
+    /// A mirror does not get on with what it began to bring.
+    pub(crate) fn was_in_trouble(&self, place: usize) {
+        self.endpoints[place].site.was_in_trouble();
+    }
+
     pub(super) fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }

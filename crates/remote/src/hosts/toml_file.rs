@@ -232,7 +232,7 @@ mod tests {
         parse(text, Path::new("/etc/containerd/certs.d/registry.lan/hosts.toml")).unwrap()
     }
 
-    /// The cases are those of containerd's `TestParseHostFile` (core/remotes/docker/config/hosts_test.go).
+    /// The cases are those of containerd's `TestParseHostFile` (`core/remotes/docker/config/hosts_test.go`).
     #[test]
     fn a_file_is_read_as_containerd_reads_it() {
         let entries = read(
