@@ -21,12 +21,27 @@ impl Registry {
     /// If `docker-registry` is not installed, saying so; or does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts a pull-through mirror of another.
+    ///
+    /// # Panics
+    ///
+    /// If `docker-registry` is not installed, saying so; or does not start.
+    #[must_use]
+    pub fn mirror_of(origin: &Self) -> Self {
+        Self::start_with(&format!("proxy: {{remoteurl: 'http://{}'}}\n", origin.host))
+    }
+
+    /// Starts one whose configuration has this as well.
+    fn start_with(more: &str) -> Self {
         let dir = TempDir::new().expect("a temporary directory can be made");
         let config = dir.path().join("config.yml");
         let root = dir.path().join("data");
         let yaml = format!(
             "version: 0.1\nlog: {{level: info, formatter: text}}\nhttp: {{addr: '127.0.0.1:0'}}\n\
-             storage: {{filesystem: {{rootdirectory: '{}'}}, delete: {{enabled: true}}}}\n",
+             storage: {{filesystem: {{rootdirectory: '{}'}}, delete: {{enabled: true}}}}\n{more}",
             root.display()
         );
         std::fs::write(&config, yaml).expect("the registry's configuration can be written");

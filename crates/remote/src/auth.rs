@@ -171,12 +171,14 @@ fn header(scheme: &str, secret: &str) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
+    use crate::hosts::Hosts;
 
     fn realm_of(registry: &str, realm: &str) -> Result<String> {
-        let endpoint = Endpoint::of(&format!("{registry}/x").parse().unwrap(), &HashSet::default()).unwrap();
+        let mut hosts = Hosts::default();
+        hosts.ignore_directories();
+        let route = hosts.route(&format!("{registry}/x").parse().unwrap()).unwrap();
+        let endpoint = route.origin().clone();
         let challenge = challenge::parse(&format!("Bearer realm=\"{realm}\"")).remove(0);
         super::realm(&endpoint, &challenge).map(|url| url.to_string())
     }

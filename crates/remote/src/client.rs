@@ -4,18 +4,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use hoist_core::{Error, ErrorKind, MAX_DOCUMENT, Result};
-use reqwest::header::{AUTHORIZATION, HeaderMap};
-use reqwest::redirect::{Attempt, Policy};
+use hoist_core::{MAX_DOCUMENT, Result};
+use reqwest::header::HeaderMap;
 use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::auth::Auth;
 use crate::buffers::Buffers;
-use crate::endpoint::{Endpoint, is_loopback};
+use crate::endpoint::Endpoint;
 use crate::host::Host;
+use crate::hosts::{Need, Route};
 use crate::response;
 use crate::retry::Retry;
-use crate::tls;
+use crate::transport::{Limits, Transport};
 
 /// How often a failed request is made again, unless it is said otherwise: at once, and then over the next two
 /// seconds.
@@ -24,11 +24,6 @@ const RETRIES: usize = 4;
 /// give each connection its share; near ones are no slower for it.
 const CONNECTIONS: usize = 16;
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may be silent before its request counts as broken.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_REDIRECTS: usize = 5; // registries need one or two, to object storage
-const USER_AGENT: &str = concat!("hoist/", env!("CARGO_PKG_VERSION"));
 
 /// Connections to registries, with what is needed to be let in.
 #[derive(Debug)]
@@ -41,10 +36,10 @@ pub(crate) struct Client {
     /// How long a connection may bring nothing, or next to nothing, of a blob.
     pub(crate) stall_timeout: Duration,
     pub(crate) buffers: Buffers,
+    pub(crate) limits: Limits,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
-    /// Made at the first use, so that a hit in a cache does not pay for them.
-    direct: OnceLock<reqwest::Client>,
-    proxied: OnceLock<reqwest::Client>,
+    /// Made at the first use, so that a hit in a cache does not pay for it.
+    transport: OnceLock<Transport>,
 }
 
 impl Client {
@@ -55,34 +50,44 @@ impl Client {
             connections: CONNECTIONS,
             stall_timeout: STALL_TIMEOUT,
             buffers: Buffers::default(),
+            limits: Limits::default(),
             hosts: Mutex::default(),
-            direct: OnceLock::new(),
-            proxied: OnceLock::new(),
+            transport: OnceLock::new(),
         }
     }
 
-    /// What is known of the endpoint's host.
-    pub(crate) fn host(&self, endpoint: &Endpoint) -> Arc<Host> {
+    /// What is known of where a route ends.
+    pub(crate) fn host(&self, route: &Route) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = hosts.entry(endpoint.registry.clone());
+        let host = hosts.entry(route.origin().registry.clone());
         host.or_insert_with(|| Arc::new(Host::new(self.connections))).clone()
     }
 
-    /// Asks for a document, and again where that may help, until it is here whole: its headers and its
-    /// bytes. A status that is no success is an error.
-    pub(crate) async fn send(
+    /// Asks for a document, at one host after the other, and again where that may help, until it is here whole
+    /// and can be read. A status that is no success is an error.
+    pub(crate) async fn ask<T>(
         &self,
-        endpoint: &Endpoint,
-        method: Method,
-        url: &Url,
-        headers: &HeaderMap,
-    ) -> Result<(HeaderMap, Vec<u8>)> {
+        route: &Route,
+        need: Need,
+        (method, headers): (Method, &HeaderMap),
+        address: impl Fn(&Endpoint) -> Url,
+        read: impl Fn(&HeaderMap, Vec<u8>) -> Result<T>,
+    ) -> Result<T> {
         let mut retry = Retry::new(self.retries);
         loop {
-            match self.document(endpoint, method.clone(), url, headers).await {
-                Ok(document) => return Ok(document),
-                Err(error) => retry.after(error).await?,
+            let mut attempts = route.attempts(need, |_| false);
+            while let Some((place, endpoint)) = attempts.next() {
+                let url = address(endpoint);
+                let document = self.document(endpoint, method.clone(), &url, headers).await;
+                match document.and_then(|(headers, bytes)| read(&headers, bytes)) {
+                    Ok(document) => {
+                        attempts.succeeded(place);
+                        return Ok(document);
+                    }
+                    Err(error) => attempts.failed(place, error)?,
+                }
             }
+            retry.after(attempts.into_error()).await?;
         }
     }
 
@@ -106,14 +111,12 @@ impl Client {
         url: &Url,
         headers: &HeaderMap,
     ) -> Result<Response> {
-        let client = self.connections(endpoint)?;
+        let transport = self.transport(endpoint)?;
+        let client = &transport.client;
         let doing = format!("asking {} for {}", endpoint.registry, describe(url));
         let send = async |authorization: Option<_>| {
-            let mut request = client.request(method.clone(), url.clone()).headers(headers.clone());
-            if let Some(value) = authorization {
-                request = request.header(AUTHORIZATION, value);
-            }
-            request.send().await.map_err(|cause| response::failed(&doing, cause))
+            let sent = transport.send(&endpoint.site, (&method, url), headers, authorization).await;
+            sent.map_err(|cause| transport.failed(&doing, cause))
         };
         tracing::debug!(registry = endpoint.registry, %method, path = url.path(), "asking");
         let shown = self.auth.session(endpoint).lock().await.clone();
@@ -125,46 +128,22 @@ impl Client {
                 response = send(Some(answer)).await?;
             }
         }
+        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(transport.refused_by_proxy(&doing, response.url()));
+        }
         response::check(response, &endpoint.registry, &describe(url)).await
     }
 
-    fn connections(&self, endpoint: &Endpoint) -> Result<&reqwest::Client> {
-        let loopback = endpoint.origin().host_str().is_some_and(is_loopback);
-        let cell = if loopback { &self.direct } else { &self.proxied };
-        if let Some(client) = cell.get() {
-            return Ok(client);
+    /// The connections to a host: those for all, or its own.
+    fn transport<'a>(&'a self, endpoint: &'a Endpoint) -> Result<&'a Transport> {
+        let site = &endpoint.site;
+        let is_usual = site.entry.is_usual();
+        let cell = if is_usual { &self.transport } else { &site.transport };
+        if let Some(transport) = cell.get() {
+            return Ok(transport);
         }
-        let client = build(loopback)?;
-        Ok(cell.get_or_init(|| client))
-    }
-}
-
-fn build(loopback: bool) -> Result<reqwest::Client> {
-    let builder = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .referer(false)
-        .redirect(Policy::custom(follow))
-        .tls_backend_preconfigured(tls::config()?);
-    // What is on this machine is not reached through a proxy.
-    let builder = if loopback { builder.no_proxy() } else { builder };
-    builder.build().map_err(|cause| {
-        Error::new(ErrorKind::Unsupported, "the HTTP client cannot be set up")
-            .with_source(cause.without_url())
-    })
-}
-
-/// Follows a few redirects, and never from https to http. `Authorization` stays behind when scheme, host or
-/// port change: reqwest sees to that.
-fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    let from_tls = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
-    if attempt.previous().len() > MAX_REDIRECTS {
-        attempt.error("redirected too often")
-    } else if from_tls && attempt.url().scheme() != "https" {
-        attempt.error("redirected from https to http")
-    } else {
-        attempt.follow()
+        let made = if is_usual { Transport::usual(self.limits) } else { Transport::of(site, self.limits) }?;
+        Ok(cell.get_or_init(|| made))
     }
 }
 

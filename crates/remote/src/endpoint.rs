@@ -1,36 +1,33 @@
 //! Where a registry's name leads: the address that its API is at.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use hoist_core::{Error, ErrorKind, Reference, Result};
+use hoist_core::{Error, ErrorKind, Result};
 use reqwest::Url;
 
-/// The name of Docker Hub, and the host that its API is at.
-const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+use crate::hosts::Site;
 
-/// A repository's place on a registry, for one pull.
+/// The name of Docker Hub, and the host that its API is at.
+pub(crate) const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+
+/// A repository's place on one host, for one pull.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
-    /// The registry's name, as references have it: what credentials are looked up by.
+    /// The host's name, as references have it: what credentials are looked up by. A mirror has its own.
     pub(crate) registry: String,
     pub(crate) repository: String,
     /// `https://registry.example.com/v2/org/repo/`.
     base: Url,
+    pub(crate) site: Arc<Site>,
 }
 
 impl Endpoint {
-    /// The endpoint of a reference; http where the name is a loopback one or among `plain_http`.
-    pub(crate) fn of(reference: &Reference, plain_http: &HashSet<String>) -> Result<Self> {
-        let registry = reference.registry();
-        let host = if registry == DOCKER_HUB.0 { DOCKER_HUB.1 } else { registry };
-        let scheme = if is_loopback(host) || plain_http.contains(registry) { "http" } else { "https" };
-        let repository = reference.repository();
-        let base = format!("{scheme}://{host}/v2/{repository}/").parse().map_err(|cause| {
-            Error::new(ErrorKind::InvalidReference, format!("{registry:?} is not a host"))
-                .with_source(NoUrl(cause))
-        })?;
-        Ok(Self { registry: registry.to_owned(), repository: repository.to_owned(), base })
+    /// A repository on this host.
+    pub(crate) fn at(site: Arc<Site>, repository: &str) -> Self {
+        let mut base = site.url.clone();
+        base.set_path(&format!("{}/{repository}/", site.url.path().trim_end_matches('/')));
+        Self { registry: site.name.clone(), repository: repository.to_owned(), base, site }
     }
 
     /// The address of a manifest, by tag or digest.
@@ -56,6 +53,16 @@ impl Endpoint {
     }
 }
 
+/// Where a registry's own API is, by its name.
+pub(crate) fn address(registry: &str, plain_http: bool) -> Result<Url> {
+    let host = if registry == DOCKER_HUB.0 { DOCKER_HUB.1 } else { registry };
+    let scheme = if plain_http { "http" } else { "https" };
+    format!("{scheme}://{host}/v2").parse().map_err(|cause| {
+        Error::new(ErrorKind::InvalidReference, format!("{registry:?} is not a host"))
+            .with_source(NoUrl(cause))
+    })
+}
+
 /// A host that is this machine, by its name alone: it is spoken to without TLS and without a proxy.
 pub(crate) fn is_loopback(host_and_port: &str) -> bool {
     let Ok(url) = Url::parse(&format!("http://{host_and_port}/")) else { return false };
@@ -78,12 +85,18 @@ impl std::error::Error for NoUrl {}
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use hoist_core::Reference;
+
+    use crate::hosts::Hosts;
 
     fn url(reference: &str, plain: &[&str]) -> String {
-        let plain = plain.iter().map(ToString::to_string).collect();
+        let mut hosts = Hosts::default();
+        hosts.ignore_directories();
+        for registry in plain {
+            hosts.add_plain_http((*registry).to_owned());
+        }
         let reference: Reference = reference.parse().unwrap();
-        Endpoint::of(&reference, &plain).unwrap().manifest(&reference.selector()).to_string()
+        hosts.route(&reference).unwrap().origin().manifest(&reference.selector()).to_string()
     }
 
     #[test]

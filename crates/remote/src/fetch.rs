@@ -14,10 +14,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::client::Client;
-use crate::endpoint::Endpoint;
 use crate::host::{Host, Slot};
+use crate::hosts::Route;
 use crate::plan::{Piece, Plan};
 use crate::retry::Retry;
+use crate::sources::Sources;
 
 /// How often a connection that is idle looks whether another has become slow.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -30,7 +31,8 @@ const PRICE_OF_A_TRY: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Fetch<'a> {
     pub(crate) client: &'a Client,
-    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) route: &'a Route,
+    pub(crate) sources: Sources,
     events: &'a Events,
     pub(crate) host: Arc<Host>,
     pub(crate) blobs: Vec<&'a Descriptor>,
@@ -51,7 +53,7 @@ impl<'a> Fetch<'a> {
     /// The fetching of these blobs, in this order.
     pub(crate) fn new(
         client: &'a Client,
-        endpoint: &'a Endpoint,
+        route: &'a Route,
         events: &'a Events,
         blobs: impl Iterator<Item = &'a Descriptor>,
     ) -> Self {
@@ -59,8 +61,9 @@ impl<'a> Fetch<'a> {
         let plan =
             Plan::new(client.connections, blobs.iter().fold(0, |sum, blob| blob.size.saturating_add(sum)));
         let state = State { plan, inlets: HashMap::new(), budget: most_tries(client) };
-        let host = client.host(endpoint);
-        Self { client, endpoint, events, host, blobs, state: Mutex::new(state), changed: Notify::new() }
+        let (host, sources) = (client.host(route), Sources::default());
+        let (state, changed) = (Mutex::new(state), Notify::new());
+        Self { client, route, sources, events, host, blobs, state, changed }
     }
 
     /// Brings all blobs into the image: from the pool, or from the registry. `check` is called with each one
@@ -89,7 +92,8 @@ impl<'a> Fetch<'a> {
     }
 
     /// Brings one blob into the image. One that was put together from parts, or went on from what an earlier
-    /// pull had left, and turns out wrong, is fetched once more, whole: no digest says which part was wrong.
+    /// pull had left, or came from a mirror, and turns out wrong, is fetched once more, whole, from another host
+    /// where there is one: no digest says which part was wrong.
     async fn bring(&self, staging: &Staging, place: usize) -> Result<()> {
         let blob = self.blobs[place];
         let mut in_parts = self.host.has_ranges();
@@ -103,8 +107,13 @@ impl<'a> Fetch<'a> {
             let resumed = ingest.is_resumed();
             let pieces = self.fetch(place, &ingest, in_parts).await;
             match ingest.commit().await {
-                Err(error) if (resumed || pieces > 1) && *error.kind() == ErrorKind::DigestMismatch => {
-                    tracing::warn!(digest = %blob.digest, "a blob in parts is wrong; fetching it again, whole");
+                Err(error)
+                    if *error.kind() == ErrorKind::DigestMismatch
+                        && (self.sources.blame(place, self.route.origin_place())
+                            || resumed
+                            || pieces > 1) =>
+                {
+                    tracing::warn!(digest = %blob.digest, "a blob is wrong; fetching it again, whole");
                     in_parts = false;
                 }
                 outcome => {

@@ -11,14 +11,22 @@ mod client;
 mod credentials;
 mod endpoint;
 mod fetch;
+#[cfg(test)]
+mod fuzz;
 mod host;
+mod hosts;
 mod manifest;
 mod plan;
+mod proxies;
 mod registry;
 mod response;
 mod retry;
+mod sources;
 mod tls;
+mod tls_files;
+mod tls_trouble;
 mod transfer;
+mod transport;
 
 pub use credentials::Credentials;
 pub use registry::RemoteRegistry;

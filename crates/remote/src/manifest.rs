@@ -10,6 +10,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::client::Client;
 use crate::endpoint::Endpoint;
+use crate::hosts::{Need, Route};
 
 const MAX_NESTING: usize = 4; // indexes of indexes; real ones have one level, and one may contain itself
 const CONTENT_DIGEST: &str = "docker-content-digest";
@@ -35,12 +36,12 @@ struct Fetched {
 /// Asks what a reference is now: two requests at the most, unless indexes are nested.
 pub(crate) async fn resolve(
     client: &Client,
-    endpoint: &Endpoint,
+    route: &Route,
     reference: &Reference,
     platform: &Platform,
     store: &Store,
 ) -> Result<Resolved> {
-    let mut current = fetch(client, endpoint, &reference.selector(), reference.digest()).await?;
+    let mut current = fetch(client, route, &reference.selector(), reference.digest()).await?;
     let mut top = None;
     for _ in 0..=MAX_NESTING {
         let index = match current.document {
@@ -53,7 +54,7 @@ pub(crate) async fn resolve(
         };
         let chosen = index.choose(platform)?.clone();
         top.get_or_insert((current.descriptor.digest, current.bytes));
-        current = by_descriptor(client, endpoint, chosen, store).await?;
+        current = by_descriptor(client, route, chosen, store).await?;
     }
     Err(Error::new(ErrorKind::Malformed, format!("indexes are nested more than {MAX_NESTING} deep")))
 }
@@ -62,31 +63,29 @@ pub(crate) async fn resolve(
 /// with a `GET`; so also where it does not take `HEAD`.
 pub(crate) async fn current_digest(
     client: &Client,
-    endpoint: &Endpoint,
+    route: &Route,
     reference: &Reference,
 ) -> Result<Option<Digest>> {
-    let url = endpoint.manifest(&reference.selector());
-    match client.send(endpoint, Method::HEAD, &url, &accept()).await {
-        Ok((headers, _)) => served_digest(&headers),
-        // A GET will tell whether it is really so; some registries answer a HEAD with 403, 404 or 405.
-        Err(error) if !error.is_transient() => Ok(None),
+    let accept = accept();
+    let address = |endpoint: &Endpoint| endpoint.manifest(&reference.selector());
+    let read = |headers: &HeaderMap, _| served_digest(headers);
+    match client.ask(route, Need::Resolve, (Method::HEAD, &accept), address, read).await {
+        Ok(digest) => Ok(digest),
+        // A GET will tell whether it is really so; some registries answer a HEAD with 403, 404 or 405, and so
+        // may a mirror that is all there is.
+        Err(error) if !error.is_transient() || route.has_mirrors() => Ok(None),
         Err(error) => Err(error),
     }
 }
 
 /// A manifest that an index names: from the pool, or else from the registry.
-async fn by_descriptor(
-    client: &Client,
-    endpoint: &Endpoint,
-    chosen: Descriptor,
-    store: &Store,
-) -> Result<Fetched> {
+async fn by_descriptor(client: &Client, route: &Route, chosen: Descriptor, store: &Store) -> Result<Fetched> {
     let fetched = match store.read_blob(&chosen, MAX_DOCUMENT) {
         Ok(Some(bytes)) => {
             let document = Document::parse(&bytes, Some(&chosen.media_type))?;
             Fetched { descriptor: chosen.clone(), bytes, document }
         }
-        _ => fetch(client, endpoint, &chosen.digest.to_string(), Some(&chosen.digest)).await?,
+        _ => fetch(client, route, &chosen.digest.to_string(), Some(&chosen.digest)).await?,
     };
     fetched.descriptor.expect_size(chosen.size)?;
     let descriptor = Descriptor { platform: chosen.platform, ..fetched.descriptor };
@@ -95,15 +94,16 @@ async fn by_descriptor(
 
 /// Fetches a manifest or index, and checks it against the digest that was asked for, if one was, and the one
 /// that the registry says it has, if it says so.
-async fn fetch(
-    client: &Client,
-    endpoint: &Endpoint,
-    selector: &str,
-    pinned: Option<&Digest>,
-) -> Result<Fetched> {
-    let url = endpoint.manifest(selector);
-    let (headers, bytes) = client.send(endpoint, Method::GET, &url, &accept()).await?;
-    let served = served_digest(&headers)?;
+async fn fetch(client: &Client, route: &Route, selector: &str, pinned: Option<&Digest>) -> Result<Fetched> {
+    let need = if pinned.is_some() { Need::Pull } else { Need::Resolve };
+    let address = |endpoint: &Endpoint| endpoint.manifest(selector);
+    let read = |headers: &HeaderMap, bytes| check(headers, bytes, selector, pinned);
+    client.ask(route, need, (Method::GET, &accept()), address, read).await
+}
+
+/// What a host answered, if it is what it should be.
+fn check(headers: &HeaderMap, bytes: Vec<u8>, selector: &str, pinned: Option<&Digest>) -> Result<Fetched> {
+    let served = served_digest(headers)?;
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let document = Document::parse(&bytes, content_type)
         .map_err(|cause| cause.context(format!("the manifest {selector} cannot be used")));

@@ -1,7 +1,7 @@
 //! The registry that other crates see: a remote one, pulled into a store.
 
-use std::collections::HashSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future;
@@ -13,8 +13,8 @@ use hoist_store::{Lease, Store, StoredImage, Trust, blocking};
 
 use crate::client::Client;
 use crate::credentials::Credentials;
-use crate::endpoint::Endpoint;
 use crate::fetch::Fetch;
+use crate::hosts::{Hosts, Route};
 use crate::manifest::{self, Resolved};
 
 /// The annotation of a layout's entry that tools take the tag from (image-spec, annotations).
@@ -32,7 +32,7 @@ pub struct RemoteRegistry {
     store: Store,
     platform: Platform,
     events: Events,
-    plain_http: HashSet<String>,
+    hosts: Hosts,
     client: Client,
 }
 
@@ -43,7 +43,7 @@ impl RemoteRegistry {
             store,
             platform: Platform::host(),
             events: Events::default(),
-            plain_http: HashSet::new(),
+            hosts: Hosts::default(),
             client: Client::new(),
         }
     }
@@ -94,7 +94,47 @@ impl RemoteRegistry {
     /// Speaks to the registry of this name without TLS, as to those on loopback names.
     #[must_use]
     pub fn with_plain_http(mut self, registry: impl Into<String>) -> Self {
-        self.plain_http.insert(registry.into());
+        self.hosts.add_plain_http(registry.into());
+        self
+    }
+
+    /// Asks this mirror (`https://mirror.lan`, `http://10.0.0.5:5000/prefix`) before the registry of this name,
+    /// and after the mirrors that were added before. It is told the registry's name as `ns`, and shown
+    /// credentials of its own only. Whatever trouble there is with it, the next one is asked.
+    #[must_use]
+    pub fn with_mirror(mut self, registry: impl Into<String>, mirror: impl AsRef<str>) -> Self {
+        self.hosts.add_mirror(registry.into(), mirror.as_ref());
+        self
+    }
+
+    /// Reads what is said of hosts in this directory: containerd's `<host>/hosts.toml`, or Docker's
+    /// `<host>/*.crt`, `*.cert` and `*.key`. By default, `/etc/containerd/certs.d` and `/etc/docker/certs.d` are
+    /// read; with a directory, only that one and others so added, in their order.
+    #[must_use]
+    pub fn with_hosts_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.hosts.add_directory(path.into());
+        self
+    }
+
+    /// Reads of hosts nothing at all.
+    #[must_use]
+    pub fn without_hosts_dirs(mut self) -> Self {
+        self.hosts.ignore_directories();
+        self
+    }
+
+    /// Gives up a connection that is not there, handshake and all, after so long; 10 s by default. A host's
+    /// file may say otherwise of it.
+    #[must_use]
+    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.client.limits.connect = timeout;
+        self
+    }
+
+    /// Gives up a request that is not answered for so long; 30 s by default.
+    #[must_use]
+    pub fn with_response_timeout(mut self, timeout: Duration) -> Self {
+        self.client.limits.response = timeout;
         self
     }
 
@@ -110,19 +150,19 @@ impl RemoteRegistry {
     }
 
     async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
-        let endpoint = Endpoint::of(reference, &self.plain_http)?;
         if trust == Trust::Pool
-            && self.is_current(&endpoint, reference).await?
+            && self.is_current(reference).await?
             && let Some(image) = self.store.hit(reference, &self.platform)?
         {
             return Ok(image);
         }
+        let route = self.hosts.route(reference)?;
         let resolved =
-            manifest::resolve(&self.client, &endpoint, reference, &self.platform, &self.store).await?;
+            manifest::resolve(&self.client, &route, reference, &self.platform, &self.store).await?;
         let digest = resolved.manifest.digest.clone();
         tracing::info!(%reference, %digest, "resolved");
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
-        let lease = self.obtain(&endpoint, reference, &resolved, trust).await?;
+        let lease = self.obtain(&route, reference, &resolved, trust).await?;
         let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
         blocking(move || {
             let index = resolved.index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
@@ -132,19 +172,20 @@ impl RemoteRegistry {
     }
 
     /// Whether what the store has under this name is what the registry has now.
-    async fn is_current(&self, endpoint: &Endpoint, reference: &Reference) -> Result<bool> {
+    async fn is_current(&self, reference: &Reference) -> Result<bool> {
         let Some(known) = self.store.resolve(reference, &self.platform)? else { return Ok(false) };
         if reference.digest().is_some() {
             return Ok(true);
         }
-        let current = manifest::current_digest(&self.client, endpoint, reference).await?;
+        let route = self.hosts.route(reference)?;
+        let current = manifest::current_digest(&self.client, &route, reference).await?;
         Ok(current == Some(known.resolved))
     }
 
     /// Leases the image, having brought it into the store where it is not there.
     async fn obtain(
         &self,
-        endpoint: &Endpoint,
+        route: &Route,
         reference: &Reference,
         resolved: &Resolved,
         trust: Trust,
@@ -158,7 +199,7 @@ impl RemoteRegistry {
         let staging = self.store.stage(trust)?;
         staging.check_space(resolved.document.blobs())?;
         let put = staging.put(&resolved.manifest, resolved.bytes.clone());
-        let fetch = Fetch::new(&self.client, endpoint, &self.events, resolved.document.blobs());
+        let fetch = Fetch::new(&self.client, route, &self.events, resolved.document.blobs());
         let check = |blob: &Descriptor| {
             if *blob == resolved.document.config { self.check_platform(resolved) } else { Ok(()) }
         };

@@ -10,6 +10,8 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
+use crate::tls_trouble;
+
 const MAX_ERROR_BODY: u64 = 16 << 10; // an explanation; more is not read
 const MAX_EXPLANATION: usize = 300; // characters that are shown of it
 
@@ -64,18 +66,17 @@ pub(crate) async fn read_bounded(mut response: Response, limit: u64) -> Result<V
 /// An error of the connection, without the address: it can have a secret in it.
 pub(crate) fn failed(doing: &str, cause: reqwest::Error) -> Error {
     let cause = cause.without_url();
-    let (kind, help) = match tls_error(&cause) {
-        Some(rustls::Error::InvalidCertificate(_)) => {
-            (ErrorKind::Tls, "install the certificate of its authority, or point SSL_CERT_FILE to it")
-        }
-        Some(_) => (ErrorKind::Tls, "if the registry speaks plain http, say so with `plain-http`"),
-        None if cause.is_redirect() => {
-            (ErrorKind::Unsupported, "its redirects cannot be followed; is this the address of a registry?")
-        }
-        None if cause.is_connect() => {
-            (ErrorKind::Unavailable, "check the address, and that the registry runs")
-        }
-        None => (ErrorKind::Unavailable, "try again later"),
+    if let Some(error) = tls_error(&cause) {
+        let (what, help) = tls_trouble::explain(error);
+        let cause = io::Error::other(what);
+        return Error::new(ErrorKind::Tls, format!("{doing} failed")).with_source(cause).with_help(help);
+    }
+    let (kind, help) = if cause.is_redirect() {
+        (ErrorKind::Unsupported, "its redirects cannot be followed; is this the address of a registry?")
+    } else if cause.is_connect() {
+        (ErrorKind::Unavailable, "check the address, and that the registry runs")
+    } else {
+        (ErrorKind::Unavailable, "try again later")
     };
     let root = successors(Some(&cause as &(dyn StdError + 'static)), |&error| error.source()).last();
     let root = root.map_or_else(String::new, ToString::to_string);

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::buffers::Batch;
 use crate::fetch::Fetch;
+use crate::hosts::Need;
 use crate::plan::Piece;
 use crate::response;
 
@@ -35,17 +36,22 @@ impl Fetch<'_> {
                 Either::Right(_) => None,
             };
             let Some((answer, offset)) = answer else { return Ok(()) };
-            self.stream(piece, answer, offset).await?;
+            let host = answer.host;
+            if let Err(error) = self.stream(piece, answer, offset).await {
+                self.pass_over(piece, host, error)?;
+                continue;
+            }
             if self.to_come(piece).is_none() {
                 self.host.did_well();
             } else if self.state().plan.brought(piece) == before {
-                return Err(self.broken_off(piece, next));
+                self.pass_over(piece, host, self.broken_off(piece, next))?;
             }
         }
     }
 
     /// Takes in an answer that begins at this offset of the blob. What came before it broke off is kept.
-    async fn stream(&self, piece: &Piece, answer: Response, offset: u64) -> Result<()> {
+    async fn stream(&self, piece: &Piece, answer: Answer, offset: u64) -> Result<()> {
+        let answer = answer.response;
         self.check_length(piece, &answer, offset)?;
         let mut batch = Batch::new(&self.client.buffers, offset);
         let received = self.receive(piece, answer, &mut batch).await;
@@ -126,13 +132,13 @@ impl Fetch<'_> {
 
     /// Asks for what is to come, and says where in the blob the answer begins. A registry that is no good at
     /// ranges is asked for the whole. `None`: others bring it.
-    async fn ask(&self, piece: &Piece, to_come: Range<u64>) -> Result<Option<(Response, u64)>> {
+    async fn ask(&self, piece: &Piece, to_come: Range<u64>) -> Result<Option<(Answer, u64)>> {
         let size = self.blobs[piece.blob].size;
         if self.state().plan.is_divisible(piece.blob) && to_come != (0..size) {
             let next = to_come.start;
             match self.request(piece, Some(to_come)).await {
-                Ok(answer) if is_part_from(&answer, next) => return Ok(Some((answer, next))),
-                Ok(answer) if answer.status() != StatusCode::PARTIAL_CONTENT => {
+                Ok(answer) if is_part_from(&answer.response, next) => return Ok(Some((answer, next))),
+                Ok(answer) if answer.response.status() != StatusCode::PARTIAL_CONTENT => {
                     self.do_without_ranges(piece);
                     return Ok(self.to_come(piece).map(|_| (answer, 0)));
                 }
@@ -144,7 +150,7 @@ impl Fetch<'_> {
             }
         }
         let answer = self.request(piece, None).await?;
-        if answer.status() == StatusCode::PARTIAL_CONTENT && !is_part_from(&answer, 0) {
+        if answer.response.status() == StatusCode::PARTIAL_CONTENT && !is_part_from(&answer.response, 0) {
             let digest = &self.blobs[piece.blob].digest;
             let message = format!("the registry answered a part of {digest}, not the whole");
             return Err(Error::new(ErrorKind::Unavailable, message));
@@ -152,19 +158,66 @@ impl Fetch<'_> {
         Ok(Some((answer, 0)))
     }
 
-    async fn request(&self, piece: &Piece, part: Option<Range<u64>>) -> Result<Response> {
+    /// Asks one host after the other for a part of a blob, or for the whole.
+    async fn request(&self, piece: &Piece, part: Option<Range<u64>>) -> Result<Answer> {
+        let first = part.as_ref().map_or(0, |part| part.start);
         let headers = part.map(|part| (RANGE, range(part))).into_iter().collect();
-        let url = self.endpoint.blob(&self.blobs[piece.blob].digest);
         let asked = Instant::now();
-        let outcome = self.client.send_once(self.endpoint, Method::GET, &url, &headers).await;
-        if outcome.as_ref().is_err_and(Error::is_transient) {
+        let mut attempts = self.route.attempts(Need::Pull, |host| self.sources.is_shunned(piece.blob, host));
+        while let Some((host, endpoint)) = attempts.next() {
+            let url = endpoint.blob(&self.blobs[piece.blob].digest);
+            let answer = self.client.send_once(endpoint, Method::GET, &url, &headers).await;
+            let answer = answer.and_then(|response| self.check_mirror(piece, host, response, first));
+            match answer {
+                Ok(response) => {
+                    attempts.succeeded(host);
+                    self.sources.brings(piece.blob, host);
+                    return Ok(Answer { response, host });
+                }
+                Err(error) => attempts.failed(host, error)?,
+            }
+        }
+        let error = attempts.into_error();
+        if error.is_transient() {
             self.host.is_overloaded(asked);
         }
-        outcome
+        Err(error)
+    }
+
+    /// Fails where a mirror answers what cannot be the blob, or the part of it from `first` on.
+    fn check_mirror(&self, piece: &Piece, host: usize, answer: Response, first: u64) -> Result<Response> {
+        if host != self.route.origin_place() {
+            let is_part = answer.status() == StatusCode::PARTIAL_CONTENT;
+            if is_part && !is_part_from(&answer, first) {
+                let message = format!("a mirror answered another part of {}", self.blobs[piece.blob].digest);
+                return Err(Error::new(ErrorKind::SizeMismatch, message));
+            }
+            self.check_length(piece, &answer, if is_part { first } else { 0 })?;
+        }
+        Ok(answer)
+    }
+
+    /// A host's answer was no good: an error, unless it is a mirror's. One that breaks off is left alone for a
+    /// time, and fails like any other host if it does so again; one that is wrong is not asked for this blob again.
+    fn pass_over(&self, piece: &Piece, host: usize, error: Error) -> Result<()> {
+        let is_ours = matches!(error.kind(), ErrorKind::Storage | ErrorKind::NoSpace);
+        if is_ours || host == self.route.origin_place() {
+            return Err(error);
+        }
+        if error.is_transient() {
+            self.route.was_in_trouble(host);
+            if !self.sources.stumbles(piece.blob, host) {
+                return Err(error);
+            }
+        } else {
+            self.sources.shun(piece.blob, host);
+        }
+        tracing::debug!(reason = error.report(), "passing over a mirror");
+        Ok(())
     }
 
     fn do_without_ranges(&self, piece: &Piece) {
-        tracing::debug!(registry = self.endpoint.registry, "no good at ranges");
+        tracing::debug!(registry = self.route.registry, "no good at ranges");
         self.host.lacks_ranges();
         self.state().plan.gather(piece);
     }
@@ -201,6 +254,12 @@ impl Fetch<'_> {
             format!("{} failed: the registry was silent for {limit:?}", fetching(self.blobs[piece.blob]));
         Error::new(ErrorKind::Unavailable, message).with_help("try again later")
     }
+}
+
+/// An answer, and whose it is: the host's place in the route.
+struct Answer {
+    response: Response,
+    host: usize,
 }
 
 /// How an answer gets on, looked at after each span of time.

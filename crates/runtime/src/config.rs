@@ -28,7 +28,13 @@ use crate::secret::Secret;
 /// connections = 16             # how many connections bring blobs from one registry at once
 /// stall-timeout = 10           # seconds that one of them may bring nothing
 /// retries = 4                  # how often a request that failed is made again
+/// connect-timeout = 10         # seconds until a connection is there, TLS and a proxy included
+/// response-timeout = 30        # seconds until an answer begins
 /// plain-http = ["10.0.0.5:5000"]
+/// hosts-dir = ["/etc/containerd/certs.d"]   # containerd's and docker's directories by default; [] for none
+///
+/// [remote.mirrors]             # asked first, in this order
+/// "docker.io" = ["https://mirror.lan", "http://10.0.0.6:5000"]
 ///
 /// [remote.credentials."ghcr.io"]
 /// username = "jo"
@@ -86,6 +92,19 @@ pub struct RemoteConfig {
     pub stall_timeout: Option<NonZeroU64>,
     /// How often a request that failed, and may succeed, is made again; by default what the backend finds best.
     pub retries: Option<usize>,
+    /// How many seconds a connection may take to be there, handshake and proxy included; by default what the
+    /// backend finds best.
+    pub connect_timeout: Option<NonZeroU64>,
+    /// How many seconds a request may go without an answer; by default what the backend finds best.
+    pub response_timeout: Option<NonZeroU64>,
+    /// The directories that hosts are described in, as containerd (`<host>/hosts.toml`) or Docker
+    /// (`<host>/*.crt`) has them: one, or a list, in their order. By default `/etc/containerd/certs.d` and
+    /// `/etc/docker/certs.d`, where they exist; with an empty list, none.
+    #[serde(deserialize_with = "one_or_more")]
+    pub hosts_dir: Option<Vec<PathBuf>>,
+    /// The mirrors of each registry, by its name in references: their addresses, in the order that they are asked
+    /// in before the registry itself.
+    pub mirrors: BTreeMap<String, Vec<String>>,
     /// The registries, as `host` or `host:port`, that are spoken to without TLS. Those on loopback names are,
     /// without being listed.
     pub plain_http: Vec<String>,
@@ -151,6 +170,10 @@ impl Default for RemoteConfig {
             connections: None,
             stall_timeout: None,
             retries: None,
+            connect_timeout: None,
+            response_timeout: None,
+            hosts_dir: None,
+            mirrors: BTreeMap::new(),
             plain_http: Vec::new(),
             credentials: BTreeMap::new(),
         }
@@ -201,7 +224,8 @@ impl Config {
         }
         let registries = self.remote.plain_http.iter().map(|name| ("remote.plain-http", name));
         let credentials = self.remote.credentials.keys().map(|name| ("remote.credentials", name));
-        match registries.chain(credentials).find(|(_, name)| !is_registry(name)) {
+        let mirrors = self.remote.mirrors.keys().map(|name| ("remote.mirrors", name));
+        match registries.chain(credentials).chain(mirrors).find(|(_, name)| !is_registry(name)) {
             Some((key, name)) => Err(invalid(format!("`{key}` has {name:?}, which is not a registry"))
                 .with_help("write it as host or host:port, without https://")),
             None => Ok(()),
@@ -255,6 +279,36 @@ impl Config {
     /// Makes a request that failed, and may succeed, again so many times.
     pub fn with_retries(mut self, retries: usize) -> Self {
         self.remote.retries = Some(retries);
+        self
+    }
+
+    /// Gives up a connection that is not there after so many seconds.
+    pub fn with_connect_timeout(mut self, seconds: NonZeroU64) -> Self {
+        self.remote.connect_timeout = Some(seconds);
+        self
+    }
+
+    /// Gives up a request that is not answered for so many seconds.
+    pub fn with_response_timeout(mut self, seconds: NonZeroU64) -> Self {
+        self.remote.response_timeout = Some(seconds);
+        self
+    }
+
+    /// Reads what is said of hosts in this directory, and no longer in the usual ones.
+    pub fn with_hosts_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.remote.hosts_dir.get_or_insert_default().push(path.into());
+        self
+    }
+
+    /// Reads of hosts nothing at all.
+    pub fn without_hosts_dirs(mut self) -> Self {
+        self.remote.hosts_dir = Some(Vec::new());
+        self
+    }
+
+    /// Asks this mirror before this registry, and after the mirrors that were added before.
+    pub fn with_mirror(mut self, registry: impl Into<String>, mirror: impl Into<String>) -> Self {
+        self.remote.mirrors.entry(registry.into()).or_default().push(mirror.into());
         self
     }
 
@@ -316,6 +370,22 @@ impl Config {
 fn platform<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Platform>, D::Error> {
     let text = String::deserialize(deserializer)?;
     text.parse().map(Some).map_err(|error: Error| de::Error::custom(error.report()))
+}
+
+/// A path, or a list of them.
+fn one_or_more<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Vec<PathBuf>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "this has to be a path, or a list of paths")]
+    enum Paths {
+        One(PathBuf),
+        More(Vec<PathBuf>),
+    }
+    Ok(Some(match Paths::deserialize(deserializer)? {
+        Paths::One(path) => vec![path],
+        Paths::More(paths) => paths,
+    }))
 }
 
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<u64>, D::Error> {

@@ -16,6 +16,12 @@ enabled = false
 connections = 3
 stall-timeout = 20
 plain-http = ["10.0.0.5:5000"]
+connect-timeout = 5
+response-timeout = 60
+hosts-dir = "/etc/hosts.d"
+
+[remote.mirrors]
+"docker.io" = ["https://mirror.lan", "http://10.0.0.6:5000"]
 
 [remote.credentials."ghcr.io"]
 username = "jo"
@@ -56,6 +62,11 @@ fn every_key_is_read() {
         .with_connections(3.try_into().unwrap())
         .with_stall_timeout(20.try_into().unwrap())
         .with_plain_http("10.0.0.5:5000")
+        .with_connect_timeout(5.try_into().unwrap())
+        .with_response_timeout(60.try_into().unwrap())
+        .with_hosts_dir("/etc/hosts.d")
+        .with_mirror("docker.io", "https://mirror.lan")
+        .with_mirror("docker.io", "http://10.0.0.6:5000")
         .with_credentials("ghcr.io", "jo", "hunter2")
         .with_local("/srv/images")
         .with_local_repository("example.com/demo".parse().unwrap())
@@ -125,4 +136,17 @@ fn a_password_is_never_shown() {
         assert!(!complaint.contains("31337"), "{complaint}");
         assert!(complaint.contains("line 3"), "{complaint}");
     }
+}
+
+#[test]
+fn hosts_dirs_are_one_or_more_or_none() {
+    let read = |text: &str| Config::from_toml(&format!("[remote]\n{text}")).unwrap().remote.hosts_dir;
+    assert_eq!(read(""), None);
+    assert_eq!(read("hosts-dir = []"), Some(vec![]));
+    assert_eq!(read("hosts-dir = '/a'"), Some(vec!["/a".into()]));
+    assert_eq!(read("hosts-dir = ['/a', '/b']"), Some(vec!["/a".into(), "/b".into()]));
+    let said = complaint("[remote]\nhosts-dir = 3\n");
+    assert!(said.contains("line 2") && said.contains("a path, or a list of paths"), "{said}");
+    let said = complaint("[remote.mirrors]\n'https://ghcr.io' = ['https://mirror.lan']\n");
+    assert!(said.contains("remote.mirrors") && said.contains("host:port"), "{said}");
 }

@@ -1,7 +1,10 @@
 //! The remote backend among registries as they are: what their quirks and faults come to for who pulls.
 
+mod connections;
 mod counts;
 mod documents;
+mod hosts;
+mod mirrors;
 mod ranges;
 mod redirects;
 mod setup;

@@ -22,6 +22,18 @@ pub(super) fn open(config: &RemoteConfig, shared: &Shared) -> Result<Box<dyn Sou
     if let Some(retries) = config.retries {
         remote = remote.with_retries(retries);
     }
+    if let Some(seconds) = config.connect_timeout {
+        remote = remote.with_connect_timeout(Duration::from_secs(seconds.get()));
+    }
+    if let Some(seconds) = config.response_timeout {
+        remote = remote.with_response_timeout(Duration::from_secs(seconds.get()));
+    }
+    if let Some(directories) = &config.hosts_dir {
+        remote = directories.iter().fold(remote.without_hosts_dirs(), RemoteRegistry::with_hosts_dir);
+    }
+    for (registry, mirrors) in &config.mirrors {
+        remote = mirrors.iter().fold(remote, |remote, mirror| remote.with_mirror(registry, mirror));
+    }
     for registry in &config.plain_http {
         remote = remote.with_plain_http(registry);
     }

@@ -1,0 +1,66 @@
+//! What a host's configuration says of one host.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::HeaderMap;
+
+use crate::proxies::Proxy;
+
+/// One host that may be asked, in the place where it stands in its file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Entry {
+    /// Where its API is, as `https://mirror.lan/v2`. `None`: where the registry's own is.
+    pub(crate) url: Option<Url>,
+    pub(crate) can: Abilities,
+    pub(crate) tls: TlsFiles,
+    /// What every request to it carries; marked sensitive, since it may be a secret.
+    pub(crate) headers: HeaderMap,
+    pub(crate) connect_timeout: Option<Duration>,
+    /// Goes before whatever the environment says.
+    pub(crate) proxy: Option<Proxy>,
+}
+
+/// What a host is trusted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Abilities {
+    /// To say what a tag is.
+    pub(crate) resolve: bool,
+    /// To serve what has a digest.
+    pub(crate) pull: bool,
+}
+
+/// Where the certificates for a host are, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct TlsFiles {
+    /// Authorities, which are trusted beside the system's.
+    pub(crate) authorities: Vec<PathBuf>,
+    /// Our own certificates, each with its key, which may be in the same file.
+    pub(crate) clients: Vec<(PathBuf, Option<PathBuf>)>,
+    /// Takes the host for who it says it is.
+    pub(crate) skip_verify: bool,
+}
+
+impl Entry {
+    /// Whether connections to it are made as to any other host.
+    pub(crate) fn is_usual(&self) -> bool {
+        self.tls == TlsFiles::default()
+            && self.headers.is_empty()
+            && self.connect_timeout.is_none()
+            && self.proxy.is_none()
+    }
+}
+
+impl Default for Abilities {
+    fn default() -> Self {
+        Self { resolve: true, pull: true }
+    }
+}
+
+impl TlsFiles {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        let keys = self.clients.iter().flat_map(|(cert, key)| std::iter::once(cert).chain(key));
+        self.authorities.iter().chain(keys)
+    }
+}

@@ -1,0 +1,121 @@
+//! The hosts to ask for what a registry has: its mirrors, in their order, and then itself.
+//!
+//! They come from hoist's own configuration, and from directories as containerd and Docker have them
+//! (docs/hosts.md).
+
+mod attempts;
+mod certs;
+mod directories;
+mod duration;
+mod entry;
+mod route;
+mod site;
+mod toml_file;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use hoist_core::{Error, ErrorKind, Reference, Result};
+use reqwest::Url;
+
+use crate::endpoint::{self, Endpoint};
+use directories::Directories;
+use entry::Entry;
+
+pub(crate) use attempts::Need;
+pub(crate) use entry::TlsFiles;
+pub(crate) use route::Route;
+pub(crate) use site::Site;
+
+/// What is said of hosts, and what was learnt of them.
+#[derive(Debug, Default)]
+pub(crate) struct Hosts {
+    directories: Directories,
+    /// By registry, as references have it. `None`: what was given is no address.
+    mirrors: HashMap<String, Vec<Option<Url>>>,
+    /// The registries that are spoken to without TLS.
+    plain_http: HashSet<String>,
+    /// The hosts that were asked so far, by registry and address.
+    sites: Mutex<HashMap<(String, Url), Known>>,
+}
+
+/// A host as it was last described.
+#[derive(Debug)]
+struct Known {
+    entry: Entry,
+    /// When its certificates were changed.
+    changed: Vec<Option<SystemTime>>,
+    site: Arc<Site>,
+}
+
+impl Hosts {
+    pub(crate) fn add_directory(&mut self, path: PathBuf) {
+        self.directories.add(path);
+    }
+
+    pub(crate) fn ignore_directories(&mut self) {
+        self.directories.clear();
+    }
+
+    pub(crate) fn add_mirror(&mut self, registry: String, address: &str) {
+        self.mirrors.entry(registry).or_default().push(toml_file::address(address, false));
+    }
+
+    pub(crate) fn add_plain_http(&mut self, registry: String) {
+        self.plain_http.insert(registry);
+    }
+
+    /// The hosts to ask for a reference. What is said of them is read anew each time, as containerd does; those
+    /// that are described as before are the same as before.
+    pub(crate) fn route(&self, reference: &Reference) -> Result<Route> {
+        let registry = reference.registry();
+        let mut entries = self.mirrors_of(registry)?;
+        entries.extend(self.directories.entries(registry)?.unwrap_or_else(|| vec![Entry::default()]));
+        let endpoints = entries.into_iter().map(|entry| {
+            let url = entry.url.clone().map_or_else(|| self.own_address(registry, &entry), Ok)?;
+            Ok(Endpoint::at(self.site(registry, url, entry), reference.repository()))
+        });
+        Ok(Route::new(registry, endpoints.collect::<Result<_>>()?))
+    }
+
+    fn mirrors_of(&self, registry: &str) -> Result<Vec<Entry>> {
+        let mirrors = self.mirrors.get(registry).into_iter().flatten();
+        let entry = |(place, url): (usize, &Option<Url>)| {
+            let Some(url) = url else {
+                // It is not repeated: it may have a password in it.
+                let message = format!("mirror {} of {registry} has no host's address", place + 1);
+                return Err(
+                    Error::new(ErrorKind::InvalidConfig, message).with_help("write it as https://mirror.lan")
+                );
+            };
+            Ok(Entry { url: Some(url.clone()), ..Entry::default() })
+        };
+        mirrors.enumerate().map(entry).collect()
+    }
+
+    /// Where a registry itself is. One on a loopback name has TLS only if there are certificates for it.
+    fn own_address(&self, registry: &str, entry: &Entry) -> Result<Url> {
+        let has_tls = entry.tls != TlsFiles::default() && !self.plain_http.contains(registry);
+        endpoint::address(registry, !has_tls && self.plain_http_for(registry))
+    }
+
+    fn plain_http_for(&self, registry: &str) -> bool {
+        endpoint::is_loopback(registry) || self.plain_http.contains(registry)
+    }
+
+    fn site(&self, registry: &str, url: Url, entry: Entry) -> Arc<Site> {
+        let changed: Vec<_> = entry.tls.paths().map(|path| path.metadata().ok()?.modified().ok()).collect();
+        let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (registry.to_owned(), url);
+        match sites.get(&key) {
+            Some(known) if known.entry == entry && known.changed == changed => known.site.clone(),
+            _ => {
+                let site = Arc::new(Site::new(registry, key.1.clone(), entry.clone()));
+                sites.insert(key, Known { entry, changed, site: site.clone() });
+                site
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Certificates of a private authority: whom the library trusts, and what it shows of itself, by host.
+
+use std::fs;
+use std::path::PathBuf;
+
+use hoist_core::{ErrorKind, ImageRegistry};
+use hoist_remote::RemoteRegistry;
+use hoist_store::{Store, StoreOptions};
+use hoist_testkit::{Fault, Image, MockRegistry, On, PLATFORM, assert_valid_layout};
+use hoist_tests::{Authority, Certified, TlsFront};
+use tempfile::TempDir;
+
+const ADDRESS: &str = "127.0.0.1";
+/// A name that leads nowhere: its directory says where it is.
+const REGISTRY: &str = "registry.test";
+const REFERENCE: &str = "registry.test/demo:v1";
+
+/// A mocked registry behind TLS, and the directory that says so.
+struct Setup {
+    mock: MockRegistry,
+    authority: Authority,
+    front: TlsFront,
+    dir: TempDir,
+}
+
+impl Setup {
+    async fn new() -> Self {
+        let authority = Authority::new();
+        let certified = authority.certify(ADDRESS);
+        Self::with(authority, &certified, None).await
+    }
+
+    async fn with(authority: Authority, certified: &Certified, clients: Option<&Authority>) -> Self {
+        let mock = MockRegistry::start().await;
+        mock.publish("demo", "v1", Image::sample(1));
+        let front = TlsFront::start(certified, clients, &mock.host()).await;
+        let dir = TempDir::new().unwrap();
+        fs::create_dir_all(dir.path().join("hosts").join(REGISTRY)).unwrap();
+        authority.write(dir.path().join("hosts").join(REGISTRY).join("ca.pem"));
+        Self { mock, authority, front, dir }
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.dir.path().join("hosts").join(REGISTRY)
+    }
+
+    /// Says where the registry is, and this.
+    fn write(&self, more: &str) {
+        let text = format!("server = 'https://{}'\n{more}\n", self.front.host());
+        fs::write(self.directory().join("hosts.toml"), text).unwrap();
+    }
+
+    fn registry(&self) -> RemoteRegistry {
+        let store = Store::open(self.dir.path().join("store"), StoreOptions::default()).unwrap();
+        RemoteRegistry::new(store)
+            .with_platform(PLATFORM.parse().unwrap())
+            .with_retries(0)
+            .with_hosts_dir(self.dir.path().join("hosts"))
+    }
+
+    async fn pull(&self, reference: &str) {
+        let pulled = self.registry().pull(reference).await;
+        let pulled = pulled.unwrap_or_else(|error| panic!("{}", error.report()));
+        assert_valid_layout(&pulled.path, &pulled.digest);
+    }
+
+    /// A pull that TLS forbids, with an error that has these words.
+    async fn refused(&self, words: &[&str]) {
+        let error = self.registry().pull(REFERENCE).await.expect_err("this is not to be trusted");
+        assert_eq!(*error.kind(), ErrorKind::Tls, "{}", error.report());
+        for word in words {
+            assert!(error.report().contains(word), "no {word:?} in {}", error.report());
+        }
+        assert_eq!(self.mock.requests(), []);
+    }
+}
+
+#[tokio::test]
+async fn an_authority_named_for_a_host_is_trusted() {
+    let setup = Setup::new().await;
+    for more in ["ca = 'ca.pem'".into(), format!("ca = ['{}']", setup.directory().join("ca.pem").display())] {
+        setup.write(&more);
+        setup.pull(REFERENCE).await;
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_refused_and_called_so() {
+    let setup = Setup::new().await;
+    setup.write("");
+    setup.refused(&["authority that is not trusted", "`ca` in hosts.toml"]).await;
+    Authority::new().write(setup.directory().join("other.pem"));
+    setup.write("ca = 'other.pem'");
+    setup.refused(&["authority that is not trusted"]).await;
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused_and_called_so() {
+    let authority = Authority::new();
+    let certified = authority.certify("other.example.com");
+    let setup = Setup::with(authority, &certified, None).await;
+    setup.write("ca = 'ca.pem'");
+    setup.refused(&["for another name", "other.example.com"]).await;
+}
+
+#[tokio::test]
+async fn a_certificate_out_of_its_time_is_refused_and_called_so() {
+    for (is_early, word) in [(false, "has expired"), (true, "not valid yet")] {
+        let authority = Authority::new();
+        let certified =
+            if is_early { authority.certify_early(ADDRESS) } else { authority.certify_expired(ADDRESS) };
+        let setup = Setup::with(authority, &certified, None).await;
+        setup.write("ca = 'ca.pem'");
+        setup.refused(&[word, "clock"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_host_whose_file_says_so_is_not_verified() {
+    let authority = Authority::new();
+    let certified = authority.certify_expired("other.example.com");
+    let setup = Setup::with(authority, &certified, None).await;
+    setup.write("skip_verify = true");
+    setup.pull(REFERENCE).await;
+}
+
+/// CVE-2019-10214: what is not verified is this host alone, and not the token server that it names.
+#[tokio::test]
+async fn a_token_server_is_verified_though_its_registry_is_not() {
+    let setup = Setup::new().await;
+    setup.write("skip_verify = true");
+    let token_server = MockRegistry::start().await;
+    let front = TlsFront::start(&Authority::new().certify("localhost"), None, &token_server.host()).await;
+    let challenge = format!("Bearer realm=\"https://localhost:{}/token\"", front.port());
+    setup.mock.fail(On::Everything, Fault::Challenge(challenge));
+    let error = setup.registry().pull(REFERENCE).await.expect_err("its token server is not to be trusted");
+    assert_eq!(*error.kind(), ErrorKind::Tls, "{}", error.report());
+    assert_eq!(token_server.requests(), []);
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_a_certificate_is_shown_the_hosts_one() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let certified = authority.certify(ADDRESS);
+    let setup = Setup::with(authority, &certified, Some(&clients)).await;
+    let client = clients.certify("client");
+    client.write(setup.directory().join("client.pem"));
+    client.write_key(setup.directory().join("client-key.pem"));
+    client.write_both(setup.directory().join("both.pem"));
+    for more in ["[['client.pem', 'client-key.pem']]", "'both.pem'", "['both.pem']", "[['both.pem', '']]"] {
+        setup.write(&format!("ca = 'ca.pem'\nclient = {more}"));
+        setup.pull(REFERENCE).await;
+    }
+}
+
+#[tokio::test]
+async fn without_the_right_certificate_it_is_said_that_one_is_wanted() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let certified = authority.certify(ADDRESS);
+    let setup = Setup::with(authority, &certified, Some(&clients)).await;
+    setup.write("ca = 'ca.pem'");
+    setup.refused(&["wants a certificate", "`client` in hosts.toml"]).await;
+    Authority::new().certify("client").write_both(setup.directory().join("both.pem"));
+    setup.write("ca = 'ca.pem'\nclient = 'both.pem'");
+    setup.refused(&["does not take our certificate"]).await;
+}
+
+#[tokio::test]
+async fn certificates_that_docker_was_given_are_taken() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let certified = authority.certify(ADDRESS);
+    let setup = Setup::with(authority, &certified, Some(&clients)).await;
+    let directory = setup.dir.path().join("hosts").join(setup.front.host());
+    fs::create_dir(&directory).unwrap();
+    setup.authority.write(directory.join("ca.crt"));
+    let client = clients.certify("client");
+    client.write(directory.join("client.cert"));
+    client.write_key(directory.join("client.key"));
+    setup.pull(&format!("{}/demo:v1", setup.front.host())).await;
+}
+
+#[tokio::test]
+async fn a_mirror_whose_certificate_is_no_good_is_passed_over() {
+    let setup = Setup::new().await;
+    let origin = MockRegistry::start().await;
+    origin.publish("demo", "v1", Image::sample(1));
+    let text = format!("server = '{}'\n[host.'https://{}']\n", origin.url(), setup.front.host());
+    fs::write(setup.directory().join("hosts.toml"), text).unwrap();
+    setup.pull(REFERENCE).await;
+    assert_eq!(setup.mock.requests(), []);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_renewed_is_taken_without_a_restart() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let certified = authority.certify(ADDRESS);
+    let setup = Setup::with(authority, &certified, Some(&clients)).await;
+    let path = setup.directory().join("both.pem");
+    Authority::new().certify("client").write_both(&path);
+    setup.write("ca = 'ca.pem'\nclient = 'both.pem'");
+    let registry = setup.registry();
+    registry.pull(REFERENCE).await.expect_err("nobody knows this client");
+    clients.certify("client").write_both(&path);
+    // File systems tell times apart that are as far as this.
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+    registry.pull(REFERENCE).await.unwrap();
+}
