@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use hoist_core::{Error, ErrorKind, MAX_DOCUMENT, Result};
-use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::header::HeaderMap;
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{ClientBuilder, Method, Response, Url};
 
-use crate::auth::Auth;
+use crate::auth::{Auth, Request};
 use crate::endpoint::{Endpoint, is_loopback};
 use crate::host::Host;
 use crate::response;
@@ -95,7 +95,7 @@ impl Client {
         Ok((headers, response::read_bounded(response, MAX_DOCUMENT).await?))
     }
 
-    /// Makes a request once, or twice where it has to be let in first.
+    /// Makes a request once, or more often where it has to be let in first.
     pub(crate) async fn send_once(
         &self,
         endpoint: &Endpoint,
@@ -105,24 +105,12 @@ impl Client {
     ) -> Result<Response> {
         let client = self.connections(endpoint)?;
         let doing = format!("asking {} for {}", endpoint.registry, describe(url));
-        let send = async |authorization: Option<_>| {
-            let mut request = client.request(method.clone(), url.clone()).headers(headers.clone());
-            if let Some(value) = authorization {
-                request = request.header(AUTHORIZATION, value);
-            }
-            request.send().await.map_err(|cause| response::failed(&doing, cause))
-        };
-        tracing::debug!(registry = endpoint.registry, %method, path = url.path(), "asking");
-        let shown = self.auth.session(endpoint).lock().await.clone();
-        let mut response = send(shown.clone()).await?;
-        // Only the registry itself is answered, never one that it redirected to (CVE-2026-49349).
-        if response.status() == StatusCode::UNAUTHORIZED && response.url().origin() == url.origin() {
-            let answer = self.auth.answer(client, endpoint, response.headers(), shown).await?;
-            if let Some(answer) = answer {
-                response = send(Some(answer)).await?;
-            }
+        let request = Request { client, endpoint, method, url, headers, doing };
+        let response = self.auth.admit(&request).await?;
+        match response::check(response, &endpoint.registry, &describe(url)).await {
+            Ok(response) => Ok(response),
+            Err(error) => Err(self.auth.explain(endpoint, error).await),
         }
-        response::check(response, &endpoint.registry, &describe(url)).await
     }
 
     fn connections(&self, endpoint: &Endpoint) -> Result<&reqwest::Client> {
@@ -137,15 +125,22 @@ impl Client {
 }
 
 fn build(loopback: bool) -> Result<reqwest::Client> {
+    finish(builder(loopback)?.redirect(Policy::custom(follow)))
+}
+
+/// A client for this machine, or for others, that trusts whom the system trusts.
+pub(crate) fn builder(loopback: bool) -> Result<ClientBuilder> {
     let builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .referer(false)
-        .redirect(Policy::custom(follow))
         .tls_backend_preconfigured(tls::config()?);
     // What is on this machine is not reached through a proxy.
-    let builder = if loopback { builder.no_proxy() } else { builder };
+    Ok(if loopback { builder.no_proxy() } else { builder })
+}
+
+pub(crate) fn finish(builder: ClientBuilder) -> Result<reqwest::Client> {
     builder.build().map_err(|cause| {
         Error::new(ErrorKind::Unsupported, "the HTTP client cannot be set up")
             .with_source(cause.without_url())
@@ -170,6 +165,7 @@ fn describe(url: &Url) -> String {
     let parts: Vec<_> = url.path().rsplitn(3, '/').collect();
     match parts[..] {
         [name, "manifests", _] => format!("the manifest {name}"),
+        ["", "v2", _] => "its API".into(),
         [name, "blobs", _] => format!("the blob {name}"),
         _ => "an answer".into(),
     }

@@ -22,11 +22,19 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// The endpoint of a reference; http where the name is a loopback one or among `plain_http`.
     pub(crate) fn of(reference: &Reference, plain_http: &HashSet<String>) -> Result<Self> {
-        let registry = reference.registry();
+        Self::at(reference.registry(), reference.repository(), plain_http)
+    }
+
+    /// The endpoint of a registry alone, with no repository.
+    pub(crate) fn of_registry(registry: &str, plain_http: &HashSet<String>) -> Result<Self> {
+        Self::at(registry, "", plain_http)
+    }
+
+    fn at(registry: &str, repository: &str, plain_http: &HashSet<String>) -> Result<Self> {
         let host = if registry == DOCKER_HUB.0 { DOCKER_HUB.1 } else { registry };
         let scheme = if is_loopback(host) || plain_http.contains(registry) { "http" } else { "https" };
-        let repository = reference.repository();
-        let base = format!("{scheme}://{host}/v2/{repository}/").parse().map_err(|cause| {
+        let path = if repository.is_empty() { String::new() } else { format!("{repository}/") };
+        let base = format!("{scheme}://{host}/v2/{path}").parse().map_err(|cause| {
             Error::new(ErrorKind::InvalidReference, format!("{registry:?} is not a host"))
                 .with_source(NoUrl(cause))
         })?;
@@ -46,6 +54,14 @@ impl Endpoint {
     /// The registry's own origin: scheme, host and port.
     pub(crate) fn origin(&self) -> &Url {
         &self.base
+    }
+
+    /// The address that says whether there is a registry, and what it asks for.
+    pub(crate) fn ping(&self) -> Url {
+        let mut url = self.base.clone();
+        let path = self.base.path().strip_suffix(&format!("{}/", self.repository));
+        url.set_path(path.filter(|_| !self.repository.is_empty()).unwrap_or(self.base.path()));
+        url
     }
 
     fn join(&self, kind: &str, name: &str) -> Url {

@@ -4,20 +4,27 @@
 //! what its store lacks of the blobs, in ranges over several connections, hashed while it is written. Registries on loopback
 //! names are spoken to in plain http, all others over TLS.
 
+mod address;
 mod auth;
 mod challenge;
 mod client;
 mod credentials;
 mod endpoint;
 mod fetch;
+#[cfg(test)]
+mod fuzz;
+mod guard;
 mod host;
+mod login;
 mod manifest;
 mod plan;
 mod registry;
 mod response;
 mod retry;
+mod secret;
 mod tls;
 mod transfer;
 
-pub use credentials::Credentials;
+pub use credentials::{Credentials, Keychain, StoredIn};
+pub use login::Login;
 pub use registry::RemoteRegistry;

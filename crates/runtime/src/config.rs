@@ -29,6 +29,7 @@ use crate::secret::Secret;
 /// stall-timeout = 10           # seconds that one of them may bring nothing
 /// retries = 4                  # how often a request that failed is made again
 /// plain-http = ["10.0.0.5:5000"]
+/// keychain = true              # find what `docker login`, `podman login` and `hoist login` stored
 ///
 /// [remote.credentials."ghcr.io"]
 /// username = "jo"
@@ -89,6 +90,9 @@ pub struct RemoteConfig {
     /// The registries, as `host` or `host:port`, that are spoken to without TLS. Those on loopback names are,
     /// without being listed.
     pub plain_http: Vec<String>,
+    /// Whether credentials that are not in this configuration are looked up in what the user has stored with
+    /// `docker login`, `podman login` or `hoist login`; by default they are.
+    pub keychain: bool,
     /// Who asks, by registry: `[remote.credentials."ghcr.io"]`.
     pub credentials: BTreeMap<String, CredentialsConfig>,
 }
@@ -152,6 +156,7 @@ impl Default for RemoteConfig {
             stall_timeout: None,
             retries: None,
             plain_http: Vec::new(),
+            keychain: true,
             credentials: BTreeMap::new(),
         }
     }
@@ -261,6 +266,12 @@ impl Config {
     /// Speaks to this registry without TLS: `host` or `host:port`.
     pub fn with_plain_http(mut self, registry: impl Into<String>) -> Self {
         self.remote.plain_http.push(registry.into());
+        self
+    }
+
+    /// Looks for no credentials in what the user has stored.
+    pub fn without_keychain(mut self) -> Self {
+        self.remote.keychain = false;
         self
     }
 

@@ -1,6 +1,7 @@
 //! The remote backend among registries as they are: what their quirks and faults come to for who pulls.
 
 mod counts;
+mod credentials;
 mod documents;
 mod ranges;
 mod redirects;
