@@ -21,12 +21,22 @@ impl Registry {
     /// If `docker-registry` is not installed, saying so; or does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts one with more in its configuration: whole keys of the top level, such as `auth`.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_with(settings: &str) -> Self {
         let dir = TempDir::new().expect("a temporary directory can be made");
         let config = dir.path().join("config.yml");
         let root = dir.path().join("data");
         let yaml = format!(
             "version: 0.1\nlog: {{level: info, formatter: text}}\nhttp: {{addr: '127.0.0.1:0'}}\n\
-             storage: {{filesystem: {{rootdirectory: '{}'}}, delete: {{enabled: true}}}}\n",
+             storage: {{filesystem: {{rootdirectory: '{}'}}, delete: {{enabled: true}}}}\n{settings}\n",
             root.display()
         );
         std::fs::write(&config, yaml).expect("the registry's configuration can be written");
