@@ -29,6 +29,10 @@ kills:
     cargo build -p hoist-cli
     HOIST_KILLS=1000 cargo test -p hoist-tests --test crash -- --nocapture
 
+# Random input for all that reads what others wrote; `test` tries a few hundred cases of each
+fuzz CASES="200000":
+    HOIST_FUZZ_CASES={{CASES}} cargo test --workspace fuzz_
+
 # The main job, with an embedded registry
 demo:
     cargo run --release -p hoist-examples --example demo

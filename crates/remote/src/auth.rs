@@ -23,7 +23,7 @@ use crate::credentials::{Account, Credentials, Found, Keychain, Kind, by_account
 use crate::endpoint::Endpoint;
 pub(crate) use admission::Request;
 
-use connections::TokenConnections;
+use connections::{Registry, TokenConnections};
 use proof::Proof;
 use session::{Session, Shown, State};
 use token::{NoToken, Token, TokenServer};
@@ -80,12 +80,12 @@ impl Auth {
     }
 
     /// What to show with a request. A token that is about to end is replaced first.
-    pub(crate) async fn show(&self, endpoint: &Endpoint) -> Result<Shown> {
-        let session = self.session(endpoint);
+    pub(crate) async fn show(&self, request: &Request<'_>) -> Result<Shown> {
+        let session = self.session(request.endpoint);
         let mut state = session.lock().await;
         let asked = state.proof.as_ref().and_then(|proof| proof.asked.clone());
         let Some(asked) = asked.filter(proof::Asked::is_due) else { return Ok(state.shown()) };
-        match self.token(&mut state, endpoint, &asked.challenge, asked.registry_at).await {
+        match self.token(&mut state, request, &asked.challenge, asked.registry_at).await {
             Ok(proof) => Ok(state.show(proof)),
             Err(error) if !asked.has_ended() => {
                 tracing::debug!(
@@ -101,11 +101,11 @@ impl Auth {
     /// What to show in place of what was refused. `None`: there is nothing.
     pub(crate) async fn answer(
         &self,
-        endpoint: &Endpoint,
+        request: &Request<'_>,
         refusal: &Refusal,
         shown: &Shown,
     ) -> Result<Option<Shown>> {
-        let session = self.session(endpoint);
+        let session = self.session(request.endpoint);
         let mut state = session.lock().await;
         if state.is_newer_than(shown) {
             return Ok(Some(state.shown())); // somebody else was faster
@@ -114,27 +114,26 @@ impl Auth {
         let proof = match challenge.scheme.as_str() {
             // A new token that is no good: another would be no better.
             "bearer" if shown.is_fresh => None,
-            "bearer" => match self.token(&mut state, endpoint, challenge, refusal.registry_at).await {
+            "bearer" => match self.token(&mut state, request, challenge, refusal.registry_at).await {
                 Ok(proof) => Some(proof),
                 Err(error) => return Err(state.explain(error)),
             },
-            _ => self.basic(&mut state, endpoint).await,
+            _ => self.basic(&mut state, request.endpoint).await,
         };
         Ok(proof.map(|proof| state.show(proof)))
     }
 
     /// What to show in place of credentials that are not allowed to do what anybody may be (GHCR's 403 to ones that
     /// have expired): a token for nobody, for this request only. `None`: there is none, or it was no use before.
-    pub(crate) async fn without_credentials(&self, endpoint: &Endpoint, shown: &Shown) -> Option<Shown> {
-        let session = self.session(endpoint);
+    pub(crate) async fn without_credentials(&self, request: &Request<'_>, shown: &Shown) -> Option<Shown> {
+        let session = self.session(request.endpoint);
         let state = session.lock().await;
         if self.insists || state.is_newer_than(shown) || state.without_was_no_use {
             return None;
         }
         let proof = state.proof.as_ref().filter(|proof| proof.credentials.is_some())?;
         let asked = proof.asked.clone()?;
-        let server =
-            TokenServer::of(&self.connections, endpoint, &asked.challenge, asked.registry_at).ok()?;
+        let server = self.token_server(request, &asked.challenge, asked.registry_at).ok()?;
         let token = server.fetch(None).await.ok()?;
         Some(state.show_apart(Proof::of_token(token, None, asked.challenge, asked.registry_at)))
     }
@@ -173,11 +172,12 @@ impl Auth {
     async fn token(
         &self,
         state: &mut State,
-        endpoint: &Endpoint,
+        request: &Request<'_>,
         challenge: &Challenge,
         registry_at: Option<SocketAddr>,
     ) -> Result<Proof> {
-        let server = TokenServer::of(&self.connections, endpoint, challenge, registry_at)?;
+        let endpoint = request.endpoint;
+        let server = self.token_server(request, challenge, registry_at)?;
         let proof = |state: &mut State, token: Token, credentials| {
             state.refresh.clone_from(&token.refresh);
             Proof::of_token(token, credentials, challenge.clone(), registry_at)
@@ -217,6 +217,16 @@ impl Auth {
         }
         state.troubles.push(refused_credentials(&source));
         Err(refused)
+    }
+
+    fn token_server<'a>(
+        &'a self,
+        request: &'a Request<'a>,
+        challenge: &Challenge,
+        registry_at: Option<SocketAddr>,
+    ) -> Result<TokenServer<'a>> {
+        let registry = Registry { endpoint: request.endpoint, client: request.client, at: registry_at };
+        TokenServer::of(&self.connections, registry, challenge)
     }
 
     /// The credentials for an endpoint, and whose they are. What cannot be asked is noted.

@@ -348,12 +348,15 @@ async fn a_token_server_that_redirects_elsewhere_takes_no_credentials_there() {
     elsewhere.require(Auth::AnonymousToken);
     setup.mock.require(Auth::token("me", SECRET));
     setup.mock.fail(On::Tokens, Fault::Redirect(elsewhere.url()));
-    for credentials in [Credentials::basic("me", SECRET), Credentials::identity_token(SECRET)] {
-        let registry = setup.registry().with_credentials(setup.mock.host(), credentials);
-        fails(&registry, &reference, ErrorKind::Unsupported, &["token", "redirected to another server"])
-            .await;
-    }
+    let registry = |credentials| setup.registry().with_credentials(setup.mock.host(), credentials);
+
+    let posts = registry(Credentials::identity_token(SECRET));
+    fails(&posts, &reference, ErrorKind::Unsupported, &["token", "redirected to another server"]).await;
     assert_eq!(elsewhere.requests(), []);
+
+    let gets = registry(Credentials::basic("me", SECRET));
+    fails(&gets, &reference, ErrorKind::Unauthorized, &["401"]).await;
+    assert!(elsewhere.requests().iter().all(|seen| seen.authorization.is_none()));
 }
 
 /// CVE-2023-25153, for tokens.

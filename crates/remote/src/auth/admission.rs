@@ -61,15 +61,14 @@ impl Auth {
     /// Only the registry itself is answered, never one that it redirected to (CVE-2026-49349), of which also a 403
     /// says nothing about credentials.
     pub(crate) async fn admit(&self, request: &Request<'_>) -> Result<Response> {
-        let endpoint = request.endpoint;
-        let mut shown = self.show(endpoint).await?;
+        let mut shown = self.show(request).await?;
         let mut response = request.send(&shown).await?;
         for _ in 0..MAX_ANSWERS {
             if response.status() != StatusCode::UNAUTHORIZED || !request.is_own(&response) {
                 break;
             }
             let refusal = request.refusal(&response, &shown).await?;
-            let Some(answer) = self.answer(endpoint, &refusal, &shown).await? else { break };
+            let Some(answer) = self.answer(request, &refusal, &shown).await? else { break };
             shown = answer;
             response = request.send(&shown).await?;
         }
@@ -82,7 +81,7 @@ impl Auth {
 
     /// Makes a request again without the credentials that were no good. `None`: that is no use.
     async fn admit_as_nobody(&self, request: &Request<'_>, shown: &Shown) -> Result<Option<Response>> {
-        let Some(nobody) = self.without_credentials(request.endpoint, shown).await else { return Ok(None) };
+        let Some(nobody) = self.without_credentials(request, shown).await else { return Ok(None) };
         let response = request.send(&nobody).await?;
         let is_refused = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         self.was_without(request.endpoint, nobody, !is_refused).await;

@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
-use hoist_core::Result;
+use hoist_core::{Error, Result};
 use reqwest::redirect::{Action, Attempt, Policy};
-use reqwest::{RequestBuilder, Response, Url};
+use reqwest::{Client, RequestBuilder, Response, Url};
 
 use super::realm;
 use crate::address::is_public;
@@ -17,45 +17,66 @@ use crate::response;
 
 const MAX_REDIRECTS: usize = 5;
 
+/// The registry that names a token server.
+#[derive(Debug)]
+pub(super) struct Registry<'a> {
+    pub(super) endpoint: &'a Endpoint,
+    /// The connections that it has.
+    pub(super) client: &'a Client,
+    /// Where it was when it named the token server.
+    pub(super) at: Option<SocketAddr>,
+}
+
 /// Clients for token servers, each made at its first use.
 #[derive(Debug, Default)]
 pub(super) struct TokenConnections {
     guard: Guard,
     /// For servers on this machine, and for all others.
-    guarded: [OnceLock<reqwest::Client>; 2],
-    unguarded: [OnceLock<reqwest::Client>; 2],
+    guarded: [OnceLock<Client>; 2],
+    unguarded: [OnceLock<Client>; 2],
 }
 
 impl TokenConnections {
-    /// Sends a request to the token server at `realm`.
-    ///
-    /// Where its name leads into our own network, that fails with [`Unauthorized`](hoist_core::ErrorKind), unless
-    /// it is the registry's own host, or the registry is there as well: it was when it named the realm, at
-    /// `registry_at`, and is by its name.
-    pub(super) async fn send(
+    /// Sends a `GET` to the token server at `realm`; over the registry's own connections, where it is that itself.
+    /// Those lead on to other servers, but never with credentials.
+    pub(super) async fn get(
         &self,
-        endpoint: &Endpoint,
+        registry: &Registry<'_>,
         realm: &Url,
-        registry_at: Option<SocketAddr>,
-        request: impl Fn(&reqwest::Client) -> RequestBuilder,
+        get: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response> {
-        let host = realm.host_str().unwrap_or_default();
-        let failed = |cause| response::failed(&format!("asking {host} for a token"), cause);
-        if realm.host_str() == endpoint.origin().host_str() {
-            return request(self.client(host, false)?).send().await.map_err(failed);
+        if realm.origin() == registry.endpoint.origin().origin() {
+            return get(registry.client).send().await.map_err(|cause| failed(realm, cause));
         }
-        self.guard.watch(host);
-        match request(self.client(host, true)?).send().await {
-            Err(cause) if guard::has_refused(&cause) => {}
-            answer => return answer.map_err(failed),
-        }
-        if !is_registry_inside(endpoint, registry_at).await {
-            return Err(realm::refused(endpoint, "is in a network of our own"));
-        }
-        request(self.client(host, false)?).send().await.map_err(failed)
+        self.send(registry, realm, get).await
     }
 
-    fn client(&self, host: &str, guarded: bool) -> Result<&reqwest::Client> {
+    /// Sends a request, which may have credentials in its body, to the token server at `realm`.
+    ///
+    /// Where its name leads into our own network, that fails with [`Unauthorized`](hoist_core::ErrorKind), unless
+    /// it is the registry's own host, or the registry is there as well: it was when it named the realm, and is by
+    /// its name.
+    pub(super) async fn send(
+        &self,
+        registry: &Registry<'_>,
+        realm: &Url,
+        request: impl Fn(&Client) -> RequestBuilder,
+    ) -> Result<Response> {
+        let host = realm.host_str().unwrap_or_default();
+        if realm.host_str() != registry.endpoint.origin().host_str() {
+            self.guard.watch(host);
+            match request(self.client(host, true)?).send().await {
+                Err(cause) if guard::has_refused(&cause) => {}
+                answer => return answer.map_err(|cause| failed(realm, cause)),
+            }
+            if !registry.is_inside().await {
+                return Err(realm::refused(registry.endpoint, "is in a network of our own"));
+            }
+        }
+        request(self.client(host, false)?).send().await.map_err(|cause| failed(realm, cause))
+    }
+
+    fn client(&self, host: &str, guarded: bool) -> Result<&Client> {
         let local = is_loopback(host);
         let cell = &(if guarded { &self.guarded } else { &self.unguarded })[usize::from(local)];
         if let Some(client) = cell.get() {
@@ -68,9 +89,15 @@ impl TokenConnections {
     }
 }
 
-async fn is_registry_inside(endpoint: &Endpoint, registry_at: Option<SocketAddr>) -> bool {
-    let host = endpoint.origin().host_str().unwrap_or_default();
-    registry_at.is_some_and(|address| !is_public(address.ip())) && guard::is_inside(host).await
+impl Registry<'_> {
+    async fn is_inside(&self) -> bool {
+        let host = self.endpoint.origin().host_str().unwrap_or_default();
+        self.at.is_some_and(|address| !is_public(address.ip())) && guard::is_inside(host).await
+    }
+}
+
+fn failed(realm: &Url, cause: reqwest::Error) -> Error {
+    response::failed(&format!("asking {} for a token", realm.host_str().unwrap_or_default()), cause)
 }
 
 /// Follows a token server about its own rooms only: a `POST` has the credentials in its body, and would take

@@ -10,12 +10,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::connections::TokenConnections;
+use super::connections::{Registry, TokenConnections};
 use super::proof;
 use super::realm;
 use crate::challenge::Challenge;
 use crate::credentials::{Credentials, Kind};
-use crate::endpoint::Endpoint;
 use crate::response;
 use crate::secret::Secret;
 
@@ -38,10 +37,8 @@ pub(super) struct Token {
 /// What to ask whom.
 #[derive(Debug)]
 pub(super) struct TokenServer<'a> {
-    endpoint: &'a Endpoint,
     connections: &'a TokenConnections,
-    /// The registry's own address, as it was when it sent us here.
-    registry_at: Option<std::net::SocketAddr>,
+    registry: Registry<'a>,
     realm: Url,
     parameters: Vec<(&'static str, String)>,
 }
@@ -65,15 +62,15 @@ impl<'a> TokenServer<'a> {
     /// The one that the challenge names. Fails where it must not be asked.
     pub(super) fn of(
         connections: &'a TokenConnections,
-        endpoint: &'a Endpoint,
+        registry: Registry<'a>,
         challenge: &Challenge,
-        registry_at: Option<std::net::SocketAddr>,
     ) -> Result<Self> {
+        let endpoint = registry.endpoint;
         let realm = realm::realm(endpoint, challenge)?;
         let service = challenge.parameters.get("service").map(|service| ("service", service.clone()));
         let scopes = realm::scopes(endpoint, challenge).into_iter().map(|scope| ("scope", scope));
         let parameters = service.into_iter().chain(scopes).collect();
-        Ok(Self { endpoint, connections, registry_at, realm, parameters })
+        Ok(Self { connections, registry, realm, parameters })
     }
 
     /// Fetches a token. Passwords are shown with a `GET`, which every server takes; identity tokens with a
@@ -130,7 +127,8 @@ impl<'a> TokenServer<'a> {
         let post = |client: &reqwest::Client| {
             client.post(self.realm.clone()).header(CONTENT_TYPE, FORM).body(form.as_str().to_owned())
         };
-        self.ask(post).await
+        tracing::debug!(host = self.host(), scope = ?self.parameters, "asking for a token");
+        self.connections.send(&self.registry, &self.realm, post).await
     }
 
     fn refresh_form(&self, secret: &Secret) -> Zeroizing<String> {
@@ -153,9 +151,9 @@ impl<'a> TokenServer<'a> {
         form.finish().into()
     }
 
-    async fn ask(&self, request: impl Fn(&reqwest::Client) -> RequestBuilder) -> Result<Response> {
+    async fn ask(&self, get: impl Fn(&reqwest::Client) -> RequestBuilder) -> Result<Response> {
         tracing::debug!(host = self.host(), scope = ?self.parameters, "asking for a token");
-        self.connections.send(self.endpoint, &self.realm, self.registry_at, request).await
+        self.connections.get(&self.registry, &self.realm, get).await
     }
 
     fn host(&self) -> &str {
