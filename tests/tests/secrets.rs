@@ -285,7 +285,8 @@ async fn a_login_shows_none() {
         for auth in [Auth::token("me", right), Auth::basic("me", right)] {
             mock.require(auth);
             let outcome = login.login(&mock.host(), &Credentials::basic("me", SECRET)).await;
-            seen += &format!("{outcome:?} {:?}", outcome.as_ref().map_err(hoist_core::Error::report));
+            let report = outcome.as_ref().map_err(hoist_core::Error::report);
+            seen = format!("{seen} {outcome:?} {report:?}");
         }
     }
     assert_no_secret("a login", &seen);

@@ -14,7 +14,7 @@ const SECRET: &str = "canary";
 const AMD64: &str = "linux/amd64";
 
 fn image() -> Image {
-    let layers = [Layer::random(3 << 20, 1), Layer::random(1000, 2)].map(|layer| layer.gzipped());
+    let layers = [Layer::random(3 << 20, 1), Layer::random(1000, 2)].map(Layer::gzipped);
     Image::builder().platform(AMD64).layers(layers).build() // skopeo compresses what is not
 }
 

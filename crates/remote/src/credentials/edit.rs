@@ -12,7 +12,7 @@ use hoist_core::{Error, ErrorKind, Result};
 use hoist_store::blocking;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::docker_config::DockerConfig;
 use super::keychain::{DOCKER_HUB_SERVER, servers};
@@ -158,8 +158,20 @@ fn edit(path: &Path, change: impl FnOnce(&mut Map<String, Value>)) -> Result<()>
         *auths = json!({});
     }
     change(auths.as_object_mut().ok_or_else(|| wrong("`auths`"))?);
-    write(&path, &config).map_err(failed)?;
+    let written = write(&path, &config).map_err(failed);
+    wipe(config);
+    written?;
     lock.sync_all().map_err(failed)
+}
+
+/// Overwrites all texts of a document, of which many are secrets.
+fn wipe(document: Value) {
+    match document {
+        Value::String(mut text) => text.zeroize(),
+        Value::Array(items) => items.into_iter().for_each(wipe),
+        Value::Object(entries) => entries.into_iter().for_each(|(_, value)| wipe(value)),
+        _ => {}
+    }
 }
 
 /// Puts a new file in the place of the old one, readable by its owner only.

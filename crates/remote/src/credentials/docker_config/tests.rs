@@ -117,8 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn fuzz_credentials_are_read_as_they_were_written(user in "[^:]{1,20}", password in ".{1,40}") {
-        prop_assume!(!password.ends_with('\0'));
+    fn fuzz_credentials_are_read_as_they_were_written(user in "[^:]{1,20}", password in ".{0,40}[!-~]") {
         let auth = BASE64_STANDARD.encode(format!("{user}:{password}"));
         let text = format!(r#"{{"auths": {{"ghcr.io": {{"auth": "{auth}"}}}}}}"#);
         prop_assert_eq!(read(&text), Ok(Some(Credentials::basic(user, password))));
