@@ -33,7 +33,7 @@ impl Setup {
     }
 
     /// Pulls from a registry that is named like this, and that sends us to this realm.
-    async fn pull(&self, registry: &str, realm: &str, variables: &[(&str, &str)]) -> Output {
+    fn pull(&self, registry: &str, realm: &str, variables: &[(&str, &str)]) -> Output {
         self.mock.challenge(&[&format!("Bearer realm=\"{realm}\",service=\"mock\"")]);
         let reference = format!("{registry}/demo:v1");
         let pull = ["pull", "--quiet", "--plain-http", "--platform=linux/amd64", &reference];
@@ -78,13 +78,13 @@ async fn a_realm_whose_name_leads_into_our_network_is_refused() {
     let variables = [("http_proxy", proxy.as_str()), ("SSL_CERT_FILE", trusted.as_str())];
     let realm = format!("https://localhost:{port}/token");
 
-    let refused = setup.pull("registry.example.com", &realm, &variables).await;
+    let refused = setup.pull("registry.example.com", &realm, &variables);
     assert_eq!(refused.code, 5, "{}", refused.stderr);
     assert!(refused.stderr.contains("is in a network of our own"), "{}", refused.stderr);
     assert_eq!(setup.mock.counts().token_requests, 0);
 
     // For a registry that is there as well, it is no stranger's.
-    setup.pull(&setup.mock.host(), &realm, &variables).await.ok();
+    setup.pull(&setup.mock.host(), &realm, &variables).ok();
     assert_eq!(setup.mock.counts().token_requests, 1);
 }
 
@@ -101,7 +101,7 @@ async fn a_realm_that_downgrades_or_is_a_bare_address_of_another_host_is_refused
         "https://2130706433/token".to_owned(), // 127.0.0.1
         format!("{proxy}/token"),
     ] {
-        let refused = setup.pull("registry.example.com", &realm, &[("http_proxy", &proxy)]).await;
+        let refused = setup.pull("registry.example.com", &realm, &[("http_proxy", &proxy)]);
         assert_eq!(refused.code, 5, "{}", refused.stderr);
         assert!(refused.stderr.contains("no credentials were sent"), "{}", refused.stderr);
     }
@@ -118,7 +118,7 @@ async fn a_bad_certificate_at_the_realm_fails_though_the_registry_has_no_tls() {
     std::fs::write(&authority, other.cert.pem()).unwrap();
     let trusted = [("SSL_CERT_FILE", authority.to_str().unwrap())];
     for realm in [format!("https://localhost:{port}/token"), format!("https://127.0.0.1:{port}/token")] {
-        let refused = setup.pull(&setup.mock.host(), &realm, &trusted).await;
+        let refused = setup.pull(&setup.mock.host(), &realm, &trusted);
         assert_eq!(refused.code, 8, "{}", refused.stderr);
         assert!(refused.stderr.contains("certificate"), "{}", refused.stderr);
     }

@@ -18,7 +18,7 @@ pub(crate) struct State {
     pub(super) proof: Option<Proof>,
     /// What gets the next token without credentials.
     pub(super) refresh: Option<Secret>,
-    /// Whether it was tried, since the credentials were last refused, to come without them.
+    /// Whether it was tried in vain to come without the credentials behind this proof.
     pub(super) without_was_no_use: bool,
     /// What could not be asked for credentials, or was no good.
     pub(super) troubles: Vec<Error>,
@@ -44,6 +44,7 @@ impl State {
     /// Shows this from now on.
     pub(super) fn show(&mut self, proof: Proof) -> Shown {
         self.generation += 1;
+        self.without_was_no_use = false;
         self.proof = Some(proof);
         Shown { is_fresh: true, ..self.shown() }
     }

@@ -17,8 +17,9 @@ use super::{Account, Credentials};
 
 /// How long a helper may take: some ask a cloud for a token, others ask the user.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
-/// For how long a helper that has nothing, or fails, is not asked again.
-const HELPER_REST: Duration = Duration::from_mins(1);
+/// For how long a helper that has nothing, or fails, is not asked again: all who wait for it are told the same, but
+/// who logs in meanwhile need not wait.
+const HELPER_REST: Duration = Duration::from_secs(5);
 
 /// Docker's name for Docker Hub, which helpers know it by.
 pub(crate) const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
