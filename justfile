@@ -34,6 +34,10 @@ scale *ARGS:
     cargo build --release -p hoist-cli
     cargo run --release -p hoist-bench -- scale {{ARGS}}
 
+# Random input for all that reads what others wrote; `test` tries a few hundred cases of each
+fuzz CASES="200000":
+    HOIST_FUZZ_CASES={{CASES}} cargo test --workspace fuzz_
+
 # The main job, with an embedded registry
 demo:
     cargo run --release -p hoist-examples --example demo

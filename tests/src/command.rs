@@ -1,7 +1,10 @@
 //! Running commands, the project's own and the peers'.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use crate::home::Home;
 
 /// What a command did.
 #[derive(Debug, Clone)]
@@ -53,6 +56,24 @@ pub fn hoist_with(environment: &[(&str, &Path)], root: &Path, arguments: &[&str]
     let mut command = Command::new(hoist_binary());
     command.env_clear().env("HOIST_ROOT", root).envs(environment.iter().copied()).args(arguments);
     output(&mut command, "hoist")
+}
+
+/// Runs `hoist` for a user with this home, and feeds it this.
+///
+/// # Panics
+///
+/// If the command was not built: `cargo build -p hoist-cli`; or does not run.
+pub fn hoist_at_home(home: &Home, variables: &[(&str, &str)], arguments: &[&str], input: &str) -> Output {
+    let mut command = Command::new(hoist_binary());
+    command.env_clear().env("HOIST_ROOT", home.path().join("store")).envs(home.variables());
+    command.envs(variables.iter().copied()).args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("hoist runs");
+    let mut stdin = child.stdin.take().expect("its input is piped");
+    // One that does not read it is free to.
+    _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    finished(&child.wait_with_output().expect("hoist runs")).expect("hoist was not killed")
 }
 
 fn output(command: &mut Command, program: &str) -> Output {

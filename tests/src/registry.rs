@@ -31,17 +31,22 @@ impl Registry {
     /// If `docker-registry` is not installed, saying so; or does not start.
     #[must_use]
     pub fn mirror_of(origin: &Self) -> Self {
-        Self::start_with(&format!("proxy: {{remoteurl: 'http://{}'}}\n", origin.host))
+        Self::start_with(&format!("proxy: {{remoteurl: 'http://{}'}}", origin.host))
     }
 
-    /// Starts one whose configuration has this as well.
-    fn start_with(more: &str) -> Self {
+    /// Starts one with more in its configuration: whole keys of the top level, such as `auth`.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_with(settings: &str) -> Self {
         let dir = TempDir::new().expect("a temporary directory can be made");
         let config = dir.path().join("config.yml");
         let root = dir.path().join("data");
         let yaml = format!(
             "version: 0.1\nlog: {{level: info, formatter: text}}\nhttp: {{addr: '127.0.0.1:0'}}\n\
-             storage: {{filesystem: {{rootdirectory: '{}'}}, delete: {{enabled: true}}}}\n{more}",
+             storage: {{filesystem: {{rootdirectory: '{}'}}, delete: {{enabled: true}}}}\n{settings}\n",
             root.display()
         );
         std::fs::write(&config, yaml).expect("the registry's configuration can be written");

@@ -96,12 +96,40 @@ pub(crate) enum Command {
         #[arg(value_name = "REF")]
         reference: String,
     },
+    /// Check credentials with a registry, and store them where docker and podman find them too
+    Login(LoginArgs),
+    /// Forget the credentials that a login has stored
+    Logout {
+        /// The registry
+        #[arg(value_name = "REGISTRY")]
+        registry: String,
+    },
     /// Exit with 0 if the image is cached, with 1 if not
     IsCached {
         /// The image
         #[arg(value_name = "REF")]
         reference: String,
     },
+}
+
+/// What `login` is told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LoginArgs {
+    /// The registry, such as docker.io, ghcr.io or registry.lan:5000
+    #[arg(value_name = "REGISTRY")]
+    pub(crate) registry: String,
+
+    /// Who logs in; asked for where there is a terminal
+    #[arg(long, short, value_name = "USER")]
+    pub(crate) username: Option<String>,
+
+    /// Read the password, or the access token, from stdin; else it is asked for, unseen, where there is a terminal
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+
+    /// Speak to the registry without TLS, as to those on loopback names
+    #[arg(long)]
+    pub(crate) plain_http: bool,
 }
 
 impl Command {
@@ -116,7 +144,12 @@ impl Command {
         let references = match self {
             Self::Pull { references, .. } | Self::Remove { references } => references,
             Self::Inspect { reference } | Self::IsCached { reference } => std::slice::from_ref(reference),
-            Self::List | Self::Gc { .. } | Self::Usage | Self::Fsck { .. } => return Ok(()),
+            Self::List
+            | Self::Gc { .. }
+            | Self::Usage
+            | Self::Fsck { .. }
+            | Self::Login(_)
+            | Self::Logout { .. } => return Ok(()),
         };
         let parsed: Vec<Result<Reference>> = references.iter().map(|text| text.parse()).collect();
         if parsed.iter().any(Result::is_ok) {

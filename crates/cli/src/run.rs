@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::args::{Args, Command};
 use crate::progress::Progress;
-use crate::{exit, inspect, output, upkeep};
+use crate::{exit, inspect, login, output, upkeep};
 
 /// How long the writing of what was abandoned may take to end.
 const CLEAN_UP: Duration = Duration::from_secs(5);
@@ -31,6 +31,13 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let events = progress.clone().map_or_else(Events::default, |p| Events::to(move |event| p.show(event)));
     args.command.check_references()?;
     let config = args.config()?;
+    match args.command {
+        Command::Login(login) => return runtime.block_on(login::login(&config, args.json, login)),
+        Command::Logout { registry } => {
+            return runtime.block_on(login::logout(&config, args.json, &registry));
+        }
+        _ => {}
+    }
     // A store is made by the first pull, and not by a look at it.
     let hoist = if args.command.needs_store(&config) || is_there(&config.root)? {
         Some(hoist::open_with_events(&config, events)?)
@@ -60,7 +67,9 @@ fn is_there(root: &Path) -> Result<bool> {
 /// What the commands say that only look, where there is no store.
 fn look_at_nothing(json: bool, command: Command) -> Result<ExitCode> {
     match command {
-        Command::Pull { .. } | Command::List => Ok(ExitCode::SUCCESS),
+        Command::Pull { .. } | Command::List | Command::Login(_) | Command::Logout { .. } => {
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Remove { references } => {
             for reference in &references {
                 output::error(&not_here(reference));
@@ -106,6 +115,8 @@ async fn dispatch(
             .await
         }
         Command::List => list(hoist, json).await,
+        // They have been run without a store.
+        Command::Login(_) | Command::Logout { .. } => Ok(ExitCode::SUCCESS),
         Command::Remove { references } => {
             each(&references, progress, async |reference| {
                 let removed = hoist.remove_all(reference).await?;

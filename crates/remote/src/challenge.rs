@@ -64,41 +64,4 @@ fn unquote(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn challenge(scheme: &str, parameters: &[(&str, &str)]) -> Challenge {
-        let parameters = parameters.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
-        Challenge { scheme: scheme.into(), parameters }
-    }
-
-    #[test]
-    fn a_scope_may_have_commas_in_it() {
-        let header = r#"Bearer realm="https://auth.example.com/token",service="registry",scope="repository:a/b:pull,push""#;
-        let expected = [
-            ("realm", "https://auth.example.com/token"),
-            ("service", "registry"),
-            ("scope", "repository:a/b:pull,push"),
-        ];
-        assert_eq!(parse(header), [challenge("bearer", &expected)]);
-    }
-
-    #[test]
-    fn one_header_may_have_several_challenges() {
-        let header = r#"Negotiate, Basic realm="a \"quoted\" name" , bearer  Realm=x, service = y"#;
-        let expected = [
-            challenge("negotiate", &[]),
-            challenge("basic", &[("realm", "a \"quoted\" name")]),
-            challenge("bearer", &[("realm", "x"), ("service", "y")]),
-        ];
-        assert_eq!(parse(header), expected);
-    }
-
-    #[test]
-    fn nonsense_is_passed_over() {
-        for header in ["", ",,,", "=", "a=b", "\"", "Basic realm=\"", "\\", "Bearer =,=,\"=\""] {
-            parse(header);
-        }
-        assert_eq!(parse(""), []);
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use hoist_core::{MAX_DOCUMENT, Result};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Response, StatusCode, Url};
 
-use crate::auth::Auth;
+use crate::auth::{Auth, Request};
 use crate::buffers::Buffers;
 use crate::endpoint::Endpoint;
 use crate::host::Host;
@@ -103,7 +103,7 @@ impl Client {
         Ok((headers, response::read_bounded(response, MAX_DOCUMENT).await?))
     }
 
-    /// Makes a request once, or twice where it has to be let in first.
+    /// Makes a request once, or more often where it has to be let in first.
     pub(crate) async fn send_once(
         &self,
         endpoint: &Endpoint,
@@ -112,26 +112,16 @@ impl Client {
         headers: &HeaderMap,
     ) -> Result<Response> {
         let transport = self.transport(endpoint)?;
-        let client = &transport.client;
         let doing = format!("asking {} for {}", endpoint.registry, describe(url));
-        let send = async |authorization: Option<_>| {
-            let sent = transport.send(&endpoint.site, (&method, url), headers, authorization).await;
-            sent.map_err(|cause| transport.failed(&doing, cause))
-        };
-        tracing::debug!(registry = endpoint.registry, %method, path = url.path(), "asking");
-        let shown = self.auth.session(endpoint).lock().await.clone();
-        let mut response = send(shown.clone()).await?;
-        // Only the registry itself is answered, never one that it redirected to (CVE-2026-49349).
-        if response.status() == StatusCode::UNAUTHORIZED && response.url().origin() == url.origin() {
-            let answer = self.auth.answer(client, endpoint, response.headers(), shown).await?;
-            if let Some(answer) = answer {
-                response = send(Some(answer)).await?;
-            }
-        }
+        let request = Request { transport, endpoint, method, url, headers, doing };
+        let response = self.auth.admit(&request).await?;
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            return Err(transport.refused_by_proxy(&doing, response.url()));
+            return Err(transport.refused_by_proxy(&request.doing, response.url()));
         }
-        response::check(response, &endpoint.registry, &describe(url)).await
+        match response::check(response, &endpoint.registry, &describe(url)).await {
+            Ok(response) => Ok(response),
+            Err(error) => Err(self.auth.explain(endpoint, error).await),
+        }
     }
 
     /// The connections to a host: those for all, or its own.
@@ -152,6 +142,7 @@ fn describe(url: &Url) -> String {
     let parts: Vec<_> = url.path().rsplitn(3, '/').collect();
     match parts[..] {
         [name, "manifests", _] => format!("the manifest {name}"),
+        ["", "v2", _] => "its API".into(),
         [name, "blobs", _] => format!("the blob {name}"),
         _ => "an answer".into(),
     }

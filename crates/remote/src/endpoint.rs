@@ -23,10 +23,11 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// A repository on this host.
+    /// A repository on this host; none, where it is empty.
     pub(crate) fn at(site: Arc<Site>, repository: &str) -> Self {
         let mut base = site.url.clone();
-        base.set_path(&format!("{}/{repository}/", site.url.path().trim_end_matches('/')));
+        let slash = if repository.is_empty() { "" } else { "/" };
+        base.set_path(&format!("{}/{repository}{slash}", site.url.path().trim_end_matches('/')));
         Self { registry: site.name.clone(), repository: repository.to_owned(), base, site }
     }
 
@@ -43,6 +44,14 @@ impl Endpoint {
     /// The registry's own origin: scheme, host and port.
     pub(crate) fn origin(&self) -> &Url {
         &self.base
+    }
+
+    /// The address that says whether there is a registry, and what it asks for.
+    pub(crate) fn ping(&self) -> Url {
+        let mut url = self.base.clone();
+        let path = self.base.path().strip_suffix(&format!("{}/", self.repository));
+        url.set_path(path.filter(|_| !self.repository.is_empty()).unwrap_or(self.base.path()));
+        url
     }
 
     fn join(&self, kind: &str, name: &str) -> Url {

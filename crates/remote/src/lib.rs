@@ -4,6 +4,7 @@
 //! what its store lacks of the blobs, in ranges over several connections, hashed while it is written. Registries on loopback
 //! names are spoken to in plain http, all others over TLS.
 
+mod address;
 mod auth;
 mod buffers;
 mod challenge;
@@ -13,14 +14,17 @@ mod endpoint;
 mod fetch;
 #[cfg(test)]
 mod fuzz;
+mod guard;
 mod host;
 mod hosts;
+mod login;
 mod manifest;
 mod plan;
 mod proxies;
 mod registry;
 mod response;
 mod retry;
+mod secret;
 mod sources;
 mod tls;
 mod tls_files;
@@ -28,5 +32,6 @@ mod tls_trouble;
 mod transfer;
 mod transport;
 
-pub use credentials::Credentials;
+pub use credentials::{Credentials, Keychain, StoredIn};
+pub use login::Login;
 pub use registry::RemoteRegistry;

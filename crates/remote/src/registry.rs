@@ -12,7 +12,7 @@ use hoist_core::{
 use hoist_store::{Lease, Store, StoredImage, Trust, blocking};
 
 use crate::client::Client;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Keychain};
 use crate::fetch::Fetch;
 use crate::hosts::{Hosts, Route};
 use crate::manifest::{self, Resolved};
@@ -84,10 +84,19 @@ impl RemoteRegistry {
         self
     }
 
-    /// Shows these credentials to the registry of this name (`ghcr.io`, `registry.lan:5000`), and to no other.
+    /// Shows these credentials to the registry of this name (`ghcr.io`, `registry.lan:5000`), and to no other; or
+    /// for the repositories below a name only (`quay.io/team`), of which the longest that fits counts.
     #[must_use]
     pub fn with_credentials(mut self, registry: impl Into<String>, credentials: Credentials) -> Self {
         self.client.auth.add(registry.into(), credentials);
+        self
+    }
+
+    /// Looks up credentials that were not given [here](Self::with_credentials) in what the user has stored, when a
+    /// registry asks for them.
+    #[must_use]
+    pub fn with_keychain(mut self, keychain: Keychain) -> Self {
+        self.client.auth.search(keychain);
         self
     }
 

@@ -33,7 +33,7 @@ pub(crate) async fn check(response: Response, registry: &str, what: &str) -> Res
         StatusCode::NOT_FOUND => error(ErrorKind::NotFound, "check the name and the tag"),
         StatusCode::UNAUTHORIZED => error(
             ErrorKind::Unauthorized,
-            &format!("check the name, and the credentials in [remote.credentials.\"{registry}\"]"),
+            &format!("check the name, and the credentials: `hoist login {registry}`"),
         ),
         StatusCode::FORBIDDEN => error(ErrorKind::Forbidden, "other credentials may be allowed to pull this"),
         s if s == StatusCode::TOO_MANY_REQUESTS

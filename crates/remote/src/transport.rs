@@ -97,6 +97,12 @@ impl Transport {
     }
 }
 
+/// Connections to token servers, which trust whom the system trusts, and follow redirects by this policy.
+pub(crate) fn to_token_server(policy: fn(Attempt<'_>) -> Action) -> Result<ClientBuilder> {
+    let proxies = Proxies::from_env()?;
+    Ok(builder(Limits::default(), &proxies, policy).tls_backend_preconfigured(tls::config()?))
+}
+
 const PROXY_HELP: &str =
     "check the proxy and its credentials in HTTP_PROXY or HTTPS_PROXY, or name the registry in NO_PROXY";
 
@@ -111,7 +117,7 @@ fn builder(limits: Limits, proxies: &Proxies, policy: fn(Attempt<'_>) -> Action)
     if proxies.is_empty() { builder } else { builder.proxy(proxies.to_reqwest()) }
 }
 
-fn finish(builder: ClientBuilder) -> Result<Client> {
+pub(crate) fn finish(builder: ClientBuilder) -> Result<Client> {
     builder.build().map_err(|cause| {
         Error::new(ErrorKind::Unsupported, "the HTTP client cannot be set up")
             .with_source(cause.without_url())

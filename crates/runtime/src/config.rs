@@ -32,6 +32,7 @@ use crate::secret::Secret;
 /// response-timeout = 30        # seconds until an answer begins
 /// plain-http = ["10.0.0.5:5000"]
 /// hosts-dir = ["/etc/containerd/certs.d"]   # containerd's and docker's directories by default; [] for none
+/// keychain = true              # find what `docker login`, `podman login` and `hoist login` stored
 ///
 /// [remote.mirrors]             # asked first, in this order
 /// "docker.io" = ["https://mirror.lan", "http://10.0.0.6:5000"]
@@ -108,6 +109,9 @@ pub struct RemoteConfig {
     /// The registries, as `host` or `host:port`, that are spoken to without TLS. Those on loopback names are,
     /// without being listed.
     pub plain_http: Vec<String>,
+    /// Whether credentials that are not in this configuration are looked up in what the user has stored with
+    /// `docker login`, `podman login` or `hoist login`; by default they are.
+    pub keychain: bool,
     /// Who asks, by registry: `[remote.credentials."ghcr.io"]`.
     pub credentials: BTreeMap<String, CredentialsConfig>,
 }
@@ -175,6 +179,7 @@ impl Default for RemoteConfig {
             hosts_dir: None,
             mirrors: BTreeMap::new(),
             plain_http: Vec::new(),
+            keychain: true,
             credentials: BTreeMap::new(),
         }
     }
@@ -315,6 +320,12 @@ impl Config {
     /// Speaks to this registry without TLS: `host` or `host:port`.
     pub fn with_plain_http(mut self, registry: impl Into<String>) -> Self {
         self.remote.plain_http.push(registry.into());
+        self
+    }
+
+    /// Looks for no credentials in what the user has stored.
+    pub fn without_keychain(mut self) -> Self {
+        self.remote.keychain = false;
         self
     }
 

@@ -52,7 +52,7 @@ pub use hoist_cache::{Cached, Fallback};
 #[cfg(feature = "local")]
 pub use hoist_local::LocalRegistry;
 #[cfg(feature = "remote")]
-pub use hoist_remote::{Credentials, RemoteRegistry};
+pub use hoist_remote::{Credentials, Keychain, Login, RemoteRegistry, StoredIn};
 
 pub use crate::config::{CacheConfig, Config, CredentialsConfig, LocalConfig, RemoteConfig};
 pub use crate::hoist::{Hoist, open, open_with_events};

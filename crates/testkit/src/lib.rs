@@ -64,7 +64,7 @@ pub use image::{Format, Image, ImageBuilder};
 pub use index::ImageIndex;
 pub use layer::Layer;
 pub use layout::{add_to_layout, remove_from_layout, write_layout};
-pub use mock::{Auth, Counts, Fault, Gate, MockRegistry, On, Seen, Turnstile};
+pub use mock::{Auth, Counts, Fault, Gate, MockRegistry, On, Seen, Tokens, Turnstile};
 pub use origin::{LayoutOrigin, Origin};
 pub use publishable::Publishable;
 pub use push::{plain_client, push};

@@ -2,6 +2,7 @@
 
 mod connections;
 mod counts;
+mod credentials;
 mod documents;
 mod hosts;
 mod mirrors;

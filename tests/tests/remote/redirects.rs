@@ -14,6 +14,7 @@ async fn with_storage(image: &Image) -> (Setup, String, MockRegistry) {
     (setup, reference, storage)
 }
 
+/// open-policy-agent/opa#6580: ECR's storage answers 400 if `Authorization` comes along.
 #[tokio::test]
 async fn credentials_stay_behind_when_a_blob_lies_elsewhere() {
     let image = Image::sample(1);
@@ -26,6 +27,22 @@ async fn credentials_stay_behind_when_a_blob_lies_elsewhere() {
     }
 }
 
+/// GHSA-vh4v-2xq2-g5cg of oras-go: another name of the same machine, at the same port, is another host.
+#[tokio::test]
+async fn credentials_stay_behind_when_only_the_host_changes() {
+    let (setup, reference) = Setup::with(&Image::sample(1)).await;
+    setup.mock.require(Auth::basic("me", SECRET));
+    let port = setup.mock.host().rsplit(':').next().unwrap().to_owned();
+    setup.mock.fail_next(1, On::Blobs, Fault::Redirect(format!("http://localhost:{port}")));
+    let registry = setup.registry_as_me().with_connections(1).with_retries(0);
+    fails(&registry, &reference, ErrorKind::Unauthorized, &["401"]).await;
+    let requests = setup.mock.requests();
+    let redirected = requests.iter().position(|seen| seen.status == 307).unwrap();
+    assert_eq!(requests[redirected + 1].path, requests[redirected].path);
+    assert_eq!(requests[redirected + 1].authorization, None);
+}
+
+/// CVE-2026-49349 of regclient.
 #[tokio::test]
 async fn who_was_redirected_to_is_not_shown_credentials_though_it_asks() {
     let (setup, reference, storage) = with_storage(&Image::sample(1)).await;

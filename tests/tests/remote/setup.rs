@@ -47,6 +47,12 @@ impl Setup {
         pull(&self.registry(), reference).await
     }
 
+    /// The same of what is here already: all is asked for again.
+    pub(crate) async fn force_pull(&self, reference: &str) {
+        let pulled = self.registry().force_pull(reference).await;
+        pulled.unwrap_or_else(|error| panic!("{}", error.report()));
+    }
+
     /// A pull that fails: with such an error, whose report has these words.
     pub(crate) async fn fails(&self, reference: &str, kind: ErrorKind, words: &[&str]) {
         fails(&self.registry(), reference, kind, words).await;

@@ -72,10 +72,25 @@ impl Hosts {
     pub(crate) fn route(&self, reference: &Reference) -> Result<Route> {
         let registry = reference.registry();
         let mut entries = self.mirrors_of(registry)?;
-        entries.extend(self.directories.entries(registry)?.unwrap_or_else(|| vec![Entry::default()]));
+        entries.extend(self.entries(registry)?);
+        self.route_over(registry, reference.repository(), entries)
+    }
+
+    /// A registry itself, with no mirror and no repository.
+    pub(crate) fn registry(&self, registry: &str) -> Result<Route> {
+        let origin = self.entries(registry)?.pop();
+        self.route_over(registry, "", origin.into_iter().collect())
+    }
+
+    /// What the directories say of a registry: its mirrors, and last its origin.
+    fn entries(&self, registry: &str) -> Result<Vec<Entry>> {
+        Ok(self.directories.entries(registry)?.unwrap_or_else(|| vec![Entry::default()]))
+    }
+
+    fn route_over(&self, registry: &str, repository: &str, entries: Vec<Entry>) -> Result<Route> {
         let endpoints = entries.into_iter().map(|entry| {
             let url = entry.url.clone().map_or_else(|| self.own_address(registry, &entry), Ok)?;
-            Ok(Endpoint::at(self.site(registry, url, entry), reference.repository()))
+            Ok(Endpoint::at(self.site(registry, url, entry), repository))
         });
         Ok(Route::new(registry, endpoints.collect::<Result<_>>()?))
     }

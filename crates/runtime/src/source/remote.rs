@@ -10,7 +10,7 @@ use crate::config::RemoteConfig;
 pub(super) fn open(config: &RemoteConfig, shared: &Shared) -> Result<Box<dyn Source>> {
     use std::time::Duration;
 
-    use hoist_remote::{Credentials, RemoteRegistry};
+    use hoist_remote::{Credentials, Keychain, RemoteRegistry};
     let Shared { store, platform, events } = shared.clone();
     let mut remote = RemoteRegistry::new(store).with_platform(platform).with_events(events);
     if let Some(connections) = config.connections {
@@ -39,6 +39,9 @@ pub(super) fn open(config: &RemoteConfig, shared: &Shared) -> Result<Box<dyn Sou
     }
     for (registry, who) in &config.credentials {
         remote = remote.with_credentials(registry, Credentials::basic(&who.username, who.password.expose()));
+    }
+    if config.keychain {
+        remote = remote.with_keychain(Keychain::from_environment());
     }
     Ok(Box::new(remote))
 }

@@ -36,6 +36,16 @@ pub enum Auth {
         /// The password.
         password: String,
     },
+    /// A token from the registry's own token endpoint, which anybody gets, and this user; but who shows other
+    /// credentials than theirs is refused with 403, as by GHCR.
+    PublicToken {
+        /// The user.
+        user: String,
+        /// The password.
+        password: String,
+        /// Whether it is the registry that refuses, and not yet the token endpoint.
+        late: bool,
+    },
 }
 
 impl Auth {
@@ -49,26 +59,40 @@ impl Auth {
         Self::Token { user: user.to_owned(), password: password.to_owned() }
     }
 
+    /// [`PublicToken`](Self::PublicToken), for this user.
+    pub fn public_token(user: &str, password: &str, late: bool) -> Self {
+        Self::PublicToken { user: user.to_owned(), password: password.to_owned(), late }
+    }
+
     /// Whether this request may be answered. `tokens` are those handed out, with their scopes.
     pub(super) fn admits(&self, asked: &Asked, tokens: &HashMap<String, Vec<String>>) -> bool {
         let given = asked.authorization.as_deref();
         match self {
             Self::Open => true,
             Self::Basic { user, password } => given == Some(basic(user, password).as_str()),
-            Self::AnonymousToken | Self::Token { .. } => given
+            Self::AnonymousToken | Self::Token { .. } | Self::PublicToken { .. } => given
                 .and_then(|given| tokens.get(given.strip_prefix("Bearer ")?))
                 .is_some_and(|scopes| covers(scopes, asked)),
         }
     }
 
-    /// Whether whoever asks the token endpoint like this gets a token.
-    pub(super) fn grants(&self, asked: &Asked) -> bool {
+    /// The status for whoever asks the token endpoint like this; 200 with a token, of these scopes.
+    pub(super) fn judge(&self, asked: &Asked) -> Result<Vec<String>, u16> {
+        let given = asked.authorization.clone().or_else(|| {
+            let (user, password) = asked.field("username").zip(asked.field("password"))?;
+            Some(basic(user, password))
+        });
+        let is = |user: &str, password: &str| given.as_deref() == Some(basic(user, password).as_str());
         match self {
-            Self::Open | Self::Basic { .. } => false,
-            Self::AnonymousToken => true,
-            Self::Token { user, password } => {
-                asked.authorization.as_deref() == Some(basic(user, password).as_str())
-            }
+            Self::AnonymousToken => Ok(asked.scopes.clone()),
+            Self::Token { user, password } if is(user, password) => Ok(asked.scopes.clone()),
+            Self::PublicToken { user, password, late } => match given {
+                Some(_) if is(user, password) => Ok(asked.scopes.clone()),
+                Some(_) if *late => Ok(Vec::new()),
+                Some(_) => Err(403),
+                None => Ok(asked.scopes.clone()),
+            },
+            _ => Err(401),
         }
     }
 
@@ -78,12 +102,18 @@ impl Auth {
             asked.target.repository().map_or_else(String::new, |r| format!(",scope=\"{}\"", scope_of(r)));
         let challenge = match self {
             Self::Open | Self::Basic { .. } => format!("Basic realm=\"{host}\""),
-            Self::AnonymousToken | Self::Token { .. } => {
+            Self::AnonymousToken | Self::Token { .. } | Self::PublicToken { .. } => {
                 format!("Bearer realm=\"http://{host}{TOKEN_PATH}\",service=\"{SERVICE}\"{scope}")
             }
         };
         Answer::error(401).header("www-authenticate", challenge)
     }
+}
+
+/// Whether this request shows a token that its user should not have been given.
+pub(super) fn is_forbidden(asked: &Asked, tokens: &HashMap<String, Vec<String>>) -> bool {
+    let token = asked.authorization.as_deref().and_then(|given| given.strip_prefix("Bearer "));
+    token.and_then(|token| tokens.get(token)).is_some_and(Vec::is_empty)
 }
 
 fn basic(user: &str, password: &str) -> String {

@@ -13,6 +13,7 @@ mod seen;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +33,7 @@ pub use auth::Auth;
 pub use fault::{Fault, On};
 pub use gate::{Gate, Turnstile};
 pub use seen::{Counts, Seen};
+pub use tokens::Tokens;
 
 /// Any mock that a test mounts on [`MockRegistry::server`] goes before the registry itself.
 const LAST: u8 = u8::MAX;
@@ -104,6 +106,17 @@ impl MockRegistry {
     /// Asks for these credentials from now on, and forgets all tokens.
     pub fn require(&self, auth: Auth) {
         self.state().require(auth);
+    }
+
+    /// Asks for credentials in these words from now on, each in a header of its own, or in none; but at `/v2/` as
+    /// ever.
+    pub fn challenge(&self, challenges: &[&str]) {
+        self.state().challenges = Some(challenges.iter().map(ToString::to_string).collect());
+    }
+
+    /// Hands out tokens like this from now on.
+    pub fn hand_out(&self, tokens: Tokens) {
+        self.state().token_server = tokens;
     }
 
     /// Forgets all tokens, so that the next request with one is refused.

@@ -1,6 +1,7 @@
 //! Requests to a registry, understood
 //! ([distribution-spec, Endpoints](https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#endpoints)).
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use hoist_core::Digest;
@@ -12,6 +13,8 @@ pub(super) struct Asked {
     pub(super) path: String,
     pub(super) target: Target,
     pub(super) scopes: Vec<String>,
+    /// What a `POST` says, as forms do.
+    pub(super) form: Vec<(String, String)>,
     pub(super) range: Option<String>,
     pub(super) authorization: Option<String>,
 }
@@ -34,12 +37,21 @@ pub(super) enum Target {
 impl Asked {
     pub(super) fn of(request: &wiremock::Request) -> Self {
         let header = |name: &str| Some(request.headers.get(name)?.to_str().ok()?.to_owned());
-        let scopes = request.url.query_pairs().filter(|(name, _)| name == "scope");
+        let owned = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), value.into_owned());
+        let form: Vec<_> = match request.method.as_str() {
+            "POST" => form_urlencoded::parse(&request.body).map(owned).collect(),
+            _ => Vec::new(),
+        };
+        let queried = request.url.query_pairs().map(owned);
+        let scopes = queried.chain(form.clone()).filter(|(name, _)| name == "scope");
         Self {
             method: request.method.to_string(),
             path: request.url.path().to_owned(),
             target: Target::of(request.url.path()),
-            scopes: scopes.map(|(_, scope)| scope.into_owned()).collect(),
+            scopes: scopes
+                .flat_map(|(_, scope)| scope.split(' ').map(str::to_owned).collect::<Vec<_>>())
+                .collect(),
+            form,
             range: header("range"),
             authorization: header("authorization"),
         }
@@ -47,6 +59,11 @@ impl Asked {
 
     pub(super) fn is_head(&self) -> bool {
         self.method == "HEAD"
+    }
+
+    /// What a form has under this name.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        self.form.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
     /// The digest that is asked for; none where it is a tag.

@@ -19,6 +19,10 @@ pub struct Seen {
     pub range: Option<String>,
     /// The `Authorization` header.
     pub authorization: Option<String>,
+    /// The scopes that a token was asked for.
+    pub scopes: Vec<String>,
+    /// The fields of a form that was posted.
+    pub form: Vec<(String, String)>,
     /// The status of the answer.
     pub status: u16,
     /// How many bytes of body the answer had; none to a `HEAD`.
@@ -42,6 +46,8 @@ impl Seen {
             digest: asked.digest(),
             range: asked.range.clone(),
             authorization: asked.authorization.clone(),
+            scopes: asked.scopes.clone(),
+            form: asked.form.clone(),
             status: answer.status,
             bytes: if asked.is_head() { 0 } else { answer.bytes_sent() },
             kind: match asked.target {

@@ -1,16 +1,17 @@
 //! What a mocked registry holds, and how it answers from it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use hoist_core::Digest;
 
 use super::answer::Answer;
-use super::auth::Auth;
+use super::auth::{Auth, is_forbidden};
 use super::fault::{DIGEST_HEADER, Faults};
 use super::gate::Turnstile;
 use super::request::{Asked, Target};
 use super::seen::Seen;
+use super::tokens::Tokens;
 use crate::blob::Blob;
 use crate::publishable::Publishable;
 
@@ -20,8 +21,12 @@ pub(super) struct State {
     pub(super) host: String,
     repositories: HashMap<String, Repository>,
     auth: Auth,
+    /// What is said in place of the challenge that fits.
+    pub(super) challenges: Option<Vec<String>>,
     pub(super) tokens: HashMap<String, Vec<String>>,
     tokens_issued: usize,
+    pub(super) token_server: Tokens,
+    refresh_tokens: HashSet<String>,
     pub(super) faults: Faults,
     pub(super) replaced: HashMap<Digest, Bytes>,
     pub(super) hold: Option<Hold>,
@@ -60,6 +65,7 @@ impl State {
     pub(super) fn require(&mut self, auth: Auth) {
         self.auth = auth;
         self.tokens.clear();
+        self.refresh_tokens.clear();
     }
 
     pub(super) fn issue_token(&mut self, scopes: Vec<String>) -> String {
@@ -74,10 +80,21 @@ impl State {
         let answer = match asked.target {
             Target::Token => self.answer_token(asked),
             _ if self.auth.admits(asked, &self.tokens) => self.answer_admitted(asked),
-            _ => self.auth.challenge(&self.host, asked),
+            _ if is_forbidden(asked, &self.tokens) => Answer::error(403),
+            _ => self.challenge(asked),
         };
         self.requests.push(Seen::of(asked, &answer));
         answer
+    }
+
+    fn challenge(&self, asked: &Asked) -> Answer {
+        match &self.challenges {
+            Some(challenges) if asked.target != Target::Ping => {
+                let unauthorized = Answer::error(401);
+                challenges.iter().fold(unauthorized, |answer, c| answer.header("www-authenticate", c))
+            }
+            _ => self.auth.challenge(&self.host, asked),
+        }
     }
 
     fn answer_token(&mut self, asked: &Asked) -> Answer {
@@ -88,15 +105,30 @@ impl State {
     }
 
     fn token(&mut self, asked: &Asked) -> Answer {
-        match asked.method.as_str() {
-            "GET" if self.auth.grants(asked) => {
-                let token = self.issue_token(asked.scopes.clone());
-                let body = format!(r#"{{"token":"{token}","access_token":"{token}","expires_in":300}}"#);
-                Answer::ok("application/json", body)
-            }
-            "GET" => Answer::error(401),
-            _ => Answer::error(405),
+        if let Some(status) = self.token_server.refuses(&asked.method) {
+            return Answer::error(status);
         }
+        let judgement = match (asked.method.as_str(), asked.field("refresh_token")) {
+            ("POST", Some(token)) if self.is_refresh_token(token) => Ok(asked.scopes.clone()),
+            ("POST", Some(_)) => Err(401),
+            ("GET" | "POST", _) => self.auth.judge(asked),
+            _ => Err(405),
+        };
+        match judgement {
+            Ok(scopes) => self.hand_out(scopes),
+            Err(status) => Answer::error(status),
+        }
+    }
+
+    fn is_refresh_token(&self, token: &str) -> bool {
+        self.token_server.identity() == Some(token) || self.refresh_tokens.contains(token)
+    }
+
+    fn hand_out(&mut self, scopes: Vec<String>) -> Answer {
+        let token = self.issue_token(scopes);
+        let refresh = self.token_server.gives_refresh().then(|| format!("refresh-{token}"));
+        self.refresh_tokens.extend(refresh.clone());
+        Answer::ok("application/json", self.token_server.document(&token, refresh.as_deref()))
     }
 
     fn answer_admitted(&mut self, asked: &Asked) -> Answer {

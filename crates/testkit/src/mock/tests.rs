@@ -264,3 +264,56 @@ async fn other_bytes_are_served_under_the_digest_that_they_replace() {
     mock.repair();
     assert_eq!(get(&mock, MANIFEST).await.bytes().await.unwrap(), image.manifest().bytes);
 }
+
+#[tokio::test]
+async fn tokens_are_handed_out_as_it_is_told() {
+    let (mock, _) = with_an_image().await;
+    mock.require(Auth::token("me", "secret"));
+    mock.hand_out(Tokens::default().named("access_token").with_lifetime(None).with_identity("mine"));
+    let post = async |body: &'static str| {
+        let request = plain_client().post(format!("{}/token", mock.url())).body(body);
+        request.send().await.unwrap()
+    };
+    let answer = post("grant_type=refresh_token&refresh_token=mine&scope=repository:demo:pull").await;
+    let answer: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    let names: Vec<_> = answer.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["access_token"]);
+    let bearer = format!("Bearer {}", answer["access_token"].as_str().unwrap());
+    let let_in = ask(&mock, Method::GET, MANIFEST, &[("authorization", &bearer)]).await.unwrap();
+    assert_eq!(let_in.status(), StatusCode::OK);
+    assert_eq!(post("grant_type=refresh_token&refresh_token=other").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(post("grant_type=password&username=me&password=secret").await.status(), StatusCode::OK);
+    mock.hand_out(Tokens::default().refusing("POST", 405));
+    assert_eq!(post("").await.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn credentials_that_are_no_good_are_refused_where_none_are_needed() {
+    let (mock, _) = with_an_image().await;
+    for late in [false, true] {
+        mock.require(Auth::public_token("me", "secret", late));
+        let token = async |headers: &[(&str, &str)]| {
+            ask(&mock, Method::GET, "/token?scope=repository:demo:pull", headers).await.unwrap()
+        };
+        assert_eq!(token(&[]).await.status(), StatusCode::OK);
+        let stale = token(&[("authorization", "Basic eDp5")]).await;
+        assert_eq!(stale.status(), if late { StatusCode::OK } else { StatusCode::FORBIDDEN });
+        if late {
+            let stale: serde_json::Value = serde_json::from_slice(&stale.bytes().await.unwrap()).unwrap();
+            let bearer = format!("Bearer {}", stale["token"].as_str().unwrap());
+            let refused = ask(&mock, Method::GET, MANIFEST, &[("authorization", &bearer)]).await.unwrap();
+            assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_is_in_the_words_that_it_is_told_but_at_the_api() {
+    let (mock, _) = with_an_image().await;
+    mock.require(Auth::AnonymousToken);
+    mock.challenge(&["One", "Two"]);
+    let headers = get(&mock, MANIFEST).await.headers().clone();
+    assert_eq!(headers.get_all("www-authenticate").iter().collect::<Vec<_>>(), ["One", "Two"]);
+    let headers = get(&mock, "/v2/").await.headers().clone();
+    assert!(headers["www-authenticate"].to_str().unwrap().starts_with("Bearer realm="));
+}

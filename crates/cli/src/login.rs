@@ -1,0 +1,87 @@
+//! Logging in to a registry, and out of it.
+
+use std::io::{IsTerminal, Read, Write, stderr, stdin};
+use std::process::ExitCode;
+
+use hoist::{Config, Credentials, Error, ErrorKind, Keychain, Login, Result, StoredIn};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::args::LoginArgs;
+use crate::output;
+
+const MAX_PASSWORD: u64 = 1 << 20; // some are tokens of tens of kilobytes
+
+/// Checks the credentials with the registry, stores them, and says where.
+pub(crate) async fn login(config: &Config, json: bool, args: LoginArgs) -> Result<ExitCode> {
+    let registry = &args.registry;
+    let mut login = logins(config);
+    if args.plain_http {
+        login = login.with_plain_http(registry);
+    }
+    let user = match args.username {
+        Some(user) => user,
+        None => ask_user(registry)?,
+    };
+    let password = if args.password_stdin { read_password()? } else { ask_password(&user, registry)? };
+    if user.is_empty() || password.is_empty() {
+        return Err(Error::new(ErrorKind::InvalidConfig, "the username or the password is empty"));
+    }
+    let stored = login.login(registry, &Credentials::basic(user, password.as_str())).await?;
+    output::result(json, &json!({"registry": registry, "stored": stored.to_string()}), || {
+        let how = match &stored {
+            StoredIn::Helper(_) => "kept by",
+            _ => "stored, not encrypted, in",
+        };
+        format!("logged in to {registry}; the password is {how} {stored}").into_bytes()
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Forgets what a login has stored. To be logged out already is no error.
+pub(crate) async fn logout(config: &Config, json: bool, registry: &str) -> Result<ExitCode> {
+    let login = logins(config);
+    let removed = login.logout(registry).await?;
+    output::result(json, &json!({"registry": registry, "removed": removed}), || {
+        let what = if removed { "logged out of" } else { "there was no login to" };
+        format!("{what} {registry}").into_bytes()
+    })?;
+    if let Some(left) = login.source(registry).await? {
+        _ = writeln!(stderr(), "hoist: credentials for {registry} are still in {left}, and are used");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn logins(config: &Config) -> Login {
+    let login = Login::new(Keychain::from_environment());
+    config.remote.plain_http.iter().fold(login, Login::with_plain_http)
+}
+
+fn ask_user(registry: &str) -> Result<String> {
+    if !stdin().is_terminal() {
+        return Err(Error::new(ErrorKind::InvalidConfig, "there is no terminal to ask for the username")
+            .with_help("give it with --username"));
+    }
+    _ = write!(stderr(), "Username for {registry}: ");
+    let mut line = String::new();
+    stdin().read_line(&mut line).map_err(|cause| Error::io("cannot read the username", cause))?;
+    Ok(line.trim().to_owned())
+}
+
+fn ask_password(user: &str, registry: &str) -> Result<Zeroizing<String>> {
+    let failed = |cause| {
+        Error::new(ErrorKind::InvalidConfig, "there is no terminal to ask for the password")
+            .with_source(cause)
+            .with_help("give it with --password-stdin")
+    };
+    let prompt = format!("Password for {user} at {registry}: ");
+    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(failed)
+}
+
+/// All of stdin, without the line break that ends it.
+fn read_password() -> Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    let read = stdin().take(MAX_PASSWORD).read_to_string(&mut text);
+    read.map_err(|cause| Error::io("cannot read the password", cause))?;
+    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+}

@@ -1,0 +1,196 @@
+//! Logging in and out: what is stored is what docker would store, where docker would.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hoist_core::{Error, ErrorKind, Result};
+use hoist_store::blocking;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::docker_config::DockerConfig;
+use super::keychain::{DOCKER_HUB_SERVER, servers};
+use super::places::{Place, login_file, read_file};
+use super::{Account, Credentials, Keychain, Kind};
+
+/// Where a login was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoredIn {
+    /// In this file, which only its owner may read, and which is not encrypted.
+    File(PathBuf),
+    /// By this credential helper.
+    Helper(String),
+}
+
+impl fmt::Display for StoredIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Helper(name) => name.fmt(f),
+        }
+    }
+}
+
+impl Keychain {
+    /// Stores the credentials for a host, in place of what was there.
+    pub(crate) async fn store(&self, host: &Account, credentials: &Credentials) -> Result<StoredIn> {
+        let path = self.login_file()?;
+        let helper = self.helper_of(&path, host).await?;
+        let entry = match &helper {
+            Some(name) => {
+                let helper = self.helper(name)?;
+                helper.store(key(host), credentials).await?;
+                json!({}) // as docker does, for whoever lists where one is logged in
+            }
+            None => entry(credentials),
+        };
+        let stored = match helper {
+            Some(name) => StoredIn::Helper(format!("docker-credential-{name}")),
+            None => StoredIn::File(path.clone()),
+        };
+        let host = host.clone();
+        let put = move |auths: &mut Map<String, Value>| {
+            replace(auths, &host, Some(entry));
+        };
+        blocking(move || edit(&path, put)).await?;
+        self.forget();
+        Ok(stored)
+    }
+
+    /// Forgets the credentials for a host, where [`store`](Self::store) would put them. `false`: there were none.
+    pub(crate) async fn erase(&self, host: &Account) -> Result<bool> {
+        let path = self.login_file()?;
+        let mut erased = false;
+        if let Some(name) = self.helper_of(&path, host).await? {
+            let helper = self.helper(&name)?;
+            for server in servers(host) {
+                if helper.get(server).await?.is_some() {
+                    helper.erase(server).await?;
+                    erased = true;
+                }
+            }
+        }
+        let host = host.clone();
+        let filed = move || {
+            let mut filed = false;
+            // A file that is not there need not be made.
+            if read_file(&path)?.is_some() {
+                edit(&path, |auths| filed = replace(auths, &host, None))?;
+            }
+            Ok(filed)
+        };
+        erased |= blocking(filed).await?;
+        self.forget();
+        Ok(erased)
+    }
+
+    fn login_file(&self) -> Result<PathBuf> {
+        login_file(&self.environment()).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidConfig, "there is no place for a login: HOME is not set")
+                .with_help("set HOME, DOCKER_CONFIG or REGISTRY_AUTH_FILE")
+        })
+    }
+
+    async fn helper_of(&self, path: &Path, host: &Account) -> Result<Option<String>> {
+        let (place, host) = (Place::File(path.to_owned()), host.clone());
+        // What is read of the environment is not of a file.
+        let config = blocking(move || place.read(&|_| None)).await?.unwrap_or_default();
+        Ok(config.helper(&host).map(str::to_owned))
+    }
+}
+
+/// The key that docker files a host under.
+fn key(host: &Account) -> &str {
+    if host.host == "docker.io" { DOCKER_HUB_SERVER } else { &host.host }
+}
+
+fn entry(credentials: &Credentials) -> Value {
+    let Credentials { user, secret, kind } = credentials;
+    let encode =
+        |password: &str| BASE64_STANDARD.encode(Zeroizing::new(format!("{user}:{password}")).as_bytes());
+    match kind {
+        Kind::Password => json!({"auth": encode(secret.expose())}),
+        Kind::IdentityToken => json!({"auth": encode(""), "identitytoken": secret.expose()}),
+        Kind::RegistryToken => json!({"registrytoken": secret.expose()}),
+    }
+}
+
+/// Takes out what is filed for a host under any spelling, and files this. Says whether anything was there.
+fn replace(auths: &mut Map<String, Value>, host: &Account, entry: Option<Value>) -> bool {
+    let before = auths.len();
+    auths.retain(|key, _| !DockerConfig::is_key_of(key, host));
+    let was_there = auths.len() < before;
+    if let Some(entry) = entry {
+        auths.insert(key(host).to_owned(), entry);
+    }
+    was_there
+}
+
+/// Changes the `auths` of such a file, and nothing else of it, whole or not at all.
+fn edit(path: &Path, change: impl FnOnce(&mut Map<String, Value>)) -> Result<()> {
+    let doing = || format!("cannot write {}", path.display());
+    let failed = |cause| Error::new(ErrorKind::InvalidConfig, doing()).with_source(cause);
+    let wrong = |what: &str| Place::File(path.to_owned()).wrong(what);
+    // Who keeps it elsewhere, and links to it, goes on to.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let directory = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    // Others that log in at the same time wait; the lock ends with the file's handle.
+    let lock = File::open(directory).and_then(|dir| dir.lock().map(|()| dir)).map_err(failed)?;
+    let mut config = match read_file(&path)? {
+        Some(text) if !text.trim_ascii().is_empty() => {
+            // Read as it will be read when it is used, so that nothing is added to what no one can read.
+            DockerConfig::parse(&text).map_err(|what| wrong(&what))?;
+            serde_json::from_slice(&text).map_err(|_| wrong("it"))?
+        }
+        _ => json!({}),
+    };
+    let auths =
+        config.as_object_mut().ok_or_else(|| wrong("it"))?.entry("auths").or_insert_with(|| json!({}));
+    if auths.is_null() {
+        *auths = json!({});
+    }
+    change(auths.as_object_mut().ok_or_else(|| wrong("`auths`"))?);
+    let written = write(&path, &config).map_err(failed);
+    wipe(config);
+    written?;
+    lock.sync_all().map_err(failed)
+}
+
+/// Overwrites all texts of a document, of which many are secrets.
+fn wipe(document: Value) {
+    match document {
+        Value::String(mut text) => text.zeroize(),
+        Value::Array(items) => items.into_iter().for_each(wipe),
+        Value::Object(entries) => entries.into_iter().for_each(|(_, value)| wipe(value)),
+        _ => {}
+    }
+}
+
+/// Puts a new file in the place of the old one, readable by its owner only.
+fn write(path: &Path, config: &Value) -> std::io::Result<()> {
+    let mut text = Zeroizing::new(Vec::new());
+    let tabs = serde_json::ser::PrettyFormatter::with_indent(b"\t"); // as docker writes it
+    config.serialize(&mut serde_json::Serializer::with_formatter(&mut *text, tabs))?;
+    text.push(b'\n');
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".hoist-{}", std::process::id()));
+    let new = path.with_file_name(name);
+    _ = fs::remove_file(&new); // of one that was killed, with the same number
+    let written = File::options().write(true).create_new(true).mode(0o600).open(&new).and_then(|mut file| {
+        file.write_all(&text)?;
+        file.sync_all()
+    });
+    let renamed = written.and_then(|()| fs::rename(&new, path));
+    if renamed.is_err() {
+        _ = fs::remove_file(&new);
+    }
+    renamed
+}

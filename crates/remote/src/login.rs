@@ -1,0 +1,122 @@
+//! Logging in to a registry: the credentials are checked there, and then stored for docker, podman and hoist.
+
+use std::collections::HashSet;
+
+use hoist_core::{Error, ErrorKind, Reference, Result};
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+
+use crate::client::Client;
+use crate::credentials::{Account, Credentials, Keychain, StoredIn, canonical_host};
+use crate::endpoint::Endpoint;
+use crate::hosts::{Hosts, Need};
+
+/// Stores credentials in a [`Keychain`], and takes them out.
+#[derive(Debug)]
+pub struct Login {
+    keychain: Keychain,
+    plain_http: HashSet<String>,
+}
+
+impl Login {
+    /// Logs in to registries for those who look into this keychain.
+    pub fn new(keychain: Keychain) -> Self {
+        Self { keychain, plain_http: HashSet::new() }
+    }
+
+    /// Speaks to the registry of this name without TLS, as to those on loopback names.
+    #[must_use]
+    pub fn with_plain_http(mut self, registry: impl Into<String>) -> Self {
+        self.plain_http.insert(registry.into());
+        self
+    }
+
+    /// Checks the credentials with the registry (`ghcr.io`, `registry.lan:5000`), and stores them in place of
+    /// what was there; says where.
+    ///
+    /// They go to `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`, or where `REGISTRY_AUTH_FILE` says; or to
+    /// the credential helper that this file names. All else that is in the file stays, and only its owner can read it.
+    ///
+    /// Fails with [`Unauthorized`](ErrorKind::Unauthorized) or [`Forbidden`](ErrorKind::Forbidden) where the registry
+    /// does not take them, with [`InvalidReference`](ErrorKind::InvalidReference) where that is no registry's name,
+    /// with [`InvalidConfig`](ErrorKind::InvalidConfig) where the file cannot be read or written. Then nothing is stored.
+    pub async fn login(&self, registry: &str, credentials: &Credentials) -> Result<StoredIn> {
+        let registry = name(registry)?;
+        let failed = |error: Error| error.context(format!("cannot log in to {registry}"));
+        self.check(&registry, credentials).await.map_err(failed)?;
+        self.keychain.store(&Account::of_host(&registry), credentials).await.map_err(failed)
+    }
+
+    /// Forgets what [`login`](Self::login) has stored. `false`: there was nothing.
+    ///
+    /// Fails with [`InvalidReference`](ErrorKind::InvalidReference) and [`InvalidConfig`](ErrorKind::InvalidConfig) as that does.
+    pub async fn logout(&self, registry: &str) -> Result<bool> {
+        let registry = name(registry)?;
+        let erased = self.keychain.erase(&Account::of_host(&registry)).await;
+        erased.map_err(|error| error.context(format!("cannot log out of {registry}")))
+    }
+
+    /// Where credentials for this registry are found at present; such as after a logout, in a file that another
+    /// program wrote. Fails with [`InvalidReference`](ErrorKind::InvalidReference).
+    pub async fn source(&self, registry: &str) -> Result<Option<String>> {
+        let found = self.keychain.find(&Account::of_host(&name(registry)?), None).await;
+        Ok(found.credentials.map(|(_, source)| source))
+    }
+
+    /// Asks the registry, which has to let these in and not just anybody.
+    async fn check(&self, registry: &str, credentials: &Credentials) -> Result<()> {
+        let mut hosts = Hosts::default();
+        for plain in &self.plain_http {
+            hosts.add_plain_http(plain.clone());
+        }
+        let route = hosts.registry(registry)?;
+        let mut client = Client::new();
+        client.auth.add(registry.to_owned(), credentials.clone());
+        client.auth.insist();
+        let request = (Method::GET, &HeaderMap::new());
+        let answer = client.ask(&route, Need::Pull, request, Endpoint::ping, |_, _| Ok(())).await;
+        answer.map_err(|error| match error.kind() {
+            // That is said of images.
+            ErrorKind::NotFound => {
+                Error::new(ErrorKind::Unsupported, error).with_help("is this the address of a registry?")
+            }
+            _ => error,
+        })
+    }
+}
+
+/// A registry's name as references have it, also where it was written as an address.
+fn name(registry: &str) -> Result<String> {
+    let bare = registry.strip_prefix("https://").or_else(|| registry.strip_prefix("http://"));
+    let host = bare.unwrap_or(registry).trim_end_matches('/');
+    let host = canonical_host(host.strip_suffix("/v1").or_else(|| host.strip_suffix("/v2")).unwrap_or(host));
+    let parsed = format!("{host}/x/x").parse::<Reference>();
+    if parsed.is_ok_and(|reference| reference.registry() == host) {
+        return Ok(host);
+    }
+    Err(Error::new(ErrorKind::InvalidReference, format!("{registry:?} is not a registry"))
+        .with_help("write it as host or host:port, such as ghcr.io or registry.lan:5000"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_is_known_by_its_address_too() {
+        for (given, expected) in [
+            ("ghcr.io", "ghcr.io"),
+            ("https://ghcr.io/", "ghcr.io"),
+            ("http://127.0.0.1:5000", "127.0.0.1:5000"),
+            ("https://index.docker.io/v1/", "docker.io"),
+            ("docker.io", "docker.io"),
+            ("[::1]:5000", "[::1]:5000"),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(name(given).unwrap(), expected);
+        }
+        for given in ["", "nginx", "ghcr.io/org", "https://", "a b", "../x", "ghcr.io@sha256", "-"] {
+            assert_eq!(*name(given).unwrap_err().kind(), ErrorKind::InvalidReference, "{given:?}");
+        }
+    }
+}
