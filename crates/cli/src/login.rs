@@ -1,9 +1,11 @@
 //! Logging in to a registry, and out of it.
 
+use std::fs::File;
 use std::io::{IsTerminal, Read, Write, stderr, stdin};
 use std::process::ExitCode;
 
 use hoist::{Config, Credentials, Error, ErrorKind, Keychain, Login, Result, StoredIn};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -75,7 +77,34 @@ fn ask_password(user: &str, registry: &str) -> Result<Zeroizing<String>> {
             .with_help("give it with --password-stdin")
     };
     let prompt = format!("Password for {user} at {registry}: ");
+    let _quiet = Quiet::new(); // rpassword turns it off as well, but after its prompt
     rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(failed)
+}
+
+/// A terminal that does not show what is typed, for as long as this lives.
+struct Quiet(Option<(File, Termios)>);
+
+impl Quiet {
+    /// The terminal of this process, if it has one.
+    fn new() -> Self {
+        let quiet = || {
+            let terminal = File::open("/dev/tty").ok()?;
+            let before = tcgetattr(&terminal).ok()?;
+            let mut quiet = before.clone();
+            quiet.local_modes.remove(LocalModes::ECHO);
+            tcsetattr(&terminal, OptionalActions::Now, &quiet).ok()?;
+            Some((terminal, before))
+        };
+        Self(quiet())
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if let Some((terminal, before)) = &self.0 {
+            _ = tcsetattr(terminal, OptionalActions::Now, before);
+        }
+    }
 }
 
 /// All of stdin, without the line break that ends it.
