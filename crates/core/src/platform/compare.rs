@@ -8,7 +8,7 @@ use super::{Platform, normalize};
 
 /// How well an image suits: the lowest is the best. The place of its processor among those that run here, then,
 /// where a version of Windows was asked for, the newest.
-type Rank = (usize, Reverse<Option<Version>>);
+type Rank = (usize, Reverse<Version>);
 
 impl Platform {
     /// The most suitable of these for this platform: its own first, then what it can also run, best first. Of
@@ -33,18 +33,18 @@ impl Platform {
             return None;
         }
         let made_for = normalize(&candidate.architecture, candidate.variant.as_deref().unwrap_or_default());
+        let version = self.version_of(candidate)?;
         let position = self.runs().into_iter().position(|runs| runs == made_for)?;
-        Some((position, Reverse(self.version_of(candidate)?)))
+        Some((position, Reverse(version)))
     }
 
-    /// The image's version of Windows, as far as it matters. `None`: it does not run here.
-    fn version_of(&self, candidate: &Self) -> Option<Option<Version>> {
+    /// The image's version of Windows, or one older than all where it does not matter. `None`: it does not run
+    /// here.
+    fn version_of(&self, candidate: &Self) -> Option<Version> {
         let host = self.os_version.as_deref().filter(|_| self.os == "windows").and_then(windows::parse);
         match (host, &candidate.os_version) {
-            (None, _) | (_, None) => Some(None),
-            (Some(host), Some(version)) => {
-                windows::parse(version).filter(|v| windows::runs(host, *v)).map(Some)
-            }
+            (None, _) | (_, None) => Some(Version::default()),
+            (Some(host), Some(version)) => windows::parse(version).filter(|v| windows::runs(host, *v)),
         }
     }
 
