@@ -15,6 +15,7 @@ mod event;
 mod platform;
 mod reference;
 mod registry;
+mod text;
 
 pub use digest::{Algorithm, Digest, Hasher};
 pub use document::{Descriptor, Document, Index, MAX_DOCUMENT, Manifest, config_platform, media_type};
