@@ -95,6 +95,7 @@ impl Descriptor {
 /// A document that a reference can lead to.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Document {
     /// The manifest of one image.
     Manifest(Manifest),

@@ -16,7 +16,7 @@ impl Index {
             _ => None,
         };
         platform.choose(candidates).or_else(lone).ok_or_else(|| {
-            platform_missing(platform, self.manifests.iter().filter_map(|m| m.platform.clone()).collect())
+            platform.missing(self.manifests.iter().filter_map(|m| m.platform.clone()).collect())
         })
     }
 }
@@ -28,24 +28,23 @@ pub fn config_platform(config: &[u8]) -> Option<Platform> {
     Some(platform).filter(|p| !p.os.is_empty() && !p.architecture.is_empty())
 }
 
-pub(crate) fn platform_missing(wanted: &Platform, available: Vec<Platform>) -> Error {
-    // Attestations and the like are listed as unknown/unknown; nobody can ask for those.
-    let available: Vec<_> = available.into_iter().filter(|p| p.os != "unknown").collect();
-    let names: Vec<_> = available.iter().map(ToString::to_string).collect();
-    let there_is = if names.is_empty() { "no platform at all".to_owned() } else { names.join(", ") };
-    Error::new(
-        ErrorKind::PlatformMissing { available },
-        format!("the image is not made for {wanted}, but for {there_is}"),
-    )
-    .with_help("choose one of those with `platform`")
-}
-
 impl Platform {
+    /// The error of an image that is not made for this platform, but for those.
+    pub fn missing(&self, available: Vec<Self>) -> Error {
+        // Attestations and the like are listed as unknown/unknown; nobody can ask for those.
+        let available: Vec<_> = available.into_iter().filter(|p| p.os != "unknown").collect();
+        let names: Vec<_> = available.iter().map(ToString::to_string).collect();
+        let there_is = if names.is_empty() { "no platform at all".to_owned() } else { names.join(", ") };
+        let kind = ErrorKind::PlatformMissing { available };
+        Error::new(kind, format!("the image is not made for {self}, but for {there_is}"))
+            .with_help("choose one of those with `platform`")
+    }
+
     /// Fails with [`PlatformMissing`](ErrorKind::PlatformMissing) if an image with this configuration is
     /// made for another platform.
     pub fn check(&self, config: &[u8]) -> Result<()> {
         match config_platform(config) {
-            Some(made_for) if !self.accepts(&made_for) => Err(platform_missing(self, vec![made_for])),
+            Some(made_for) if !self.accepts(&made_for) => Err(self.missing(vec![made_for])),
             _ => Ok(()),
         }
     }
