@@ -56,6 +56,16 @@ pub(crate) enum Command {
         #[arg(long)]
         plain_http: bool,
     },
+    /// Take the images of an archive into the store: one that skopeo wrote as oci-archive, or docker 25 or later saved
+    Load {
+        /// The archive
+        #[arg(value_name = "FILE")]
+        path: PathBuf,
+
+        /// Also where a name leads to another image already
+        #[arg(long)]
+        replace: bool,
+    },
     /// Print the references of the images that are here, and <none>@DIGEST for those that a moved tag left
     #[command(visible_alias = "ls")]
     List,
@@ -128,7 +138,7 @@ impl Command {
     /// Whether there has to be a store for it: to put images there, or since the answer is in another place.
     pub(crate) fn needs_store(&self, config: &Config) -> bool {
         let asks_directory = config.local.path.is_some() && !config.cache.enabled;
-        matches!(self, Self::Pull { .. }) || asks_directory
+        matches!(self, Self::Pull { .. } | Self::Load { .. }) || asks_directory
     }
 
     /// Whether it asks a registry and leaves nothing behind: then the user's store is not touched.
@@ -154,7 +164,9 @@ impl Command {
             | Self::IsCached { reference }
             | Self::Resolve { reference, .. }
             | Self::Tags { repository: reference, .. } => std::slice::from_ref(reference),
-            Self::List | Self::Gc { .. } | Self::Usage | Self::Fsck { .. } => return Ok(()),
+            Self::List | Self::Load { .. } | Self::Gc { .. } | Self::Usage | Self::Fsck { .. } => {
+                return Ok(());
+            }
         };
         let parsed: Vec<Result<Reference>> = references.iter().map(|text| text.parse()).collect();
         if parsed.iter().any(Result::is_ok) {

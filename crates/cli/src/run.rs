@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use hoist::{
-    Digest, Error, ErrorKind, Events, FsckOptions, GcOptions, Hoist, ImageRegistry, PulledImage, Result,
+    Archive, Digest, Error, ErrorKind, Events, FsckOptions, GcOptions, Hoist, ImageRegistry, PulledImage,
+    Result,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -66,7 +67,7 @@ fn is_there(root: &Path) -> Result<bool> {
 /// What the commands say that only look, where there is no store.
 fn look_at_nothing(json: bool, command: Command) -> Result<ExitCode> {
     match command {
-        Command::Pull { .. } | Command::List => Ok(ExitCode::SUCCESS),
+        Command::Pull { .. } | Command::Load { .. } | Command::List => Ok(ExitCode::SUCCESS),
         Command::Remove { references } => {
             for reference in &references {
                 output::error(&not_here(reference));
@@ -112,6 +113,7 @@ async fn dispatch(
             })
             .await
         }
+        Command::Load { path, replace } => load(hoist, json, &path, replace).await,
         Command::List => list(hoist, json).await,
         Command::Remove { references } => {
             each(&references, progress, async |reference| {
@@ -161,6 +163,13 @@ async fn each(
         }
     }
     Ok(code)
+}
+
+async fn load(hoist: &Hoist, json: bool, path: &Path, replace: bool) -> Result<ExitCode> {
+    for image in Archive::open(path)?.load(hoist.store(), hoist.platform(), replace).await? {
+        output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec())?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn list(hoist: &Hoist, json: bool) -> Result<ExitCode> {

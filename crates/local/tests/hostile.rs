@@ -64,8 +64,11 @@ async fn a_layout_as_it_should_be_is_pulled() {
     Prepared::new().pull().await.unwrap();
 }
 
+/// What something is called that is planted, and how it gets there.
+type Plant = (&'static str, Box<dyn Fn(&Path)>);
+
 /// What is planted in the place of a file or a directory.
-fn plants(what: &Path) -> Vec<(&'static str, Box<dyn Fn(&Path)>)> {
+fn plants(what: &Path) -> Vec<Plant> {
     let (copy, fifo) = (what.with_extension("copy"), |path: &Path| {
         mknodat(CWD, path, FileType::Fifo, Mode::RWXU, 0).unwrap();
     });
@@ -81,9 +84,9 @@ fn plants(what: &Path) -> Vec<(&'static str, Box<dyn Fn(&Path)>)> {
             "a FIFO",
             Box::new(move |path: &Path| {
                 if path.is_dir() {
-                    fs::remove_dir_all(path).unwrap()
+                    fs::remove_dir_all(path).unwrap();
                 } else {
-                    fs::remove_file(path).unwrap()
+                    fs::remove_file(path).unwrap();
                 }
                 fifo(path);
             }),

@@ -51,7 +51,7 @@ pub use hoist_store::{
 #[cfg(feature = "cache")]
 pub use hoist_cache::{Cached, Fallback};
 #[cfg(feature = "local")]
-pub use hoist_local::LocalRegistry;
+pub use hoist_local::{Archive, LocalRegistry};
 #[cfg(feature = "remote")]
 pub use hoist_remote::{Credentials, RemoteRegistry};
 
