@@ -21,7 +21,7 @@ pub(crate) struct Args {
     pub(crate) config: Option<PathBuf>,
 
     /// The platform to choose images for, such as linux/arm64 [default: this machine's]
-    #[arg(long, global = true, value_name = "OS/ARCH[/VARIANT]")]
+    #[arg(long, global = true, value_name = "OS[(VERSION)]/ARCH[/VARIANT]")]
     pub(crate) platform: Option<String>,
 
     /// Print one JSON object a line
@@ -55,6 +55,16 @@ pub(crate) enum Command {
         /// Speak to the registries of these images without TLS, as to those on loopback names
         #[arg(long)]
         plain_http: bool,
+    },
+    /// Take the images of an archive into the store: one that skopeo wrote as oci-archive, or docker 25 or later saved
+    Load {
+        /// The archive
+        #[arg(value_name = "FILE")]
+        path: PathBuf,
+
+        /// Also where a name leads to another image already
+        #[arg(long)]
+        replace: bool,
     },
     /// Print the references of the images that are here, and <none>@DIGEST for those that a moved tag left
     #[command(visible_alias = "ls")]
@@ -90,6 +100,26 @@ pub(crate) enum Command {
         #[arg(long)]
         repair: bool,
     },
+    /// Show what a reference is at its registry now: its digest, and the images for each platform. Nothing is stored
+    Resolve {
+        /// The image
+        #[arg(value_name = "REF")]
+        reference: String,
+
+        /// Speak to the registry without TLS, as to those on loopback names
+        #[arg(long)]
+        plain_http: bool,
+    },
+    /// Print the tags that a repository has at its registry now
+    Tags {
+        /// The repository, such as nginx or ghcr.io/org/repo
+        #[arg(value_name = "REPO")]
+        repository: String,
+
+        /// Speak to the registry without TLS, as to those on loopback names
+        #[arg(long)]
+        plain_http: bool,
+    },
     /// Show what an image that is here consists of
     Inspect {
         /// The image
@@ -108,15 +138,35 @@ impl Command {
     /// Whether there has to be a store for it: to put images there, or since the answer is in another place.
     pub(crate) fn needs_store(&self, config: &Config) -> bool {
         let asks_directory = config.local.path.is_some() && !config.cache.enabled;
-        matches!(self, Self::Pull { .. }) || asks_directory
+        matches!(self, Self::Pull { .. } | Self::Load { .. }) || asks_directory
+    }
+
+    /// Whether it asks a registry and leaves nothing behind: then the user's store is not touched.
+    pub(crate) fn only_asks(&self) -> bool {
+        matches!(self, Self::Resolve { .. } | Self::Tags { .. })
+    }
+
+    /// The references whose registries are to be spoken to without TLS.
+    fn plain_http(&self) -> &[String] {
+        match self {
+            Self::Pull { references, plain_http: true, .. } => references,
+            Self::Resolve { reference: name, plain_http: true }
+            | Self::Tags { repository: name, plain_http: true } => std::slice::from_ref(name),
+            _ => &[],
+        }
     }
 
     /// Fails where there are references and none of them is one: then nothing else need be touched.
     pub(crate) fn check_references(&self) -> Result<()> {
         let references = match self {
             Self::Pull { references, .. } | Self::Remove { references } => references,
-            Self::Inspect { reference } | Self::IsCached { reference } => std::slice::from_ref(reference),
-            Self::List | Self::Gc { .. } | Self::Usage | Self::Fsck { .. } => return Ok(()),
+            Self::Inspect { reference }
+            | Self::IsCached { reference }
+            | Self::Resolve { reference, .. }
+            | Self::Tags { repository: reference, .. } => std::slice::from_ref(reference),
+            Self::List | Self::Load { .. } | Self::Gc { .. } | Self::Usage | Self::Fsck { .. } => {
+                return Ok(());
+            }
         };
         let parsed: Vec<Result<Reference>> = references.iter().map(|text| text.parse()).collect();
         if parsed.iter().any(Result::is_ok) {
@@ -140,10 +190,8 @@ impl Args {
         if let Some(platform) = &self.platform {
             config = config.with_platform(platform.parse()?);
         }
-        if let Command::Pull { references, plain_http: true, .. } = &self.command {
-            for reference in references.iter().filter_map(|text| text.parse::<Reference>().ok()) {
-                config = config.with_plain_http(reference.registry());
-            }
+        for reference in self.command.plain_http().iter().filter_map(|text| text.parse::<Reference>().ok()) {
+            config = config.with_plain_http(reference.registry());
         }
         Ok(config)
     }

@@ -3,6 +3,7 @@
 mod args;
 mod exit;
 mod inspect;
+mod lookup;
 mod output;
 mod progress;
 mod run;

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use hoist::{
-    Digest, Error, ErrorKind, Events, FsckOptions, GcOptions, Hoist, ImageRegistry, PulledImage, Result,
+    Archive, Digest, Error, ErrorKind, Events, FsckOptions, GcOptions, Hoist, ImageRegistry, PulledImage,
+    Result,
 };
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::args::{Args, Command};
 use crate::progress::Progress;
-use crate::{exit, inspect, output, upkeep};
+use crate::{exit, inspect, lookup, output, upkeep};
 
 /// How long the writing of what was abandoned may take to end.
 const CLEAN_UP: Duration = Duration::from_secs(5);
@@ -30,9 +32,15 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     };
     let events = progress.clone().map_or_else(Events::default, |p| Events::to(move |event| p.show(event)));
     args.command.check_references()?;
-    let config = args.config()?;
+    let mut config = args.config()?;
+    // Only to ask, no store of the user's is needed, made or opened: there is an empty one, which goes away.
+    let empty = args.command.only_asks().then(TempDir::new).transpose();
+    let empty = empty.map_err(|cause| Error::io("cannot make a temporary directory", cause))?;
+    if let Some(empty) = &empty {
+        config = config.with_root(empty.path().join("store"));
+    }
     // A store is made by the first pull, and not by a look at it.
-    let hoist = if args.command.needs_store(&config) || is_there(&config.root)? {
+    let hoist = if empty.is_some() || args.command.needs_store(&config) || is_there(&config.root)? {
         Some(hoist::open_with_events(&config, events)?)
     } else {
         None
@@ -60,7 +68,7 @@ fn is_there(root: &Path) -> Result<bool> {
 /// What the commands say that only look, where there is no store.
 fn look_at_nothing(json: bool, command: Command) -> Result<ExitCode> {
     match command {
-        Command::Pull { .. } | Command::List => Ok(ExitCode::SUCCESS),
+        Command::Pull { .. } | Command::Load { .. } | Command::List => Ok(ExitCode::SUCCESS),
         Command::Remove { references } => {
             for reference in &references {
                 output::error(&not_here(reference));
@@ -72,6 +80,7 @@ fn look_at_nothing(json: bool, command: Command) -> Result<ExitCode> {
         Command::Fsck { .. } => upkeep::fsck(None, json, FsckOptions::default()),
         Command::Inspect { reference } => Err(not_here(&reference)),
         Command::IsCached { reference } => is_cached(json, &reference, false),
+        Command::Resolve { .. } | Command::Tags { .. } => unreachable!("there is an empty store for these"),
     }
 }
 
@@ -105,6 +114,7 @@ async fn dispatch(
             })
             .await
         }
+        Command::Load { path, replace } => load(hoist, json, &path, replace).await,
         Command::List => list(hoist, json).await,
         Command::Remove { references } => {
             each(&references, progress, async |reference| {
@@ -129,6 +139,8 @@ async fn dispatch(
             output::result(json, &report, || report.to_string().into_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Resolve { reference, .. } => lookup::resolve(hoist, json, &reference).await,
+        Command::Tags { repository, .. } => lookup::tags(hoist, json, &repository).await,
         Command::IsCached { reference } => {
             is_cached(json, &reference, hoist.resolve(&reference).await?.is_some())
         }
@@ -152,6 +164,13 @@ async fn each(
         }
     }
     Ok(code)
+}
+
+async fn load(hoist: &Hoist, json: bool, path: &Path, replace: bool) -> Result<ExitCode> {
+    for image in Archive::open(path)?.load(hoist.store(), hoist.platform(), replace).await? {
+        output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec())?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn list(hoist: &Hoist, json: bool) -> Result<ExitCode> {

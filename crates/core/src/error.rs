@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Platform;
+use crate::text::clean;
 
 /// What every fallible function of hoist returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -70,9 +71,10 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of this kind; the message says what was being done, to what, and what was wrong.
+    /// An error of this kind; the message says what was being done, to what, and what was wrong. It is made one
+    /// line of bounded length, without control characters: parts of it may come from a server.
     pub fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
-        Self { kind, message: message.to_string().into(), help: None, source: None }
+        Self { kind, message: clean(&message.to_string()).into(), help: None, source: None }
     }
 
     /// Adds the cause.
@@ -85,7 +87,7 @@ impl Error {
     /// is called as the configuration calls it, in backquotes: `root`.
     #[must_use]
     pub fn with_help(self, help: impl fmt::Display) -> Self {
-        Self { help: Some(help.to_string().into()), ..self }
+        Self { help: Some(clean(&help.to_string()).into()), ..self }
     }
 
     /// Says what was being done when this happened; this error becomes the cause of the new one, which
@@ -128,7 +130,7 @@ impl Error {
         let mut line = self.message.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
-            let text = error.to_string();
+            let text = clean(&error.to_string());
             if !line.contains(&text) {
                 line = format!("{line}: {text}");
             }

@@ -15,6 +15,8 @@ mod event;
 mod platform;
 mod reference;
 mod registry;
+mod resolution;
+mod text;
 
 pub use digest::{Algorithm, Digest, Hasher};
 pub use document::{Descriptor, Document, Index, MAX_DOCUMENT, Manifest, config_platform, media_type};
@@ -23,3 +25,4 @@ pub use event::{Event, Events};
 pub use platform::Platform;
 pub use reference::Reference;
 pub use registry::{ImageRegistry, PulledImage};
+pub use resolution::{ImageEntry, Resolution};

@@ -174,6 +174,7 @@ fn describe(url: &Url) -> String {
     match parts[..] {
         [name, "manifests", _] => format!("the manifest {name}"),
         [name, "blobs", _] => format!("the blob {name}"),
+        ["list", "tags", _] => "the list of tags".into(),
         _ => "an answer".into(),
     }
 }

@@ -1,8 +1,8 @@
 //! From a reference to an image's manifest: asked for, checked, and chosen for the platform.
 
 use hoist_core::{
-    Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Manifest, Platform, Reference, Result,
-    media_type,
+    Descriptor, Digest, Document, Error, ErrorKind, Index, MAX_DOCUMENT, Manifest, Platform, Reference,
+    Result, media_type,
 };
 use hoist_store::Store;
 use reqwest::Method;
@@ -10,8 +10,9 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::client::Client;
 use crate::endpoint::Endpoint;
+use crate::nested::Search;
+use crate::response;
 
-const MAX_NESTING: usize = 4; // indexes of indexes; real ones have one level, and one may contain itself
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
 /// What a reference was resolved to.
@@ -26,10 +27,10 @@ pub(crate) struct Resolved {
 }
 
 /// A document as it came, with the digest that its bytes have.
-struct Fetched {
-    descriptor: Descriptor,
-    bytes: Vec<u8>,
-    document: Document,
+pub(crate) struct Fetched {
+    pub(crate) descriptor: Descriptor,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) document: Document,
 }
 
 /// Asks what a reference is now: two requests at the most, unless indexes are nested.
@@ -40,22 +41,39 @@ pub(crate) async fn resolve(
     platform: &Platform,
     store: &Store,
 ) -> Result<Resolved> {
-    let mut current = fetch(client, endpoint, &reference.selector(), reference.digest()).await?;
-    let mut top = None;
-    for _ in 0..=MAX_NESTING {
-        let index = match current.document {
-            Document::Manifest(document) => {
-                let Fetched { descriptor: manifest, bytes, .. } = current;
-                return Ok(Resolved { manifest, bytes, document, index: top });
-            }
-            Document::Index(index) => index,
-            other => return Err(Error::new(ErrorKind::Unsupported, format!("unknown document {other:?}"))),
-        };
-        let chosen = index.choose(platform)?.clone();
-        top.get_or_insert((current.descriptor.digest, current.bytes));
-        current = by_descriptor(client, endpoint, chosen, store).await?;
+    let top = fetch(client, endpoint, &reference.selector(), reference.digest()).await?;
+    let (index, chosen) = match top.document {
+        Document::Index(index) => {
+            let chosen = choose(client, endpoint, index, platform, store).await?;
+            (Some((top.descriptor.digest, top.bytes)), chosen)
+        }
+        _ => (None, top),
+    };
+    match chosen {
+        Fetched { descriptor: manifest, bytes, document: Document::Manifest(document) } => {
+            Ok(Resolved { manifest, bytes, document, index })
+        }
+        Fetched { document, .. } => {
+            Err(Error::new(ErrorKind::Unsupported, format!("unknown document {document:?}")))
+        }
     }
-    Err(Error::new(ErrorKind::Malformed, format!("indexes are nested more than {MAX_NESTING} deep")))
+}
+
+/// The image of an index for a platform, also where it is in an index within it.
+async fn choose(
+    client: &Client,
+    endpoint: &Endpoint,
+    index: Index,
+    platform: &Platform,
+    store: &Store,
+) -> Result<Fetched> {
+    let mut search = Search::of(index, platform);
+    loop {
+        match by_descriptor(client, endpoint, search.next()?, store).await? {
+            Fetched { document: Document::Index(index), .. } => search.enter(index),
+            image => return Ok(image),
+        }
+    }
 }
 
 /// The digest that a tag has now, by one `HEAD`. `None`: the registry does not say, and has to be asked
@@ -95,7 +113,7 @@ async fn by_descriptor(
 
 /// Fetches a manifest or index, and checks it against the digest that was asked for, if one was, and the one
 /// that the registry says it has, if it says so.
-async fn fetch(
+pub(crate) async fn fetch(
     client: &Client,
     endpoint: &Endpoint,
     selector: &str,
@@ -106,6 +124,7 @@ async fn fetch(
     let served = served_digest(&headers)?;
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let document = Document::parse(&bytes, content_type)
+        .map_err(|cause| response::error_in_place(&endpoint.registry, &bytes).unwrap_or(cause))
         .map_err(|cause| cause.context(format!("the manifest {selector} cannot be used")));
     // The digest of a signed schema 1 manifest leaves its signatures out: that it is one says more.
     let is_unsupported = document.as_ref().is_err_and(|error| *error.kind() == ErrorKind::Unsupported);
@@ -135,7 +154,7 @@ fn served_digest(headers: &HeaderMap) -> Result<Option<Digest>> {
     })
 }
 
-fn accept() -> HeaderMap {
+pub(crate) fn accept() -> HeaderMap {
     let values = media_type::ACCEPTED.map(|value| (ACCEPT, HeaderValue::from_static(value)));
     let mut headers = HeaderMap::new();
     for (name, value) in values {

@@ -1,20 +1,24 @@
 //! The registry that other crates see: a remote one, pulled into a store.
 
+mod lookup;
+mod tags;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
 use futures_util::future;
 use hoist_core::{
-    Descriptor, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference, Result,
-    config_platform,
+    Descriptor, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference,
+    Result, config_platform,
 };
-use hoist_store::{Lease, Store, StoredImage, Trust, blocking};
+use hoist_store::{Lease, Staging, Store, StoredImage, Trust, blocking};
 
 use crate::client::Client;
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
 use crate::fetch::Fetch;
+use crate::foreign::{ForeignLayers, Manner};
 use crate::manifest::{self, Resolved};
 
 /// The annotation of a layout's entry that tools take the tag from (image-spec, annotations).
@@ -33,6 +37,7 @@ pub struct RemoteRegistry {
     platform: Platform,
     events: Events,
     plain_http: HashSet<String>,
+    foreign: ForeignLayers,
     client: Client,
 }
 
@@ -44,6 +49,7 @@ impl RemoteRegistry {
             platform: Platform::host(),
             events: Events::default(),
             plain_http: HashSet::new(),
+            foreign: ForeignLayers::default(),
             client: Client::new(),
         }
     }
@@ -95,6 +101,15 @@ impl RemoteRegistry {
     #[must_use]
     pub fn with_plain_http(mut self, registry: impl Into<String>) -> Self {
         self.plain_http.insert(registry.into());
+        self
+    }
+
+    /// Fetches layers that a registry may not distribute, and does not have, from these hosts: `host` or
+    /// `host:port`, wherever they are, and with `*` from all whose addresses are public. They are asked directly,
+    /// through no proxy, and shown no credentials. By default such layers come from the registry or not at all.
+    #[must_use]
+    pub fn with_foreign_layers(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.foreign = ForeignLayers::of(hosts);
         self
     }
 
@@ -158,12 +173,31 @@ impl RemoteRegistry {
         let staging = self.store.stage(trust)?;
         staging.check_space(resolved.document.blobs())?;
         let put = staging.put(&resolved.manifest, resolved.bytes.clone());
-        let fetch = Fetch::new(&self.client, endpoint, &self.events, resolved.document.blobs());
+        let blobs = resolved.document.blobs().filter(|blob| blob.urls.is_empty());
+        let fetch = Fetch::new(&self.client, endpoint, &self.events, blobs);
         let check = |blob: &Descriptor| {
             if *blob == resolved.document.config { self.check_platform(resolved) } else { Ok(()) }
         };
         future::try_join(fetch.run(&staging, check), put).await?;
+        for layer in resolved.document.blobs().filter(|blob| !blob.urls.is_empty()) {
+            self.bring_foreign(endpoint, &staging, layer).await?;
+        }
         staging.commit(self.entry(reference, resolved)).await
+    }
+
+    /// Brings a layer that the registry may not have, from there or from elsewhere.
+    async fn bring_foreign(&self, endpoint: &Endpoint, staging: &Staging, layer: &Descriptor) -> Result<()> {
+        let Client { retries, stall_timeout, .. } = self.client;
+        let fetch = Fetch::new(&self.client, endpoint, &self.events, std::iter::once(layer));
+        let outcome = fetch.run(staging, |_| Ok(())).await;
+        drop(fetch); // it has a hold on the layer
+        match outcome {
+            Err(missing) if *missing.kind() == ErrorKind::NotFound => {
+                let manner = Manner { retries, stall_timeout, events: &self.events };
+                self.foreign.bring(staging, layer, missing, manner).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// Fails where an image that came without an index is made for another platform, by its configuration.

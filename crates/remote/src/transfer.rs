@@ -11,6 +11,7 @@ use reqwest::{Method, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use crate::buffers::Batch;
+use crate::content_range;
 use crate::fetch::Fetch;
 use crate::plan::Piece;
 use crate::response;
@@ -234,7 +235,7 @@ fn fetching(blob: &Descriptor) -> String {
 fn is_part_from(answer: &Response, offset: u64) -> bool {
     let stated = answer.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
     answer.status() == StatusCode::PARTIAL_CONTENT
-        && stated.is_some_and(|stated| stated.starts_with(&format!("bytes {offset}-")))
+        && stated.and_then(content_range::parse).is_some_and(|(first, _)| first == offset)
 }
 
 /// A closed range: some registries answer an open one with 416.

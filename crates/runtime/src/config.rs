@@ -29,6 +29,7 @@ use crate::secret::Secret;
 /// stall-timeout = 10           # seconds that one of them may bring nothing
 /// retries = 4                  # how often a request that failed is made again
 /// plain-http = ["10.0.0.5:5000"]
+/// foreign-layers = ["go.microsoft.com"]  # where layers may come from that a registry may not distribute
 ///
 /// [remote.credentials."ghcr.io"]
 /// username = "jo"
@@ -89,6 +90,10 @@ pub struct RemoteConfig {
     /// The registries, as `host` or `host:port`, that are spoken to without TLS. Those on loopback names are,
     /// without being listed.
     pub plain_http: Vec<String>,
+    /// The hosts, as `host` or `host:port`, that layers may be fetched from which a registry may not distribute, and
+    /// does not have; `*` is all whose addresses are public. They are shown no credentials. By default there are
+    /// none, and such layers come from the registry or not at all.
+    pub foreign_layers: Vec<String>,
     /// Who asks, by registry: `[remote.credentials."ghcr.io"]`.
     pub credentials: BTreeMap<String, CredentialsConfig>,
 }
@@ -152,6 +157,7 @@ impl Default for RemoteConfig {
             stall_timeout: None,
             retries: None,
             plain_http: Vec::new(),
+            foreign_layers: Vec::new(),
             credentials: BTreeMap::new(),
         }
     }
@@ -201,7 +207,9 @@ impl Config {
         }
         let registries = self.remote.plain_http.iter().map(|name| ("remote.plain-http", name));
         let credentials = self.remote.credentials.keys().map(|name| ("remote.credentials", name));
-        match registries.chain(credentials).find(|(_, name)| !is_registry(name)) {
+        let hosts = self.remote.foreign_layers.iter().filter(|name| *name != "*");
+        let hosts = hosts.map(|name| ("remote.foreign-layers", name));
+        match registries.chain(credentials).chain(hosts).find(|(_, name)| !is_registry(name)) {
             Some((key, name)) => Err(invalid(format!("`{key}` has {name:?}, which is not a registry"))
                 .with_help("write it as host or host:port, without https://")),
             None => Ok(()),
@@ -261,6 +269,13 @@ impl Config {
     /// Speaks to this registry without TLS: `host` or `host:port`.
     pub fn with_plain_http(mut self, registry: impl Into<String>) -> Self {
         self.remote.plain_http.push(registry.into());
+        self
+    }
+
+    /// Lets layers that a registry may not distribute come from this host: `host`, `host:port`, or `*` for all that
+    /// are public.
+    pub fn with_foreign_layers(mut self, host: impl Into<String>) -> Self {
+        self.remote.foreign_layers.push(host.into());
         self
     }
 

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-use hoist_core::{Digest, Error, ErrorKind, Events, ImageRegistry, Platform, PulledImage, Reference, Result};
+use hoist_core::{
+    Digest, Error, ErrorKind, Events, ImageRegistry, Platform, PulledImage, Reference, Resolution, Result,
+};
 use hoist_store::{Lease, Store, StoreOptions, blocking};
 
 use crate::config::Config;
+use crate::lookup::Lookup;
 use crate::source::{self, Shared, Source};
 
 /// How often a pull is made again because its image was removed before it could be leased.
@@ -19,6 +22,7 @@ pub struct Hoist {
     stack: Box<dyn Source>,
     store: Store,
     platform: Platform,
+    lookup: Lookup,
 }
 
 /// Opens the store, and stacks what the configuration enables on it.
@@ -41,8 +45,9 @@ pub fn open_with_events(config: &Config, events: Events) -> Result<Hoist> {
     let store = Store::open(&config.root, options)?;
     let shared = Shared { store, platform, events };
     let stack = source::stack(config, &shared)?;
+    let lookup = Lookup::new(config, &shared);
     let Shared { store, platform, .. } = shared;
-    Ok(Hoist { stack, store, platform })
+    Ok(Hoist { stack, store, platform, lookup })
 }
 
 impl Hoist {
@@ -60,6 +65,24 @@ impl Hoist {
     /// from absence; no registry is asked.
     pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         self.stack.resolve(reference).await
+    }
+
+    /// What a reference is at its registry now, and the images that it leads to. Nothing is stored, and no layer is
+    /// fetched.
+    ///
+    /// Fails as a pull does; with [`InvalidConfig`](ErrorKind::InvalidConfig) where registries are not asked, and
+    /// with [`Unsupported`](ErrorKind::Unsupported) where the feature `remote` is not compiled in.
+    pub async fn resolve_remote(&self, reference: &str) -> Result<Resolution> {
+        self.lookup.registry()?.resolve_remote(reference).await
+    }
+
+    /// The tags that a repository has at its registry now, in the registry's order.
+    ///
+    /// Fails with [`InvalidReference`](ErrorKind::InvalidReference) where a tag or a digest is named; with
+    /// [`TooLarge`](ErrorKind::TooLarge) where the list does not end; and as
+    /// [`resolve_remote`](Self::resolve_remote) does.
+    pub async fn tags(&self, repository: &str) -> Result<Vec<String>> {
+        self.lookup.registry()?.tags(repository).await
     }
 
     /// Forgets an image under every name that this stands for, and says which those were, sorted: a reference

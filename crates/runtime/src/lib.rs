@@ -34,13 +34,14 @@
 mod config;
 mod durability;
 mod hoist;
+mod lookup;
 mod root;
 mod secret;
 mod source;
 
 pub use hoist_core::{
-    Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageRegistry, Index, Manifest, Platform,
-    PulledImage, Reference, Result,
+    Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageEntry, ImageRegistry, Index,
+    Manifest, Platform, PulledImage, Reference, Resolution, Result,
 };
 pub use hoist_store::{
     Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions, ImageUsage, Ingest,
@@ -50,7 +51,7 @@ pub use hoist_store::{
 #[cfg(feature = "cache")]
 pub use hoist_cache::{Cached, Fallback};
 #[cfg(feature = "local")]
-pub use hoist_local::LocalRegistry;
+pub use hoist_local::{Archive, LocalRegistry};
 #[cfg(feature = "remote")]
 pub use hoist_remote::{Credentials, RemoteRegistry};
 

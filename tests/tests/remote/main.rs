@@ -1,7 +1,13 @@
 //! The remote backend among registries as they are: what their quirks and faults come to for who pulls.
 
 mod counts;
+mod digests;
 mod documents;
+mod endless;
+mod errors;
+mod foreign;
+mod indexes;
+mod lookup;
 mod ranges;
 mod redirects;
 mod setup;

@@ -2,7 +2,7 @@
 
 mod cache;
 mod local;
-mod remote;
+pub(crate) mod remote;
 
 use std::fmt::{Debug, Display};
 

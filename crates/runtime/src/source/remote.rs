@@ -6,8 +6,14 @@ use super::{Shared, Source};
 use crate::config::RemoteConfig;
 
 #[cfg(feature = "remote")]
-#[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
 pub(super) fn open(config: &RemoteConfig, shared: &Shared) -> Result<Box<dyn Source>> {
+    Ok(Box::new(registry(config, shared)?))
+}
+
+/// The registries themselves, for what the trait has no words for.
+#[cfg(feature = "remote")]
+#[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
+pub(crate) fn registry(config: &RemoteConfig, shared: &Shared) -> Result<hoist_remote::RemoteRegistry> {
     use std::time::Duration;
 
     use hoist_remote::{Credentials, RemoteRegistry};
@@ -28,7 +34,7 @@ pub(super) fn open(config: &RemoteConfig, shared: &Shared) -> Result<Box<dyn Sou
     for (registry, who) in &config.credentials {
         remote = remote.with_credentials(registry, Credentials::basic(&who.username, who.password.expose()));
     }
-    Ok(Box::new(remote))
+    Ok(remote.with_foreign_layers(&config.foreign_layers))
 }
 
 #[cfg(feature = "remote")]
@@ -42,4 +48,26 @@ impl Source for hoist_remote::RemoteRegistry {
 #[cfg(not(feature = "remote"))]
 pub(super) fn open(_: &RemoteConfig, _: &Shared) -> Result<Box<dyn Source>> {
     Err(super::missing("remote", "`remote.enabled`"))
+}
+
+#[cfg(not(feature = "remote"))]
+pub(crate) fn registry(_: &RemoteConfig, _: &Shared) -> Result<Absent> {
+    Err(super::missing("remote", "to ask a registry without pulling"))
+}
+
+/// What stands for registries where there are none: nothing can be one.
+#[cfg(not(feature = "remote"))]
+#[derive(Debug)]
+pub(crate) enum Absent {}
+
+#[cfg(not(feature = "remote"))]
+#[expect(clippy::unused_async, reason = "as where it is compiled in")]
+impl Absent {
+    pub(crate) async fn resolve_remote(&self, _: &str) -> Result<hoist_core::Resolution> {
+        match *self {}
+    }
+
+    pub(crate) async fn tags(&self, _: &str) -> Result<Vec<String>> {
+        match *self {}
+    }
 }

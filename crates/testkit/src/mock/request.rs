@@ -1,6 +1,7 @@
 //! Requests to a registry, understood
 //! ([distribution-spec, Endpoints](https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#endpoints)).
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use hoist_core::Digest;
@@ -11,6 +12,7 @@ pub(super) struct Asked {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) target: Target,
+    pub(super) query: HashMap<String, String>,
     pub(super) scopes: Vec<String>,
     pub(super) range: Option<String>,
     pub(super) authorization: Option<String>,
@@ -27,6 +29,8 @@ pub(super) enum Target {
     Manifest { repository: String, selector: String },
     /// A configuration or layer.
     Blob { repository: String, selector: String },
+    /// The list of a repository's tags.
+    Tags { repository: String },
     /// Nothing that is served.
     Other,
 }
@@ -39,6 +43,7 @@ impl Asked {
             method: request.method.to_string(),
             path: request.url.path().to_owned(),
             target: Target::of(request.url.path()),
+            query: request.url.query_pairs().into_owned().collect(),
             scopes: scopes.map(|(_, scope)| scope.into_owned()).collect(),
             range: header("range"),
             authorization: header("authorization"),
@@ -77,6 +82,9 @@ impl Target {
         if let Some((repository, selector)) = path.rsplit_once("/manifests/") {
             return Self::Manifest { repository: repository.to_owned(), selector: selector.to_owned() };
         }
+        if let Some(repository) = path.strip_suffix("/tags/list") {
+            return Self::Tags { repository: repository.to_owned() };
+        }
         match path.rsplit_once("/blobs/") {
             Some((repository, selector)) => {
                 Self::Blob { repository: repository.to_owned(), selector: selector.to_owned() }
@@ -87,7 +95,9 @@ impl Target {
 
     pub(super) fn repository(&self) -> Option<&str> {
         match self {
-            Self::Manifest { repository, .. } | Self::Blob { repository, .. } => Some(repository),
+            Self::Manifest { repository, .. } | Self::Blob { repository, .. } | Self::Tags { repository } => {
+                Some(repository)
+            }
             _ => None,
         }
     }
