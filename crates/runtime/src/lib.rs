@@ -32,7 +32,6 @@
 //! | `cache` | answers from the store without asking, and a second source for what the first does not have |
 
 mod config;
-mod durability;
 mod hoist;
 mod root;
 mod secret;
