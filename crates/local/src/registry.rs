@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hoist_core::{
     Digest, Error, ErrorKind, Event, Events, ImageRegistry, Platform, PulledImage, Reference, Result,
 };
-use hoist_store::{Layout, Store, StoredImage, Trust, blocking};
+use hoist_store::{Layout, Lease, Store, StoredImage, Trust, blocking};
 
 use crate::catalog::{Catalog, Found, absent};
 use crate::directory::Directory;
@@ -100,7 +100,14 @@ impl LocalRegistry {
             return Ok(None);
         }
         let (layout, image) = self.find(&reference, Trust::Pool).await?;
-        Ok(Some(self.take(&reference, layout, image, Trust::Pool).await?.into()))
+        let (image, _) = self.take(&reference, layout, image, Trust::Pool).await?;
+        Ok(Some(image.into()))
+    }
+
+    /// A pull whose image is leased before it has its name, and so before anybody could remove it.
+    pub async fn pull_leased(&self, reference: &str) -> Result<(PulledImage, Lease)> {
+        let (image, lease) = self.pull_observed(reference, Trust::Pool).await?;
+        Ok((image.into(), lease))
     }
 
     async fn has(&self, reference: Reference) -> Result<bool> {
@@ -111,13 +118,13 @@ impl LocalRegistry {
         .await
     }
 
-    async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
+    async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<(StoredImage, Lease)> {
         let reference: Reference = reference.parse()?;
         let pull = self.pull_reference(&reference, trust);
-        Ok(self.events.observe(&reference, pull, |image| image.digest.clone()).await?.into())
+        self.events.observe(&reference, pull, |(image, _)| image.digest.clone()).await
     }
 
-    async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
+    async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<(StoredImage, Lease)> {
         let (layout, image) = self.find(reference, trust).await?;
         let digest = image.manifest.digest.clone();
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
@@ -138,14 +145,14 @@ impl LocalRegistry {
         .await
     }
 
-    /// Brings the image into the store, and names it.
+    /// Brings the image into the store, and names it under the lease that is returned.
     async fn take(
         &self,
         reference: &Reference,
         layout: Layout,
         image: Found,
         trust: Trust,
-    ) -> Result<StoredImage> {
+    ) -> Result<(StoredImage, Lease)> {
         let mut entry = image.manifest;
         entry.annotations =
             reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
@@ -154,7 +161,7 @@ impl LocalRegistry {
         let (this, reference) = (self.clone(), reference.clone());
         blocking(move || {
             let index = image.index.as_ref().map(|(digest, bytes): &(Digest, _)| (digest, &bytes[..]));
-            this.store.name(&reference, &this.source.platform, &lease, index)
+            Ok((this.store.name(&reference, &this.source.platform, &lease, index)?, lease))
         })
         .await
     }
@@ -200,11 +207,11 @@ impl Source {
 #[async_trait::async_trait]
 impl ImageRegistry for LocalRegistry {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.pull_observed(reference, Trust::Pool).await
+        Ok(self.pull_observed(reference, Trust::Pool).await?.0.into())
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.pull_observed(reference, Trust::Nothing).await
+        Ok(self.pull_observed(reference, Trust::Nothing).await?.0.into())
     }
 
     async fn is_cached(&self, reference: &str) -> bool {
