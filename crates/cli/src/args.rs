@@ -12,17 +12,21 @@ use crate::exit;
 #[derive(Debug, Parser)]
 #[command(name = "hoist", version, after_help = exit::HELP, arg_required_else_help = true)]
 pub(crate) struct Args {
-    /// The directory of the store [default: /var/lib/hoist for root, else ~/.local/share/hoist]
-    #[arg(long, global = true, value_name = "DIR", env = "HOIST_ROOT")]
+    /// The directory of the store [env: HOIST_ROOT] [default: /var/lib/hoist for root, else ~/.local/share/hoist]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
 
-    /// A configuration file, in TOML
-    #[arg(long, global = true, value_name = "FILE", env = "HOIST_CONFIG")]
+    /// A configuration file, in TOML [env: HOIST_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// The platform to choose images for, such as linux/arm64 [default: this machine's]
+    /// The platform to choose images for, such as linux/arm64 [env: HOIST_PLATFORM] [default: this machine's]
     #[arg(long, global = true, value_name = "OS/ARCH[/VARIANT]")]
     pub(crate) platform: Option<String>,
+
+    /// Ask no registry: what is not here is unavailable [env: HOIST_OFFLINE]
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
 
     /// Print one JSON object a line
     #[arg(long, global = true)]
@@ -107,7 +111,7 @@ pub(crate) enum Command {
 impl Command {
     /// Whether there has to be a store for it: to put images there, or since the answer is in another place.
     pub(crate) fn needs_store(&self, config: &Config) -> bool {
-        let asks_directory = config.local.path.is_some() && !config.cache.enabled;
+        let asks_directory = config.local.path.is_some() && !config.caches();
         matches!(self, Self::Pull { .. }) || asks_directory
     }
 
@@ -128,17 +132,21 @@ impl Command {
 }
 
 impl Args {
-    /// The configuration: the file's, with what the command line says in its place.
+    /// The configuration: the file's, with what the environment and then the command line say in its place.
     pub(crate) fn config(&self) -> Result<Config> {
         let mut config = match &self.config {
-            Some(path) => Config::load(path)?,
-            None => Config::default(),
+            Some(path) => Config::load(path)?.with_env()?,
+            None => Config::from_env()?,
         };
         if let Some(root) = &self.root {
             config = config.with_root(root);
         }
         if let Some(platform) = &self.platform {
             config = config.with_platform(platform.parse()?);
+        }
+        if self.offline {
+            config.remote.enabled = None;
+            config = config.with_offline();
         }
         if let Command::Pull { references, plain_http: true, .. } = &self.command {
             for reference in references.iter().filter_map(|text| text.parse::<Reference>().ok()) {

@@ -31,6 +31,7 @@
 //! | `local` | OCI image layout directories; with `remote` off, there is no HTTP and no TLS in the tree |
 //! | `cache` | answers from the store without asking, and a second source for what the first does not have |
 
+mod builder;
 mod config;
 mod hoist;
 mod root;
@@ -53,10 +54,12 @@ pub use hoist_local::LocalRegistry;
 #[cfg(feature = "remote")]
 pub use hoist_remote::{Credentials, RemoteRegistry};
 
+pub use crate::builder::Builder;
 pub use crate::config::{CacheConfig, Config, CredentialsConfig, LocalConfig, RemoteConfig};
 pub use crate::hoist::{Hoist, open, open_with_events};
 pub use crate::root::default_root;
 pub use crate::secret::Secret;
+pub use crate::source::SourceContext;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -24,7 +24,6 @@ password = "hunter2"
 [local]
 path = "/srv/images"
 repository = "example.com/demo"
-writable = true
 vouched = true
 
 [cache]
@@ -43,7 +42,7 @@ fn every_key_is_read() {
     assert_eq!(config.root, Path::new("/srv/store"));
     assert_eq!(config.platform, Some("linux/arm64".parse().unwrap()));
     assert_eq!(config.durability, Durability::None);
-    assert!(!config.remote.enabled && !config.cache.enabled && config.local.writable);
+    assert!(!config.asks_registries() && !config.caches() && config.local.vouched);
     assert_eq!(config.remote.connections.unwrap().get(), 3);
     assert_eq!(config.remote.stall_timeout.unwrap().get(), 20);
     assert_eq!(config.remote.credentials["ghcr.io"].password.expose(), "hunter2");
@@ -59,7 +58,6 @@ fn every_key_is_read() {
         .with_credentials("ghcr.io", "jo", "hunter2")
         .with_local("/srv/images")
         .with_local_repository("example.com/demo".parse().unwrap())
-        .with_writable_local()
         .with_vouched_local()
         .without_cache();
     assert_eq!(built, config);
@@ -69,8 +67,8 @@ fn every_key_is_read() {
 fn what_is_left_out_is_as_by_default() {
     assert_eq!(Config::from_toml("").unwrap(), Config::default());
     let config = Config::from_toml("[remote]\nplain-http = []").unwrap();
-    assert_eq!(config.remote.enabled, cfg!(feature = "remote"));
-    assert_eq!(config.cache.enabled, cfg!(feature = "cache"));
+    assert_eq!(config.asks_registries(), cfg!(feature = "remote"));
+    assert_eq!(config.caches(), cfg!(feature = "cache"));
 }
 
 #[test]
@@ -94,6 +92,21 @@ fn a_complaint_names_the_key_and_the_line() {
         let complaint = complaint(text);
         assert!(parts.iter().all(|part| complaint.contains(part)), "{complaint}");
         assert!(!complaint.contains('\n'), "{complaint}");
+    }
+}
+
+#[test]
+fn keys_that_contradict_each_other_are_both_named() {
+    for (text, keys) in [
+        ("offline = true\n[remote]\nenabled = true", ["`offline`", "`remote.enabled`"]),
+        ("offline = true\n[cache]\nenabled = false", ["`offline`", "`cache.enabled`"]),
+        (
+            "[local]\npath = \"/srv\"\nwritable = true\nvouched = true",
+            ["`local.writable`", "`local.vouched`"],
+        ),
+    ] {
+        let complaint = complaint(text);
+        assert!(keys.iter().all(|key| complaint.contains(key)), "{complaint}");
     }
 }
 

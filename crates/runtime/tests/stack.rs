@@ -87,6 +87,92 @@ fn the_directory_is_asked_before_the_registries() {
     assert_eq!(shown(&dir, uncached), Ok("fallback(local(IMAGES), remote)".to_owned()));
 }
 
+#[cfg(feature = "cache")]
+#[tokio::test]
+async fn offline_nothing_is_asked_and_nothing_is_called_missing() {
+    use hoist::ImageRegistry;
+
+    let (dir, config) = dirs();
+    let hoist = hoist::open(&config.clone().with_offline()).unwrap();
+    assert_eq!(hoist.to_string(), "cached(offline)");
+    let error = hoist.pull("registry.invalid/demo:v1").await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable);
+    assert!(error.report().contains("`offline`"), "{}", error.report());
+    assert!(!hoist.is_cached("demo:v1").await && !hoist.remove("demo:v1").await.unwrap());
+    #[cfg(feature = "local")]
+    {
+        put_image(&images(&dir));
+        let hoist = hoist::open(&config.with_offline().with_local(images(&dir))).unwrap();
+        assert_eq!(*hoist.pull("images:v0").await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(hoist.pull("images:v1").await.unwrap().reference, "docker.io/library/images:v1");
+    }
+    drop(dir);
+}
+
+#[cfg(feature = "local")]
+#[tokio::test]
+async fn another_platform_is_another_view_of_the_same_store() {
+    use hoist::ImageRegistry;
+
+    let (dir, config) = dirs();
+    put_image(&images(&dir));
+    let hoist = hoist::open(&config.without_remote().with_local(images(&dir))).unwrap();
+    let windows = hoist.for_platform("windows/amd64".parse().unwrap());
+    assert_eq!(windows.platform().to_string(), "windows/amd64");
+    assert_eq!(windows.store().root(), hoist.store().root());
+    assert_eq!(windows.to_string(), hoist.to_string());
+    hoist.pull("images:v1").await.unwrap();
+    assert!(hoist.is_cached("images:v1").await);
+    let back = windows.for_platform(hoist.platform().clone());
+    assert!(back.is_cached("images:v1").await);
+}
+
+#[tokio::test]
+async fn a_registry_of_ones_own_is_a_source_like_any_other() {
+    use std::fmt;
+
+    use hoist::{Error, Hoist, ImageRegistry, Platform, PulledImage, Result};
+
+    /// Says for which platform it was asked.
+    struct Mine(Platform);
+
+    #[async_trait::async_trait]
+    impl ImageRegistry for Mine {
+        async fn pull(&self, reference: &str) -> Result<PulledImage> {
+            Err(Error::new(ErrorKind::NotFound, format!("no {reference} for {}", self.0)))
+        }
+        async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
+            self.pull(reference).await
+        }
+        async fn is_cached(&self, _: &str) -> bool {
+            false
+        }
+        async fn remove(&self, _: &str) -> Result<bool> {
+            Ok(false)
+        }
+        async fn list_cached(&self) -> Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+    }
+
+    impl fmt::Display for Mine {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("mine")
+        }
+    }
+
+    let (_dir, config) = dirs();
+    let builder = Hoist::builder().config(config).without_remote();
+    let hoist = builder.source(|context| Mine(context.platform.clone())).build().unwrap();
+    assert_eq!(hoist.to_string(), if cfg!(feature = "cache") { "cached(mine)" } else { "mine" });
+    for platform in ["linux/riscv64", "linux/s390x"] {
+        let view = hoist.for_platform(platform.parse().unwrap());
+        let error = view.pull_leased("demo").await.unwrap_err();
+        assert!(error.report().contains(platform), "{}", error.report());
+        assert_eq!(view.resolve("demo").await.unwrap().map(|image| image.digest), None);
+    }
+}
+
 #[cfg(feature = "local")]
 #[tokio::test]
 async fn an_image_is_leased_before_anybody_could_remove_it() {

@@ -30,6 +30,10 @@ impl LocalConfig {
             return Err(invalid("`local` is set up, but has no `local.path`")
                 .with_help("set `local.path` to a directory with an OCI image layout"));
         }
+        if self.writable && self.vouched {
+            return Err(invalid("`local.writable` and `local.vouched` contradict each other")
+                .with_help("vouch for a directory that nobody changes, or allow `remove` to change it"));
+        }
         Ok(())
     }
 }

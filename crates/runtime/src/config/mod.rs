@@ -1,6 +1,7 @@
 //! The configuration: what is stacked on what, and how; read from TOML, or built by a program.
 
 mod cache;
+mod env;
 mod file;
 mod local;
 mod remote;
@@ -24,32 +25,28 @@ pub use remote::{CredentialsConfig, RemoteConfig};
 ///
 /// ```
 /// # let text = r#"
-/// root = "/var/lib/hoist"      # the store's directory
-/// platform = "linux/amd64"     # which images to choose; the host's platform by default
-/// durability = "synced"        # or "none": faster, and damaged by a power cut
-/// max-size = "20GiB"           # what was not used for longest is evicted; no limit by default
-///
-/// [remote]
-/// enabled = true               # where compiled in
-/// connections = 16             # how many connections bring blobs from one registry at once
-/// stall-timeout = 10           # seconds that one of them may bring nothing
-/// retries = 4                  # how often a request that failed is made again
-/// plain-http = ["10.0.0.5:5000"]
+/// root = "/var/lib/hoist"
+/// max-size = "20GiB"
 ///
 /// [remote.credentials."ghcr.io"]
 /// username = "jo"
 /// password = "..."
 ///
 /// [local]
-/// path = "/srv/images"         # asked first, where it is set
-/// repository = "example.com/demo"
-/// writable = false
-/// vouched = false              # true: nobody writes to its blobs, so that they can be linked to
-///
-/// [cache]
-/// enabled = true               # where compiled in
+/// path = "/srv/images"
 /// # "#;
 /// # hoist::Config::from_toml(text).unwrap();
+/// ```
+///
+/// `docs/configuration.md` lists the keys with their defaults, and the environment variables that go before
+/// them ([`with_env`](Self::with_env)). A program says the same with the `with_` methods:
+///
+/// ```
+/// let config = hoist::Config::default()
+///     .with_root("/var/lib/hoist")
+///     .with_max_size(20 << 30)
+///     .with_credentials("ghcr.io", "jo", "...")
+///     .with_local("/srv/images");
 /// ```
 ///
 /// Paths that are not absolute start from the process's working directory.
@@ -70,6 +67,9 @@ pub struct Config {
     /// evicts the images that were not used for the longest time. By default there is no limit.
     #[serde(deserialize_with = "values::size")]
     pub max_size: Option<u64>,
+    /// Whether no registry is asked, whatever `[remote]` says of how: what neither the store nor a directory has
+    /// is [`Unavailable`](ErrorKind::Unavailable).
+    pub offline: bool,
     /// Registries that are reached over HTTP.
     pub remote: RemoteConfig,
     /// A directory of images.
@@ -85,6 +85,7 @@ impl Default for Config {
             platform: None,
             durability: Durability::default(),
             max_size: None,
+            offline: false,
             remote: RemoteConfig::default(),
             local: LocalConfig::default(),
             cache: CacheConfig::default(),
@@ -97,7 +98,16 @@ impl Config {
     /// cannot be.
     pub(crate) fn check(&self) -> Result<()> {
         self.local.check()?;
-        self.remote.check()
+        self.remote.check()?;
+        if self.offline && self.remote.enabled == Some(true) {
+            return Err(invalid("`offline` and `remote.enabled` contradict each other")
+                .with_help("leave one of them out"));
+        }
+        if self.offline && !self.caches() && self.local.path.is_none() {
+            return Err(invalid("`offline` leaves nothing to answer from, since `cache.enabled` is false")
+                .with_help("let the store answer, or set `local.path` to a directory of images"));
+        }
+        Ok(())
     }
 
     /// Keeps the store in this directory.
@@ -118,6 +128,11 @@ impl Config {
     /// Keeps the store to so many bytes of the disk.
     pub fn with_max_size(self, bytes: u64) -> Self {
         Self { max_size: Some(bytes), ..self }
+    }
+
+    /// Asks no registry, whatever else is said of registries.
+    pub fn with_offline(self) -> Self {
+        Self { offline: true, ..self }
     }
 }
 

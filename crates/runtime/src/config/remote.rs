@@ -10,12 +10,13 @@ use super::{Config, invalid};
 use crate::secret::Secret;
 
 /// `[remote]`: registries that are reached over HTTP.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct RemoteConfig {
-    /// Whether registries are asked at all; by default if the feature `remote` is compiled in.
-    pub enabled: bool,
+    /// Whether registries are asked at all; by default they are, if the feature `remote` is compiled in and
+    /// [`Config::offline`] is not set.
+    pub enabled: Option<bool>,
     /// How many connections bring blobs from one registry at once; by default what the backend finds best.
     pub connections: Option<NonZeroUsize>,
     /// How many seconds a connection may bring nothing, or next to nothing, of a blob before the rest is asked for
@@ -41,20 +42,6 @@ pub struct CredentialsConfig {
     pub password: Secret,
 }
 
-#[allow(clippy::derivable_impls, reason = "only where the feature is off")]
-impl Default for RemoteConfig {
-    fn default() -> Self {
-        Self {
-            enabled: cfg!(feature = "remote"),
-            connections: None,
-            stall_timeout: None,
-            retries: None,
-            plain_http: Vec::new(),
-            credentials: BTreeMap::new(),
-        }
-    }
-}
-
 impl RemoteConfig {
     /// Fails where a registry is not written as one.
     pub(super) fn check(&self) -> Result<()> {
@@ -69,15 +56,20 @@ impl RemoteConfig {
 }
 
 impl Config {
+    /// Whether registries are asked.
+    pub fn asks_registries(&self) -> bool {
+        !self.offline && self.remote.enabled.unwrap_or(cfg!(feature = "remote"))
+    }
+
     /// Asks registries.
     pub fn with_remote(mut self) -> Self {
-        self.remote.enabled = true;
+        self.remote.enabled = Some(true);
         self
     }
 
     /// Asks no registry.
     pub fn without_remote(mut self) -> Self {
-        self.remote.enabled = false;
+        self.remote.enabled = Some(false);
         self
     }
 

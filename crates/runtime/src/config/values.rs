@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 type Read<T, E> = std::result::Result<T, E>;
 
 pub(super) fn platform<'de, D: Deserializer<'de>>(deserializer: D) -> Read<Option<Platform>, D::Error> {
-    read(deserializer, |text| text.parse()).map(Some)
+    read(deserializer, str::parse).map(Some)
 }
 
 pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Read<Option<u64>, D::Error> {

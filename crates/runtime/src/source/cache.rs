@@ -2,21 +2,24 @@
 
 use hoist_core::Result;
 
-use super::{Shared, Source};
+use super::{Source, SourceContext};
+use crate::config::Config;
 
 #[cfg(feature = "cache")]
 mod compiled_in {
-    use hoist_cache::{Cached, Fallback};
-    use hoist_core::PulledImage;
+    use std::fmt;
 
-    use super::{Result, Shared, Source};
+    use hoist_cache::{Cached, Fallback};
+    use hoist_core::{ImageRegistry, Platform, PulledImage};
+
+    use super::{Config, Result, Source, SourceContext};
+    use crate::config::CacheConfig;
 
     type Inner = Box<dyn Source>;
 
     #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
-    pub(crate) fn cached(source: Inner, shared: &Shared) -> Result<Inner> {
-        let Shared { store, platform, events } = shared.clone();
-        Ok(Box::new(Cached::new(source, store).with_platform(platform).with_events(events)))
+    pub(crate) fn cached(source: Inner, config: &Config, context: &SourceContext) -> Result<Inner> {
+        Ok(Box::new(Cache::new(source, config.cache.clone(), context.clone())))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
@@ -24,10 +27,61 @@ mod compiled_in {
         Ok(Box::new(Fallback::new(first, second)))
     }
 
+    /// A cache, with what it takes to make the same for another platform.
+    #[derive(Debug)]
+    struct Cache {
+        cached: Cached<Inner>,
+        config: CacheConfig,
+        context: SourceContext,
+    }
+
+    impl Cache {
+        fn new(source: Inner, config: CacheConfig, context: SourceContext) -> Self {
+            let SourceContext { store, platform, events } = context.clone();
+            let cached = Cached::new(source, store).with_platform(platform).with_events(events);
+            Self { cached, config, context }
+        }
+    }
+
+    #[deny(clippy::missing_trait_methods)]
     #[async_trait::async_trait]
-    impl Source for Cached<Inner> {
+    impl ImageRegistry for Cache {
+        async fn pull(&self, reference: &str) -> Result<PulledImage> {
+            self.cached.pull(reference).await
+        }
+
+        async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
+            self.cached.force_pull(reference).await
+        }
+
+        async fn is_cached(&self, reference: &str) -> bool {
+            self.cached.is_cached(reference).await
+        }
+
+        async fn remove(&self, reference: &str) -> Result<bool> {
+            self.cached.remove(reference).await
+        }
+
+        async fn list_cached(&self) -> Result<Vec<String>> {
+            self.cached.list_cached().await
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Source for Cache {
         async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
-            Self::resolve(self, reference)
+            self.cached.resolve(reference)
+        }
+
+        fn for_platform(&self, platform: &Platform) -> Inner {
+            let context = SourceContext { platform: platform.clone(), ..self.context.clone() };
+            Box::new(Self::new(self.cached.get_ref().for_platform(platform), self.config.clone(), context))
+        }
+    }
+
+    impl fmt::Display for Cache {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.cached.fmt(f)
         }
     }
 
@@ -40,6 +94,11 @@ mod compiled_in {
                 None => second.resolve(reference).await,
             }
         }
+
+        fn for_platform(&self, platform: &Platform) -> Inner {
+            let (first, second) = self.get_ref();
+            Box::new(Self::new(first.for_platform(platform), second.for_platform(platform)))
+        }
     }
 }
 
@@ -47,7 +106,7 @@ mod compiled_in {
 pub(super) use compiled_in::{cached, fallback};
 
 #[cfg(not(feature = "cache"))]
-pub(super) fn cached(_: Box<dyn Source>, _: &Shared) -> Result<Box<dyn Source>> {
+pub(super) fn cached(_: Box<dyn Source>, _: &Config, _: &SourceContext) -> Result<Box<dyn Source>> {
     Err(super::missing("cache", "`cache.enabled`"))
 }
 

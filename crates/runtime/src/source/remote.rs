@@ -2,16 +2,16 @@
 
 use hoist_core::Result;
 
-use super::{Shared, Source};
+use super::{Source, SourceContext};
 use crate::config::RemoteConfig;
 
 #[cfg(feature = "remote")]
 #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
-pub(super) fn open(config: &RemoteConfig, shared: &Shared) -> Result<Box<dyn Source>> {
+pub(super) fn open(config: &RemoteConfig, context: &SourceContext) -> Result<Box<dyn Source>> {
     use std::time::Duration;
 
     use hoist_remote::{Credentials, RemoteRegistry};
-    let Shared { store, platform, events } = shared.clone();
+    let SourceContext { store, platform, events } = context.clone();
     let mut remote = RemoteRegistry::new(store).with_platform(platform).with_events(events);
     if let Some(connections) = config.connections {
         remote = remote.with_connections(connections.get());
@@ -28,18 +28,26 @@ pub(super) fn open(config: &RemoteConfig, shared: &Shared) -> Result<Box<dyn Sou
     for (registry, who) in &config.credentials {
         remote = remote.with_credentials(registry, Credentials::basic(&who.username, who.password.expose()));
     }
-    Ok(Box::new(remote))
+    Ok(Box::new(super::backend::Leasing(remote)))
 }
 
 #[cfg(feature = "remote")]
 #[async_trait::async_trait]
-impl Source for hoist_remote::RemoteRegistry {
+impl super::backend::Backend for hoist_remote::RemoteRegistry {
     async fn resolve(&self, reference: &str) -> Result<Option<hoist_core::PulledImage>> {
         Self::resolve(self, reference)
+    }
+
+    async fn pull_leased(&self, reference: &str) -> Result<(hoist_core::PulledImage, hoist_store::Lease)> {
+        Self::pull_leased(self, reference).await
+    }
+
+    fn for_platform(&self, platform: &hoist_core::Platform) -> Self {
+        self.clone().with_platform(platform.clone())
     }
 }
 
 #[cfg(not(feature = "remote"))]
-pub(super) fn open(_: &RemoteConfig, _: &Shared) -> Result<Box<dyn Source>> {
+pub(super) fn open(_: &RemoteConfig, _: &SourceContext) -> Result<Box<dyn Source>> {
     Err(super::missing("remote", "`remote.enabled`"))
 }
