@@ -30,7 +30,10 @@
 //! | `remote` | OCI and Docker registries, over HTTP |
 //! | `local` | OCI image layout directories; with `remote` off, there is no HTTP and no TLS in the tree |
 //! | `cache` | answers from the store without asking, and a second source for what the first does not have |
+//! | `blocking` | a front for programs that have no async runtime: [`blocking`] |
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod builder;
 mod config;
 mod hoist;
@@ -61,7 +64,8 @@ pub use crate::root::default_root;
 pub use crate::secret::Secret;
 pub use crate::source::SourceContext;
 
-/// The README's example compiles.
+/// The READMEs' examples compile: the project's, where this is in its repository, and this crate's.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
