@@ -50,12 +50,35 @@ pub enum Event {
         /// Which one.
         digest: Digest,
     },
+    /// A cache answers with what it has, and asks nobody.
+    Hit {
+        /// What is pulled.
+        reference: Reference,
+        /// The platform's manifest.
+        digest: Digest,
+    },
+    /// A cache answers with what it has, which may be out of date: it wanted to ask, and could not.
+    ServedStale {
+        /// What is pulled.
+        reference: Reference,
+        /// The platform's manifest.
+        digest: Digest,
+        /// Why nobody could be asked.
+        kind: ErrorKind,
+    },
     /// The image is in the store.
     Committed {
         /// What was pulled.
         reference: Reference,
         /// The platform's manifest.
         digest: Digest,
+    },
+    /// An image had to go, with all its names, so that the store is no larger than it may be.
+    Evicted {
+        /// The platform's manifest.
+        digest: Digest,
+        /// How much disk space that freed.
+        bytes: u64,
     },
     /// The pull has failed.
     Failed {

@@ -1,7 +1,7 @@
 //! Refs: which image a reference leads to, for each platform, in one small file each.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hoist_core::{Algorithm, Digest, Platform, PulledImage, Reference, Result};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
@@ -27,6 +27,8 @@ pub struct StoredImage {
     pub digest: Digest,
     /// What the name was resolved to: the manifest, or the index that it was chosen from.
     pub resolved: Digest,
+    /// When it was resolved, or last [confirmed](Store::confirm) to be still so: to the second.
+    pub pulled: SystemTime,
 }
 
 impl From<StoredImage> for PulledImage {
@@ -93,7 +95,7 @@ impl Store {
             reference: reference.clone(),
             image: image.clone(),
             resolved: index.map_or(image, |(digest, _)| digest).clone(),
-            pulled: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            pulled: now(),
         };
         // Refs are written one after the other, so that each knows what it replaces.
         let dir = lock::hold(self.dir(), &place.dir)?;
@@ -111,6 +113,20 @@ impl Store {
         if self.has_grown() {
             self.keep_to_limit();
         }
+        Ok(self.describe(reference, &record))
+    }
+
+    /// Notes that a reference still leads to this leased image: it counts as [pulled](StoredImage::pulled) now, and
+    /// what else is known of it stays. One that leads elsewhere by now is [named](Self::name) anew.
+    pub fn confirm(&self, reference: &Reference, platform: &Platform, lease: &Lease) -> Result<StoredImage> {
+        let place = Place::of(reference, platform);
+        let dir = lock::hold(self.dir(), &place.dir)?;
+        let Some(record) = self.record_at(&place)?.filter(|record| record.image == *lease.digest()) else {
+            drop(dir);
+            return self.name(reference, platform, lease, None);
+        };
+        let record = Record { pulled: now(), ..record };
+        self.write_ref(&dir, &place, &record, None)?;
         Ok(self.describe(reference, &record))
     }
 
@@ -296,12 +312,14 @@ impl Store {
     }
 
     fn describe(&self, reference: &Reference, record: &Record) -> StoredImage {
-        let Record { image, resolved, .. } = record;
+        let Record { image, resolved, pulled, .. } = record;
         StoredImage {
             path: self.image_path(image),
             reference: reference.clone(),
             digest: image.clone(),
             resolved: resolved.clone(),
+            // No clock shows a time that cannot be told; who ages by it takes this for very old.
+            pulled: UNIX_EPOCH.checked_add(Duration::from_secs(*pulled)).unwrap_or(UNIX_EPOCH),
         }
     }
 
@@ -331,4 +349,9 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// In seconds since 1970, as a record has it.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use hoist_core::{Algorithm, Descriptor, Digest, Error, ErrorKind, Result};
+use hoist_core::{Algorithm, Descriptor, Digest, Error, ErrorKind, Events, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -33,7 +33,9 @@ pub struct Store(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     root: Dir,
-    options: StoreOptions,
+    /// Its limit can be changed while the store is open.
+    options: Mutex<StoreOptions>,
+    events: Mutex<Events>,
     /// Taken by who ingests a blob, by the ingest's name, so that others in this process wait without polling.
     ingests: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     write_budget: Arc<Semaphore>,
@@ -65,7 +67,8 @@ impl Store {
         check_format(&dir)?;
         Ok(Self(Arc::new(Inner {
             root: dir,
-            options,
+            options: Mutex::new(options),
+            events: Mutex::default(),
             ingests: Mutex::default(),
             write_budget: Arc::new(Semaphore::new(WRITE_BUDGET)),
             swept: OnceLock::new(),
@@ -79,9 +82,25 @@ impl Store {
         self.0.root.path()
     }
 
-    /// How the store was opened.
+    /// How the store was opened, with the limit that it has now.
     pub fn options(&self) -> StoreOptions {
-        self.0.options
+        *self.0.options.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on keeps the store to so many bytes of disk space, in all clones of this: as
+    /// [`StoreOptions::with_max_size`] does from the beginning. Nothing is evicted yet.
+    pub fn limit_to(&self, max_size: Option<u64>) {
+        self.0.options.lock().unwrap_or_else(PoisonError::into_inner).max_size = max_size;
+    }
+
+    /// From now on reports to these what this store, in all its clones, evicts:
+    /// [`Event::Evicted`](hoist_core::Event::Evicted).
+    pub fn report_to(&self, events: Events) {
+        *self.0.events.lock().unwrap_or_else(PoisonError::into_inner) = events;
+    }
+
+    pub(crate) fn events(&self) -> Events {
+        self.0.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The layout directory that the image with this manifest has, or would have.
@@ -121,7 +140,7 @@ impl Store {
 
     /// The turn-taking of this process at the ingest of this name.
     pub(crate) fn turn(&self, ingest: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut ingests = self.0.ingests.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut ingests = self.0.ingests.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turn) = ingests.get(ingest).and_then(Weak::upgrade) {
             return turn;
         }
