@@ -337,6 +337,21 @@ async fn offline_nobody_is_asked_and_what_is_here_is_had() {
     assert_eq!(setup.mock.requests(), []);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_says_when_the_registry_is_asked() {
+    let setup = Setup::new().await;
+    let reference = setup.mock.publish("library/demo", "v1", Image::sample(1));
+    let old = setup.hoist(&["pull", &reference]).await;
+    setup.mock.publish("library/demo", "v1", Image::sample(2));
+    for policy in ["missing", "newer-than 1h", "never"] {
+        assert_eq!(setup.hoist(&["pull", "--policy", policy, &reference]).await.ok(), old.ok(), "{policy}");
+    }
+    assert_ne!(setup.hoist(&["pull", "--policy", "always", &reference]).await.ok(), old.ok());
+    let unknown = setup.hoist(&["pull", "--policy", "sometimes", &reference]).await;
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.stderr.contains("newer-than 1h"), "{}", unknown.stderr);
+}
+
 #[test]
 fn the_command_line_goes_before_the_environment_and_that_before_the_file() {
     let dir = TempDir::new().unwrap();

@@ -1,10 +1,12 @@
 //! What can be said on the command line.
 
+#![allow(clippy::doc_markdown, reason = "it is printed by --help as it stands")]
+
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{ArgAction, Parser, Subcommand};
-use hoist::{Config, Reference, Result};
+use hoist::{CachePolicy, Config, Reference, Result};
 
 use crate::exit;
 
@@ -55,6 +57,11 @@ pub(crate) enum Command {
         /// Ask the registry again, and check what is here already byte for byte
         #[arg(long)]
         force: bool,
+
+        /// When to ask the registry about a tag that is here: missing (never), always, never (nor about what is
+        /// not), or "newer-than 1h" (an hour after it was last asked) [env: HOIST_CACHE_POLICY] [default: missing]
+        #[arg(long, value_name = "POLICY", value_parser = policy, conflicts_with = "force")]
+        policy: Option<CachePolicy>,
 
         /// Speak to the registries of these images without TLS, as to those on loopback names
         #[arg(long)]
@@ -148,6 +155,9 @@ impl Args {
             config.remote.enabled = None;
             config = config.with_offline();
         }
+        if let Command::Pull { policy: Some(policy), .. } = &self.command {
+            config = config.with_policy(*policy);
+        }
         if let Command::Pull { references, plain_http: true, .. } = &self.command {
             for reference in references.iter().filter_map(|text| text.parse::<Reference>().ok()) {
                 config = config.with_plain_http(reference.registry());
@@ -155,4 +165,8 @@ impl Args {
         }
         Ok(config)
     }
+}
+
+fn policy(text: &str) -> std::result::Result<CachePolicy, String> {
+    text.parse().map_err(|error: hoist::Error| error.report())
 }

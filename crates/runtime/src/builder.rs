@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hoist_core::{Events, ImageRegistry, Platform, Result};
 use hoist_store::{Durability, Store, StoreOptions};
 
-use crate::config::Config;
+use crate::config::{CachePolicy, Config};
 use crate::hoist::Hoist;
 use crate::secret::Secret;
 use crate::source::{self, Make, SourceContext};
@@ -117,9 +117,9 @@ impl Builder {
         self.with(Config::with_offline)
     }
 
-    /// Lets the store answer without asking.
-    pub fn cache(self) -> Self {
-        self.with(Config::with_cache)
+    /// Lets the store answer by this policy, as far as that goes without asking. [`Config`] has more to say of how.
+    pub fn cache(self, policy: CachePolicy) -> Self {
+        self.with(|config| config.with_cache().with_policy(policy))
     }
 
     /// Asks the sources each time.

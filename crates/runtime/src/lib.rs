@@ -51,14 +51,14 @@ pub use hoist_store::{
 };
 
 #[cfg(feature = "cache")]
-pub use hoist_cache::{Cached, Fallback};
+pub use hoist_cache::{Cached, Fallback, Policy};
 #[cfg(feature = "local")]
 pub use hoist_local::LocalRegistry;
 #[cfg(feature = "remote")]
 pub use hoist_remote::{Credentials, RemoteRegistry};
 
 pub use crate::builder::Builder;
-pub use crate::config::{CacheConfig, Config, CredentialsConfig, LocalConfig, RemoteConfig};
+pub use crate::config::{CacheConfig, CachePolicy, Config, CredentialsConfig, LocalConfig, RemoteConfig};
 pub use crate::hoist::{Hoist, open, open_with_events};
 pub use crate::root::default_root;
 pub use crate::secret::Secret;

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use hoist::{Config, Durability, ErrorKind};
+use hoist::{CachePolicy, Config, Durability, ErrorKind};
 
 const WHOLE: &str = r#"
 root = "/srv/store"
@@ -86,6 +87,9 @@ fn a_complaint_names_the_key_and_the_line() {
             "[remote.credentials.ghcr]\nusername = \"jo\"\npassword = \"p\"",
             &["remote.credentials", "\"ghcr\""],
         ),
+        ("[cache]\npolicy = \"newest\"", &["line 2", "policy", "newer-than 1h"]),
+        ("[cache]\npolicy = \"newer-than 1y\"", &["line 2", "1y", "7d"]),
+        ("[cache]\nremember-not-found = \"soon\"", &["line 2", "soon", "30s"]),
         ("max-size = \"much\"", &["max-size", "20GiB"]),
         ("[cache", &["line 1"]),
     ] {
@@ -93,6 +97,27 @@ fn a_complaint_names_the_key_and_the_line() {
         assert!(parts.iter().all(|part| complaint.contains(part)), "{complaint}");
         assert!(!complaint.contains('\n'), "{complaint}");
     }
+}
+
+#[test]
+fn a_policy_is_spelled_as_it_is_shown() {
+    let hour = CachePolicy::NewerThan(Duration::from_secs(3600));
+    for (text, policy, shown) in [
+        ("if-not-present", CachePolicy::IfNotPresent, "if-not-present"),
+        ("missing", CachePolicy::IfNotPresent, "if-not-present"),
+        ("always", CachePolicy::Always, "always"),
+        ("never", CachePolicy::Never, "never"),
+        ("newer-than 1h", hour, "newer-than 3600s"),
+        ("newer-than 3600s", hour, "newer-than 3600s"),
+    ] {
+        let config = Config::from_toml(&format!("[cache]\npolicy = \"{text}\"")).unwrap();
+        assert_eq!(config, Config::default().with_policy(policy));
+        assert_eq!(policy.to_string(), shown);
+    }
+    let config =
+        Config::from_toml("[cache]\npolicy = \"always\"\nserve-stale = true\nremember-not-found = \"1m\"");
+    let built = Config::default().with_policy(CachePolicy::Always).with_stale();
+    assert_eq!(config.unwrap(), built.with_not_found_kept_for(Duration::from_secs(60)));
 }
 
 #[test]

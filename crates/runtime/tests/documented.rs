@@ -13,7 +13,9 @@ fn keys_of(table: &str) -> Vec<String> {
     let text = if table.is_empty() { "? = 1".to_owned() } else { format!("[{table}]\n? = 1") };
     let complaint = Config::from_toml(&text.replace('?', "nonsense")).unwrap_err().report();
     let (_, keys) = complaint.split_once("expected ").expect("it says what it expected");
-    keys.split('`').skip(1).step_by(2).filter(|key| *key != table).map(str::to_owned).collect()
+    // At its end, it names the table.
+    let keys = keys.rsplit_once(" in `").map_or(keys, |(keys, _)| keys);
+    keys.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// Every key, as `table.key`. A table is its keys; that of credentials has a table for each registry.

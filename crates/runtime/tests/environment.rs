@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+use std::time::Duration;
 
-use hoist::{Config, Durability, ErrorKind};
+use hoist::{CachePolicy, Config, Durability, ErrorKind};
 
 /// The configuration of this text, in an environment with these variables alone.
 fn with(text: &str, variables: &[(&str, &str)]) -> hoist::Result<Config> {
@@ -43,6 +44,9 @@ fn each_variable_goes_before_its_key() {
         ("HOIST_LOCAL_WRITABLE", "1"),
         ("HOIST_LOCAL_VOUCHED", "0"),
         ("HOIST_CACHE_ENABLED", "true"),
+        ("HOIST_CACHE_POLICY", "newer-than 1h"),
+        ("HOIST_CACHE_SERVE_STALE", "true"),
+        ("HOIST_CACHE_REMEMBER_NOT_FOUND", "5s"),
     ];
     let expected = Config::default()
         .with_root("/srv/environment")
@@ -58,7 +62,10 @@ fn each_variable_goes_before_its_key() {
         .with_local("/srv/images")
         .with_local_repository("example.com/demo".parse().unwrap())
         .with_writable_local()
-        .with_cache();
+        .with_cache()
+        .with_policy(CachePolicy::NewerThan(Duration::from_hours(1)))
+        .with_stale()
+        .with_not_found_kept_for(Duration::from_secs(5));
     assert_eq!(with(file, &variables).unwrap(), expected);
 }
 

@@ -39,6 +39,11 @@ const VARIABLES: &[Variable] = &[
     ("HOIST_LOCAL_WRITABLE", |config, value| flag(value).map(|it| config.local.writable = it)),
     ("HOIST_LOCAL_VOUCHED", |config, value| flag(value).map(|it| config.local.vouched = it)),
     ("HOIST_CACHE_ENABLED", |config, value| flag(value).map(|it| config.cache.enabled = Some(it))),
+    ("HOIST_CACHE_POLICY", |config, value| text(value)?.parse().map(|it| config.cache.policy = Some(it))),
+    ("HOIST_CACHE_SERVE_STALE", |config, value| flag(value).map(|it| config.cache.serve_stale = it)),
+    ("HOIST_CACHE_REMEMBER_NOT_FOUND", |config, value| {
+        values::parse_duration(text(value)?).map(|it| config.cache.remember_not_found = Some(it))
+    }),
 ];
 
 impl Config {

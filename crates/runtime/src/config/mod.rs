@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::root::default_root;
 
-pub use cache::CacheConfig;
+pub use cache::{CacheConfig, CachePolicy};
 pub use local::LocalConfig;
 pub use remote::{CredentialsConfig, RemoteConfig};
 
@@ -99,6 +99,7 @@ impl Config {
     pub(crate) fn check(&self) -> Result<()> {
         self.local.check()?;
         self.remote.check()?;
+        self.cache.check()?;
         if self.offline && self.remote.enabled == Some(true) {
             return Err(invalid("`offline` and `remote.enabled` contradict each other")
                 .with_help("leave one of them out"));

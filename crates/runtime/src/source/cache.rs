@@ -9,17 +9,22 @@ use crate::config::Config;
 mod compiled_in {
     use std::fmt;
 
-    use hoist_cache::{Cached, Fallback};
+    use hoist_cache::{Cached, Fallback, Policy};
     use hoist_core::{ImageRegistry, Platform, PulledImage};
 
     use super::{Config, Result, Source, SourceContext};
-    use crate::config::CacheConfig;
+    use crate::config::{CacheConfig, CachePolicy};
 
     type Inner = Box<dyn Source>;
 
     #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
     pub(crate) fn cached(source: Inner, config: &Config, context: &SourceContext) -> Result<Inner> {
-        Ok(Box::new(Cache::new(source, config.cache.clone(), context.clone())))
+        let mut cache = config.cache.clone();
+        if config.offline {
+            // There is nobody to confirm anything: what is here is what is had.
+            cache.policy = Some(CachePolicy::IfNotPresent);
+        }
+        Ok(Box::new(Cache::new(source, cache, context.clone())))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
@@ -38,8 +43,25 @@ mod compiled_in {
     impl Cache {
         fn new(source: Inner, config: CacheConfig, context: SourceContext) -> Self {
             let SourceContext { store, platform, events } = context.clone();
-            let cached = Cached::new(source, store).with_platform(platform).with_events(events);
+            let cached = Cached::new(source, store)
+                .with_platform(platform)
+                .with_events(events)
+                .with_policy(policy(config.policy.unwrap_or_default()))
+                .with_stale(config.serve_stale);
+            let cached = match config.remember_not_found {
+                Some(time) => cached.with_not_found_kept_for(time),
+                None => cached,
+            };
             Self { cached, config, context }
+        }
+    }
+
+    fn policy(policy: CachePolicy) -> Policy {
+        match policy {
+            CachePolicy::IfNotPresent => Policy::IfNotPresent,
+            CachePolicy::Always => Policy::Always,
+            CachePolicy::Never => Policy::Never,
+            CachePolicy::NewerThan(age) => Policy::NewerThan(age),
         }
     }
 
