@@ -101,7 +101,7 @@ fn a_complaint_names_the_key_and_the_line() {
 
 #[test]
 fn a_policy_is_spelled_as_it_is_shown() {
-    let hour = CachePolicy::NewerThan(Duration::from_secs(3600));
+    let hour = CachePolicy::NewerThan(Duration::from_hours(1));
     for (text, policy, shown) in [
         ("if-not-present", CachePolicy::IfNotPresent, "if-not-present"),
         ("missing", CachePolicy::IfNotPresent, "if-not-present"),
@@ -117,7 +117,7 @@ fn a_policy_is_spelled_as_it_is_shown() {
     let config =
         Config::from_toml("[cache]\npolicy = \"always\"\nserve-stale = true\nremember-not-found = \"1m\"");
     let built = Config::default().with_policy(CachePolicy::Always).with_stale();
-    assert_eq!(config.unwrap(), built.with_not_found_kept_for(Duration::from_secs(60)));
+    assert_eq!(config.unwrap(), built.with_not_found_kept_for(Duration::from_mins(1)));
 }
 
 #[test]
