@@ -24,6 +24,19 @@ const ATTEMPTS: usize = 3;
 /// Which platform the images are for must be told to both: the cache does not keep one that is made for
 /// another.
 ///
+/// ```
+/// use std::time::Duration;
+///
+/// use hoist_cache::{Cached, Policy};
+/// use hoist_core::ImageRegistry;
+/// use hoist_store::Store;
+///
+/// /// Any registry, asked at most once an hour about a tag.
+/// fn hourly<R: ImageRegistry>(registry: R, store: Store) -> Cached<R> {
+///     Cached::new(registry, store).with_policy(Policy::NewerThan(Duration::from_hours(1))).with_stale(true)
+/// }
+/// ```
+///
 /// A failure is not remembered, unless [that is asked for](Self::with_not_found_kept_for); and nothing that
 /// fails takes away what was here.
 #[derive(Debug)]

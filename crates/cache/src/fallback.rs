@@ -12,6 +12,16 @@ use hoist_core::{Error, ErrorKind, ImageRegistry, PulledImage, Result};
 /// Not so where it says anything else: that credentials are wrong, or that content is not what it should be,
 /// is for somebody to look at, and must not be covered up by another source. More than two are nested.
 ///
+/// ```
+/// use hoist_cache::Fallback;
+/// use hoist_core::ImageRegistry;
+///
+/// /// First the directory, then the registry of the house, then the one of the world.
+/// fn chain(a: impl ImageRegistry, b: impl ImageRegistry, c: impl ImageRegistry) -> impl ImageRegistry {
+///     Fallback::new(a, Fallback::new(b, c))
+/// }
+/// ```
+///
 /// What is cached is what either has; [`remove`](ImageRegistry::remove) removes it from both.
 #[derive(Debug, Clone)]
 pub struct Fallback<A, B> {

@@ -24,6 +24,21 @@ use crate::removal;
 /// What is in the directory is what is cached, as far as it is made for the platform. The directory is read
 /// anew in each call, since others may write it; nothing in it is trusted, and no symlink in it followed. A
 /// pull takes the image into the store, whatever becomes of the directory later.
+///
+/// ```no_run
+/// use hoist_core::ImageRegistry;
+/// use hoist_local::LocalRegistry;
+/// use hoist_store::{Store, StoreOptions};
+///
+/// # async fn run() -> hoist_core::Result<()> {
+/// let store = Store::open("/var/lib/hoist", StoreOptions::default())?;
+/// let registry = LocalRegistry::open("/srv/images/demo", store)?;
+/// for reference in registry.list_cached().await? {
+///     println!("{reference} is in {}", registry.pull(&reference).await?.path.display());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct LocalRegistry {
     source: Arc<Source>,

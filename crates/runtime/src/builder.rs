@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hoist_core::{Events, ImageRegistry, Platform, Result};
-use hoist_store::{Durability, Store, StoreOptions};
+use hoist_store::{Access, Durability, Store, StoreOptions};
 
 use crate::config::{CachePolicy, Config};
 use crate::hoist::Hoist;
@@ -157,6 +157,9 @@ impl Builder {
 fn open_store(config: &Config) -> Result<Store> {
     let mut options = StoreOptions::default().with_durability(config.durability);
     options.max_size = config.max_size;
+    if let Some(group) = config.access_group {
+        options = options.with_access(Access::Group(group));
+    }
     Store::open(&config.root, options)
 }
 

@@ -46,8 +46,8 @@ pub use hoist_core::{
     PulledImage, Reference, Result,
 };
 pub use hoist_store::{
-    Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions, ImageUsage, Ingest,
-    Layout, Lease, Problem, Staging, Store, StoreOptions, StoredImage, Trust, Usage,
+    Access, Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions, ImageUsage,
+    Ingest, Layout, Lease, Problem, Staging, Store, StoreOptions, StoredImage, Trust, Usage,
 };
 
 #[cfg(feature = "cache")]

@@ -34,6 +34,7 @@ fn each_variable_goes_before_its_key() {
         ("HOIST_PLATFORM", "linux/arm64"),
         ("HOIST_DURABILITY", "none"),
         ("HOIST_MAX_SIZE", "2GiB"),
+        ("HOIST_ACCESS_GROUP", "36"),
         ("HOIST_REMOTE_ENABLED", "true"),
         ("HOIST_REMOTE_CONNECTIONS", "5"),
         ("HOIST_REMOTE_STALL_TIMEOUT", "7"),
@@ -53,6 +54,7 @@ fn each_variable_goes_before_its_key() {
         .with_platform("linux/arm64".parse().unwrap())
         .with_durability(Durability::None)
         .with_max_size(2 << 30)
+        .with_access_group(36)
         .with_remote()
         .with_connections(5.try_into().unwrap())
         .with_stall_timeout(7.try_into().unwrap())

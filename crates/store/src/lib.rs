@@ -43,7 +43,7 @@ pub use gc::{Collected, Evicted, GcOptions};
 pub use ingest::{Claim, Ingest, Inlet};
 pub use layout::Layout;
 pub use lease::Lease;
-pub use options::{Durability, StoreOptions};
+pub use options::{Access, Durability, StoreOptions};
 pub use refs::StoredImage;
 pub use staging::{Staging, Trust};
 pub use store::Store;

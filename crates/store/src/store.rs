@@ -1,7 +1,7 @@
 //! A store: its root directory, and what all of its parts share.
 
 use std::collections::HashMap;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::dir::{Dir, NoLink, fail};
-use crate::options::{Durability, StoreOptions};
+use crate::options::{Access, Durability, StoreOptions};
 use crate::scratch::Scratch;
 use crate::sweep::sweep;
 
@@ -19,6 +19,8 @@ use crate::sweep::sweep;
 const FORMAT: u32 = 1;
 /// Nobody but the owner may look into a store: images can be private.
 const ROOT_MODE: u32 = 0o700;
+/// Unless a group is let in.
+const GROUP_MODE: u32 = 0o750;
 const PARENT_MODE: u32 = 0o777; // as for any directory: the user's umask takes from it
 const MAX_STORE_JSON: u64 = 64 << 10; // it is a few bytes; more than this is not ours
 /// How much fetched data may wait to be written, in bytes, for all blobs of a store together.
@@ -27,6 +29,33 @@ pub(crate) const WRITE_BUDGET: usize = 4 << 20;
 /// A directory that holds images, open. Cheap to clone; clones share everything.
 ///
 /// Any number of stores, in any number of processes, may be open on one directory at once.
+///
+/// ```
+/// use hoist_core::{Descriptor, Platform, media_type};
+/// use hoist_store::{Store, StoreOptions, Trust};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let dir = tempfile::tempdir().unwrap();
+/// let store = Store::open(dir.path().join("store"), StoreOptions::default())?;
+///
+/// // An image enters by way of a staging, which checks every byte of it.
+/// let config = Descriptor::of(media_type::OCI_CONFIG, b"{}");
+/// let manifest = format!(r#"{{"schemaVersion":2,"config":{},"layers":[]}}"#, serde_json::to_string(&config).unwrap());
+/// let entry = Descriptor::of(media_type::OCI_MANIFEST, manifest.as_bytes());
+/// let staging = store.stage(Trust::Pool)?;
+/// staging.put(&config, b"{}".to_vec()).await?;
+/// staging.put(&entry, manifest.into_bytes()).await?;
+/// let lease = staging.commit(entry).await?;
+///
+/// // It is known by a name from now on, and stays at least as long as it is leased.
+/// let (reference, platform) = ("example.com/demo:v1".parse()?, "linux/amd64".parse::<Platform>()?);
+/// store.name(&reference, &platform, &lease, None)?;
+/// drop(lease);
+/// let image = store.resolve(&reference, &platform)?.expect("it is here");
+/// assert!(image.path.join("index.json").exists());
+/// # Ok::<(), hoist_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Inner>);
 
@@ -65,6 +94,9 @@ impl Store {
         let dir = Dir::open(&root, durable)?;
         check_locks(&dir)?;
         check_format(&dir)?;
+        if let Access::Group(group) = options.access {
+            open_to_group(&root, group)?;
+        }
         Ok(Self(Arc::new(Inner {
             root: dir,
             options: Mutex::new(options),
@@ -259,4 +291,20 @@ fn close_to_others(path: &Path) -> Result<()> {
     let failed = |e| fail("protect", path, e);
     let mode = path.metadata().map_err(failed)?.permissions().mode() & ROOT_MODE;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)
+}
+
+/// Lets a group look into a directory, unless it may already.
+fn open_to_group(path: &Path, group: u32) -> Result<()> {
+    let failed = |e| {
+        let help = format!("choose a group that this user is in, and not {group}");
+        fail("open to a group", path, e).with_help(help)
+    };
+    let meta = path.metadata().map_err(failed)?;
+    if meta.gid() != group {
+        std::os::unix::fs::chown(path, None, Some(group)).map_err(failed)?;
+    }
+    if meta.mode() & 0o777 != GROUP_MODE {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(GROUP_MODE)).map_err(failed)?;
+    }
+    Ok(())
 }

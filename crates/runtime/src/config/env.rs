@@ -22,6 +22,7 @@ const VARIABLES: &[Variable] = &[
         values::parse_durability(text(value)?).map(|it| config.durability = it)
     }),
     ("HOIST_MAX_SIZE", |config, value| values::parse_size(text(value)?).map(|it| config.max_size = Some(it))),
+    ("HOIST_ACCESS_GROUP", |config, value| number(value).map(|it| config.access_group = Some(it))),
     ("HOIST_OFFLINE", offline),
     ("HOIST_REMOTE_ENABLED", |config, value| flag(value).map(|it| config.remote.enabled = Some(it))),
     ("HOIST_REMOTE_CONNECTIONS", |config, value| {

@@ -67,6 +67,9 @@ pub struct Config {
     /// evicts the images that were not used for the longest time. By default there is no limit.
     #[serde(deserialize_with = "values::size")]
     pub max_size: Option<u64>,
+    /// The group, by its number, that may read the store beside its owner, as [`Access::Group`](crate::Access::Group)
+    /// has it; by default nobody may.
+    pub access_group: Option<u32>,
     /// Whether no registry is asked, whatever `[remote]` says of how: what neither the store nor a directory has
     /// is [`Unavailable`](ErrorKind::Unavailable).
     pub offline: bool,
@@ -85,6 +88,7 @@ impl Default for Config {
             platform: None,
             durability: Durability::default(),
             max_size: None,
+            access_group: None,
             offline: false,
             remote: RemoteConfig::default(),
             local: LocalConfig::default(),
@@ -129,6 +133,11 @@ impl Config {
     /// Keeps the store to so many bytes of the disk.
     pub fn with_max_size(self, bytes: u64) -> Self {
         Self { max_size: Some(bytes), ..self }
+    }
+
+    /// Lets this group, by its number, read the store.
+    pub fn with_access_group(self, group: u32) -> Self {
+        Self { access_group: Some(group), ..self }
     }
 
     /// Asks no registry, whatever else is said of registries.
