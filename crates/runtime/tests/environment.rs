@@ -79,9 +79,11 @@ fn a_variable_that_is_empty_says_nothing() {
 
 #[test]
 fn offline_in_the_environment_goes_before_a_file_that_asks_registries() {
-    let config = with("[remote]\nenabled = true\nretries = 9", &[("HOIST_OFFLINE", "1")]).unwrap();
+    let file = "[remote]\nenabled = true\nretries = 9\n[local]\npath = \"/srv/images\"";
+    let config = with(file, &[("HOIST_OFFLINE", "1")]).unwrap();
     assert!(config.offline && !config.asks_registries());
-    let config = with("offline = true", &[("HOIST_OFFLINE", "0")]).unwrap();
+    let file = "offline = true\n[local]\npath = \"/srv/images\"";
+    let config = with(file, &[("HOIST_OFFLINE", "0")]).unwrap();
     assert_eq!(config.asks_registries(), cfg!(feature = "remote"));
 }
 
