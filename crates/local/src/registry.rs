@@ -100,7 +100,7 @@ impl LocalRegistry {
             return Ok(None);
         }
         let (layout, image) = self.find(&reference, Trust::Pool).await?;
-        Ok(Some(self.take(&reference, layout, image, Trust::Pool).await?.into()))
+        Ok(Some(self.take(&reference, layout, image, Trust::Pool, Events::default()).await?.into()))
     }
 
     async fn has(&self, reference: Reference) -> Result<bool> {
@@ -121,7 +121,7 @@ impl LocalRegistry {
         let (layout, image) = self.find(reference, trust).await?;
         let digest = image.manifest.digest.clone();
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
-        self.take(reference, layout, image, trust).await
+        self.take(reference, layout, image, trust, self.events.clone()).await
     }
 
     /// The image in the directory; read and hashed there as a whole where nothing is to be trusted, also what
@@ -145,12 +145,13 @@ impl LocalRegistry {
         layout: Layout,
         image: Found,
         trust: Trust,
+        events: Events,
     ) -> Result<StoredImage> {
         let mut entry = image.manifest;
         entry.annotations =
             reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
         let layout = if self.source.vouched { layout.vouched() } else { layout };
-        let lease = self.store.adopt(layout, entry, trust).await?;
+        let lease = self.store.adopt_reporting(layout, entry, trust, events).await?;
         let (this, reference) = (self.clone(), reference.clone());
         blocking(move || {
             let index = image.index.as_ref().map(|(digest, bytes): &(Digest, _)| (digest, &bytes[..]));
