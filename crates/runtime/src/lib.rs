@@ -40,7 +40,7 @@ mod source;
 
 pub use hoist_core::{
     Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageRegistry, Index, Manifest, Platform,
-    PulledImage, Reference, Result,
+    PulledImage, Received, Reference, Result, Source,
 };
 pub use hoist_store::{
     Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions, ImageUsage, Ingest,
@@ -48,7 +48,7 @@ pub use hoist_store::{
 };
 
 #[cfg(feature = "cache")]
-pub use hoist_cache::{Cached, Fallback};
+pub use hoist_cache::{Cached, Fallback, Limited, Observed, Policy, Tried};
 #[cfg(feature = "local")]
 pub use hoist_local::LocalRegistry;
 #[cfg(feature = "remote")]
