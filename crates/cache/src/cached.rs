@@ -46,7 +46,7 @@ pub struct Cached<R> {
     pub(crate) platform: Platform,
     pub(crate) policy: Policy,
     serves_stale: bool,
-    events: Events,
+    pub(crate) events: Events,
     absences: Absences,
     /// Those of this cache only: whoever shares a pull asks with the same credentials, for the same platform.
     flights: Flights<Reference, PulledImage>,
@@ -104,7 +104,8 @@ impl<R> Cached<R> {
         self
     }
 
-    /// Reports the pulls that are answered from the store; all others are the registry's to report.
+    /// Reports the pulls that are answered from the store, and what is copied into it; all else is the registry's to
+    /// report.
     #[must_use]
     pub fn with_events(self, events: Events) -> Self {
         Self { events, ..self }

@@ -41,10 +41,10 @@ impl<R> Cached<R> {
         let layout = Layout::open(&pulled.path)?;
         let entry = only_entry(&layout, digest)?;
         self.check_platform(&entry)?;
-        match ours {
-            Some(lease) => Ok(Some(lease)),
-            None => self.store.adopt(layout, entry, trust).await.map(Some),
+        if ours.is_some() {
+            return Ok(ours);
         }
+        self.store.adopt_reporting(layout, entry, trust, self.events.clone()).await.map(Some)
     }
 
     fn check_platform(&self, entry: &Descriptor) -> Result<()> {

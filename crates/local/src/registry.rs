@@ -115,7 +115,7 @@ impl LocalRegistry {
             return Ok(None);
         }
         let (layout, image) = self.find(&reference, Trust::Pool).await?;
-        let (image, _) = self.take(&reference, layout, image, Trust::Pool).await?;
+        let (image, _) = self.take(&reference, layout, image, Trust::Pool, Events::default()).await?;
         Ok(Some(image.into()))
     }
 
@@ -143,7 +143,7 @@ impl LocalRegistry {
         let (layout, image) = self.find(reference, trust).await?;
         let digest = image.manifest.digest.clone();
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
-        self.take(reference, layout, image, trust).await
+        self.take(reference, layout, image, trust, self.events.clone()).await
     }
 
     /// The image in the directory; read and hashed there as a whole where nothing is to be trusted, also what
@@ -167,12 +167,13 @@ impl LocalRegistry {
         layout: Layout,
         image: Found,
         trust: Trust,
+        events: Events,
     ) -> Result<(StoredImage, Lease)> {
         let mut entry = image.manifest;
         entry.annotations =
             reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
         let layout = if self.source.vouched { layout.vouched() } else { layout };
-        let lease = self.store.adopt(layout, entry, trust).await?;
+        let lease = self.store.adopt_reporting(layout, entry, trust, events).await?;
         let (this, reference) = (self.clone(), reference.clone());
         blocking(move || {
             let index = image.index.as_ref().map(|(digest, bytes): &(Digest, _)| (digest, &bytes[..]));

@@ -1,6 +1,7 @@
 //! A stack, said piece by piece.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,7 +55,8 @@ impl Builder {
         self.with(|config| config.with_root(root))
     }
 
-    /// Uses a store that is open already, with its own options: those of the configuration are not looked at.
+    /// Uses a store that is open already, with its own options: those of the configuration are not looked at. What it
+    /// evicts it goes on to [report](Store::report_to) where it did.
     pub fn opened_store(self, store: Store) -> Self {
         Self { opened: Some(store), ..self }
     }
@@ -127,7 +129,17 @@ impl Builder {
         self.with(Config::without_cache)
     }
 
-    /// Reports the progress of pulls.
+    /// Fetches so many images at once, for each platform; who comes later waits for a turn, and what is here for nobody.
+    pub fn max_pulls(self, pulls: NonZeroUsize) -> Self {
+        self.with(|config| config.with_max_pulls(pulls))
+    }
+
+    /// Makes each call a `tracing` span; with the feature `metrics`, what is done is counted as well.
+    pub fn observe(self) -> Self {
+        self.with(Config::with_observe)
+    }
+
+    /// Reports the progress of pulls, each with one beginning and one end, and what is evicted.
     pub fn events(self, events: Events) -> Self {
         Self { events, ..self }
     }
@@ -139,14 +151,16 @@ impl Builder {
         let Self { config, opened, events, own } = self;
         config.check()?;
         source::check(&config, &own)?;
+        let platform = config.platform.clone().unwrap_or_else(Platform::host);
+        let events = source::counted(&config, events);
         let store = match opened {
             Some(store) => store,
-            None => open_store(&config)?,
+            None => open_store(&config, &events)?,
         };
-        let platform = config.platform.clone().unwrap_or_else(Platform::host);
-        let context = SourceContext { store, platform, events };
+        // Each pull has one beginning and one end, however many sources are asked in it.
+        let context = SourceContext { store, platform, events: events.within() };
         let stack = source::stack(&config, &own, &context)?;
-        Ok(Hoist::new(stack, context.store, context.platform))
+        Ok(Hoist::new(stack, context.store, context.platform, events))
     }
 
     fn with(self, change: impl FnOnce(Config) -> Config) -> Self {
@@ -154,13 +168,15 @@ impl Builder {
     }
 }
 
-fn open_store(config: &Config) -> Result<Store> {
+fn open_store(config: &Config, events: &Events) -> Result<Store> {
     let mut options = StoreOptions::default().with_durability(config.durability);
     options.max_size = config.max_size;
     if let Some(group) = config.access_group {
         options = options.with_access(Access::Group(group));
     }
-    Store::open(&config.root, options)
+    let store = Store::open(&config.root, options)?;
+    store.report_to(events.clone());
+    Ok(store)
 }
 
 impl fmt::Debug for Builder {

@@ -35,6 +35,7 @@ pub struct Hoist {
     stack: Arc<dyn Source>,
     store: Store,
     platform: Platform,
+    events: Events,
     views: Arc<Views>,
 }
 
@@ -50,8 +51,8 @@ pub fn open(config: &Config) -> Result<Hoist> {
     Hoist::builder().config(config.clone()).build()
 }
 
-/// As [`open`], with the progress of each pull reported. Where one source is asked after another, each
-/// reports its own part: a [`Failed`](crate::Event::Failed) of the first may be followed by more.
+/// As [`open`], with the progress of each pull reported: one beginning and one end, however many sources are asked
+/// in between.
 pub fn open_with_events(config: &Config, events: Events) -> Result<Hoist> {
     Hoist::builder().config(config.clone()).events(events).build()
 }
@@ -62,10 +63,10 @@ impl Hoist {
         Builder::default()
     }
 
-    pub(crate) fn new(stack: Box<dyn Source>, store: Store, platform: Platform) -> Self {
+    pub(crate) fn new(stack: Box<dyn Source>, store: Store, platform: Platform, events: Events) -> Self {
         let stack: Arc<dyn Source> = stack.into();
         let views = Mutex::new(HashMap::from([(platform.clone(), stack.clone())]));
-        Self { stack, store, platform, views: Arc::new(views) }
+        Self { stack, store, platform, events, views: Arc::new(views) }
     }
 
     /// The same stack for another platform, say for one call. It is cheap: the store, connections and tokens are
@@ -75,7 +76,7 @@ impl Hoist {
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         let view = views.entry(platform.clone());
         let stack = view.or_insert_with(|| self.stack.for_platform(&platform).into()).clone();
-        Self { stack, store: self.store.clone(), platform, views: self.views.clone() }
+        Self { stack, platform, ..self.clone() }
     }
 
     /// The store that all images are in.
@@ -116,6 +117,18 @@ impl Hoist {
         Ok(removed)
     }
 
+    /// Reports the beginning and the end of a pull.
+    async fn follow(
+        &self,
+        reference: &str,
+        pull: impl Future<Output = Result<PulledImage>>,
+    ) -> Result<PulledImage> {
+        match reference.parse() {
+            Ok(parsed) => self.events.follow(&parsed, pull).await,
+            Err(_) => pull.await, // and fails
+        }
+    }
+
     async fn remove_reference(&self, reference: &Reference) -> Result<Vec<String>> {
         let mut names = match reference.digest() {
             Some(digest) => self.names_of(digest).await?,
@@ -143,7 +156,7 @@ impl Hoist {
         for _ in 0..ATTEMPTS {
             // What a source has leased is held until there is a lease for the caller. Only what was here already,
             // or was fetched by another call, can go in between.
-            let (pulled, _kept) = keeping(self.stack.pull(reference)).await;
+            let (pulled, _kept) = keeping(self.pull(reference)).await;
             let image = pulled?;
             let digest: Digest = image.digest.parse()?;
             if let Some(lease) = self.store.lease(&digest)? {
@@ -161,11 +174,11 @@ impl Hoist {
 #[async_trait::async_trait]
 impl ImageRegistry for Hoist {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.stack.pull(reference).await
+        self.follow(reference, self.stack.pull(reference)).await
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.stack.force_pull(reference).await
+        self.follow(reference, self.stack.force_pull(reference)).await
     }
 
     async fn is_cached(&self, reference: &str) -> bool {

@@ -22,14 +22,15 @@
 //!
 //! # Features
 //!
-//! All are on unless they are turned off; what is compiled out fails with
+//! All but `metrics` are on unless they are turned off; what is compiled out fails with
 //! [`Unsupported`](ErrorKind::Unsupported) when it is asked for, and says which feature it was.
 //!
 //! | feature | what it is for |
 //! | --- | --- |
 //! | `remote` | OCI and Docker registries, over HTTP |
 //! | `local` | OCI image layout directories; with `remote` off, there is no HTTP and no TLS in the tree |
-//! | `cache` | answers from the store without asking, and a second source for what the first does not have |
+//! | `cache` | the decorators: answers from the store without asking, a second source for what the first does not have, a bound on pulls, spans |
+//! | `metrics` | counts what is done with the crate `metrics`, where [`Config::observe`] is set |
 //! | `blocking` | a front for programs that have no async runtime: [`blocking`] |
 
 #[cfg(feature = "blocking")]
@@ -43,7 +44,7 @@ mod source;
 
 pub use hoist_core::{
     Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageRegistry, Index, Manifest, Platform,
-    PulledImage, Reference, Result,
+    PulledImage, Received, Reference, Result, Source,
 };
 pub use hoist_store::{
     Access, Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions, ImageUsage,
@@ -51,7 +52,7 @@ pub use hoist_store::{
 };
 
 #[cfg(feature = "cache")]
-pub use hoist_cache::{Cached, Fallback, Policy};
+pub use hoist_cache::{Cached, Fallback, Limited, Observed, Policy, Tried};
 #[cfg(feature = "local")]
 pub use hoist_local::LocalRegistry;
 #[cfg(feature = "remote")]

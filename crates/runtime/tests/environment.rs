@@ -35,6 +35,8 @@ fn each_variable_goes_before_its_key() {
         ("HOIST_DURABILITY", "none"),
         ("HOIST_MAX_SIZE", "2GiB"),
         ("HOIST_ACCESS_GROUP", "36"),
+        ("HOIST_MAX_PULLS", "4"),
+        ("HOIST_OBSERVE", "true"),
         ("HOIST_REMOTE_ENABLED", "true"),
         ("HOIST_REMOTE_CONNECTIONS", "5"),
         ("HOIST_REMOTE_STALL_TIMEOUT", "7"),
@@ -55,6 +57,8 @@ fn each_variable_goes_before_its_key() {
         .with_durability(Durability::None)
         .with_max_size(2 << 30)
         .with_access_group(36)
+        .with_max_pulls(4.try_into().unwrap())
+        .with_observe()
         .with_remote()
         .with_connections(5.try_into().unwrap())
         .with_stall_timeout(7.try_into().unwrap())

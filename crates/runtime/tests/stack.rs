@@ -64,6 +64,47 @@ fn the_cache_is_in_front() {
     assert_eq!(shown(&dir, hoist::open(&config)), Ok("cached(local(IMAGES))".to_owned()));
 }
 
+#[cfg(all(feature = "local", feature = "cache"))]
+#[test]
+fn pulls_are_bounded_behind_the_cache_and_seen_in_front_of_it() {
+    let dir = Layout::empty();
+    let config = dir.config().with_max_pulls(4.try_into().unwrap()).with_observe();
+    let all = "observed(cached(limited(4, local(IMAGES))))";
+    let hoist = hoist::open(&config).unwrap();
+    assert_eq!(shown(&dir, Ok(hoist.for_platform("linux/s390x".parse().unwrap()))), Ok(all.to_owned()));
+    assert_eq!(shown(&dir, Ok(hoist)), Ok(all.to_owned()));
+}
+
+#[cfg(all(feature = "local", feature = "cache"))]
+#[tokio::test]
+async fn a_pull_begins_once_and_ends_once_however_many_are_asked() {
+    use std::sync::{Arc, Mutex};
+
+    use hoist::{Event, Events, ImageRegistry};
+
+    let dir = Layout::with_image();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = told.clone();
+    let events = Events::to(move |event| {
+        let word = match event {
+            Event::Started { .. } => "started",
+            Event::Committed { .. } => "committed",
+            Event::Failed { .. } => "failed",
+            _ => return,
+        };
+        sink.lock().unwrap().push(word);
+    });
+    let config = dir.store_only().with_local(dir.images()).with_offline();
+    let hoist = hoist::open_with_events(&config, events).unwrap();
+    hoist.pull("images:v1").await.unwrap();
+    hoist.pull("images:v1").await.unwrap();
+    hoist.pull("images:v0").await.unwrap_err();
+    drop(hoist.pull_leased("images:v1").await.unwrap());
+    let once = ["started", "committed"];
+    let expected = [once, once, ["started", "failed"], once].concat();
+    assert_eq!(*told.lock().unwrap(), expected);
+}
+
 #[cfg(all(feature = "local", feature = "cache", feature = "remote"))]
 #[test]
 fn the_directory_is_asked_before_the_registries() {

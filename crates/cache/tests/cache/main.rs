@@ -2,5 +2,7 @@
 
 mod caching;
 mod fallback;
+mod limited;
+mod observed;
 mod policies;
 mod support;

@@ -24,6 +24,8 @@ const VARIABLES: &[Variable] = &[
     ("HOIST_MAX_SIZE", |config, value| values::parse_size(text(value)?).map(|it| config.max_size = Some(it))),
     ("HOIST_ACCESS_GROUP", |config, value| number(value).map(|it| config.access_group = Some(it))),
     ("HOIST_OFFLINE", offline),
+    ("HOIST_MAX_PULLS", |config, value| number(value).map(|it| config.max_pulls = Some(it))),
+    ("HOIST_OBSERVE", |config, value| flag(value).map(|it| config.observe = it)),
     ("HOIST_REMOTE_ENABLED", |config, value| flag(value).map(|it| config.remote.enabled = Some(it))),
     ("HOIST_REMOTE_CONNECTIONS", |config, value| {
         number(value).map(|it| config.remote.connections = Some(it))

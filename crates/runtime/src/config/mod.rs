@@ -7,6 +7,7 @@ mod local;
 mod remote;
 mod values;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use hoist_core::{Error, ErrorKind, Platform, Result};
@@ -73,6 +74,12 @@ pub struct Config {
     /// Whether no registry is asked, whatever `[remote]` says of how: what neither the store nor a directory has
     /// is [`Unavailable`](ErrorKind::Unavailable).
     pub offline: bool,
+    /// How many images are fetched at once, for each platform; what is in the store waits for nobody. By default there
+    /// is no limit.
+    pub max_pulls: Option<NonZeroUsize>,
+    /// Whether each call is a `tracing` span, and is counted, where the feature `metrics` is compiled in. By default it
+    /// is not.
+    pub observe: bool,
     /// Registries that are reached over HTTP.
     pub remote: RemoteConfig,
     /// A directory of images.
@@ -90,6 +97,8 @@ impl Default for Config {
             max_size: None,
             access_group: None,
             offline: false,
+            max_pulls: None,
+            observe: false,
             remote: RemoteConfig::default(),
             local: LocalConfig::default(),
             cache: CacheConfig::default(),
@@ -143,6 +152,16 @@ impl Config {
     /// Asks no registry, whatever else is said of registries.
     pub fn with_offline(self) -> Self {
         Self { offline: true, ..self }
+    }
+
+    /// Fetches so many images at once.
+    pub fn with_max_pulls(self, pulls: NonZeroUsize) -> Self {
+        Self { max_pulls: Some(pulls), ..self }
+    }
+
+    /// Makes each call a span, and counts it where that is compiled in.
+    pub fn with_observe(self) -> Self {
+        Self { observe: true, ..self }
     }
 }
 

@@ -1,62 +1,42 @@
-//! The decorators: a cache in front of a source, and a second source behind the first.
+//! The decorators: a cache in front of a source, a second source behind the first, and the others.
 
-use hoist_core::Result;
+use std::num::NonZeroUsize;
+
+use hoist_core::{Events, Result};
 
 use super::{Source, SourceContext};
 use crate::config::Config;
 
 #[cfg(feature = "cache")]
 mod compiled_in {
-    use std::fmt;
+    use hoist_cache::{Cached, Fallback, Limited, Observed, Policy};
+    use hoist_core::{Platform, PulledImage};
 
-    use hoist_cache::{Cached, Fallback, Policy};
-    use hoist_core::{ImageRegistry, Platform, PulledImage};
-
-    use super::{Config, Result, Source, SourceContext};
+    use super::super::decorated::{Decorated, Inner};
+    use super::{Config, NonZeroUsize, Result, Source, SourceContext};
     use crate::config::{CacheConfig, CachePolicy};
-
-    type Inner = Box<dyn Source>;
 
     #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
     pub(crate) fn cached(source: Inner, config: &Config, context: &SourceContext) -> Result<Inner> {
-        let mut cache = config.cache.clone();
-        if config.offline {
-            // There is nobody to confirm anything: what is here is what is had.
-            cache.policy = Some(CachePolicy::IfNotPresent);
-        }
-        Ok(Box::new(Cache::new(source, cache, context.clone())))
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
-    pub(crate) fn fallback(first: Inner, second: Inner) -> Result<Inner> {
-        Ok(Box::new(Fallback::new(first, second)))
-    }
-
-    /// A cache, with what it takes to make the same for another platform.
-    #[derive(Debug)]
-    struct Cache {
-        cached: Cached<Inner>,
-        config: CacheConfig,
-        context: SourceContext,
-    }
-
-    impl Cache {
-        fn new(source: Inner, config: CacheConfig, context: SourceContext) -> Self {
-            let SourceContext { store, platform, events } = context.clone();
-            let cached = Cached::new(source, store)
-                .with_platform(platform)
-                .with_events(events)
-                .with_policy(policy(config.policy.unwrap_or_default()))
-                .with_stale(config.serve_stale);
-            let cached = match config.remember_not_found {
+        let SourceContext { store, platform, events } = context.clone();
+        let CacheConfig { policy, serve_stale, remember_not_found, .. } = config.cache.clone();
+        // Who is offline has nobody to confirm anything: what is here is what is had.
+        let policy = if config.offline { CachePolicy::IfNotPresent } else { policy.unwrap_or_default() };
+        let make = move |inner, platform: &Platform| {
+            let cached = Cached::new(inner, store.clone())
+                .with_platform(platform.clone())
+                .with_events(events.clone())
+                .with_policy(translate(policy))
+                .with_stale(serve_stale);
+            match remember_not_found {
                 Some(time) => cached.with_not_found_kept_for(time),
                 None => cached,
-            };
-            Self { cached, config, context }
-        }
+            }
+        };
+        Ok(Box::new(Decorated::new(source, &platform, make)))
     }
 
-    fn policy(policy: CachePolicy) -> Policy {
+    fn translate(policy: CachePolicy) -> Policy {
         match policy {
             CachePolicy::IfNotPresent => Policy::IfNotPresent,
             CachePolicy::Always => Policy::Always,
@@ -65,46 +45,20 @@ mod compiled_in {
         }
     }
 
-    #[deny(clippy::missing_trait_methods)]
-    #[async_trait::async_trait]
-    impl ImageRegistry for Cache {
-        async fn pull(&self, reference: &str) -> Result<PulledImage> {
-            self.cached.pull(reference).await
-        }
-
-        async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-            self.cached.force_pull(reference).await
-        }
-
-        async fn is_cached(&self, reference: &str) -> bool {
-            self.cached.is_cached(reference).await
-        }
-
-        async fn remove(&self, reference: &str) -> Result<bool> {
-            self.cached.remove(reference).await
-        }
-
-        async fn list_cached(&self) -> Result<Vec<String>> {
-            self.cached.list_cached().await
-        }
+    #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
+    pub(crate) fn limited(source: Inner, pulls: NonZeroUsize, context: &SourceContext) -> Result<Inner> {
+        let make = move |inner, _: &Platform| Limited::new(pulls.get(), inner);
+        Ok(Box::new(Decorated::new(source, &context.platform, make)))
     }
 
-    #[async_trait::async_trait]
-    impl Source for Cache {
-        async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
-            self.cached.resolve(reference)
-        }
-
-        fn for_platform(&self, platform: &Platform) -> Inner {
-            let context = SourceContext { platform: platform.clone(), ..self.context.clone() };
-            Box::new(Self::new(self.cached.get_ref().for_platform(platform), self.config.clone(), context))
-        }
+    #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
+    pub(crate) fn observed(source: Inner, context: &SourceContext) -> Result<Inner> {
+        Ok(Box::new(Decorated::new(source, &context.platform, |inner, _| Observed::new(inner))))
     }
 
-    impl fmt::Display for Cache {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            self.cached.fmt(f)
-        }
+    #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
+    pub(crate) fn fallback(first: Inner, second: Inner) -> Result<Inner> {
+        Ok(Box::new(Fallback::new(first, second)))
     }
 
     #[async_trait::async_trait]
@@ -125,7 +79,7 @@ mod compiled_in {
 }
 
 #[cfg(feature = "cache")]
-pub(super) use compiled_in::{cached, fallback};
+pub(super) use compiled_in::{cached, fallback, limited, observed};
 
 #[cfg(not(feature = "cache"))]
 pub(super) fn cached(_: Box<dyn Source>, _: &Config, _: &SourceContext) -> Result<Box<dyn Source>> {
@@ -133,6 +87,26 @@ pub(super) fn cached(_: Box<dyn Source>, _: &Config, _: &SourceContext) -> Resul
 }
 
 #[cfg(not(feature = "cache"))]
+pub(super) fn limited(_: Box<dyn Source>, _: NonZeroUsize, _: &SourceContext) -> Result<Box<dyn Source>> {
+    Err(super::missing("cache", "`max-pulls`"))
+}
+
+#[cfg(not(feature = "cache"))]
+pub(super) fn observed(_: Box<dyn Source>, _: &SourceContext) -> Result<Box<dyn Source>> {
+    Err(super::missing("cache", "`observe`"))
+}
+
+#[cfg(not(feature = "cache"))]
 pub(super) fn fallback(_: Box<dyn Source>, _: Box<dyn Source>) -> Result<Box<dyn Source>> {
     Err(super::missing("cache", "to ask one source after another"))
+}
+
+/// Counts what events tell, where that is wanted and compiled in.
+pub(super) fn counted(config: &Config, events: Events) -> Events {
+    #[cfg(feature = "metrics")]
+    if config.observe {
+        return hoist_cache::counted(events);
+    }
+    _ = config;
+    events
 }

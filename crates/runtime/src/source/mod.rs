@@ -2,6 +2,8 @@
 
 mod backend;
 mod cache;
+#[cfg(feature = "cache")]
+mod decorated;
 mod foreign;
 mod kept;
 mod local;
@@ -70,9 +72,28 @@ pub(crate) fn stack(config: &Config, own: &[Make], context: &SourceContext) -> R
     decorate(chain(sources)?, config, context)
 }
 
-/// Puts in front of the sources what the configuration wants there.
-fn decorate(source: Box<dyn Source>, config: &Config, context: &SourceContext) -> Result<Box<dyn Source>> {
-    if config.caches() { cache::cached(source, config, context) } else { Ok(source) }
+/// Puts around the sources what the configuration wants there: what is in the store waits for no pull of others, and all of
+/// it is seen by who observes.
+fn decorate(
+    mut source: Box<dyn Source>,
+    config: &Config,
+    context: &SourceContext,
+) -> Result<Box<dyn Source>> {
+    if let Some(pulls) = config.max_pulls {
+        source = cache::limited(source, pulls, context)?;
+    }
+    if config.caches() {
+        source = cache::cached(source, config, context)?;
+    }
+    if config.observe {
+        source = cache::observed(source, context)?;
+    }
+    Ok(source)
+}
+
+/// Where events go beside the program, as the configuration has it.
+pub(crate) fn counted(config: &Config, events: Events) -> Events {
+    cache::counted(config, events)
 }
 
 fn directory(config: &Config, context: &SourceContext) -> Result<Option<Box<dyn Source>>> {

@@ -108,7 +108,7 @@ fn stack(config: &crate::Config) -> (tempfile::TempDir, Hoist) {
         events: hoist_core::Events::default(),
     };
     let stack = crate::source::decorate(removed, config, &context).unwrap();
-    (dir, Hoist::new(stack, store, Platform::host()))
+    (dir, Hoist::new(stack, store, Platform::host(), hoist_core::Events::default()))
 }
 
 #[tokio::test]
