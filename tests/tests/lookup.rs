@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use hoist_testkit::{Image, ImageIndex, MockRegistry, write_layout};
+use hoist::{Durability, Hoist, ImageRegistry, Resolution};
+use hoist_testkit::{Auth, Image, ImageIndex, MockRegistry, write_layout};
 use hoist_tests::hoist;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -73,6 +74,7 @@ async fn what_cannot_be_looked_up_is_told_by_its_exit_code() {
         (vec!["resolve", "--platform", "nonsense", &reference], 2, "invalid platform"),
         (vec!["resolve", "127.0.0.1:1/x"], 7, "cannot resolve 127.0.0.1:1/x"),
         (vec!["tags", "--config", config, "nginx"], 2, "`remote.enabled` is false"),
+        (vec!["resolve", "--offline", &reference], 7, "`offline` is set"),
     ] {
         let refused = hoist(&root, &arguments);
         assert_eq!(refused.code, code, "{arguments:?}: {}", refused.stderr);
@@ -81,6 +83,27 @@ async fn what_cannot_be_looked_up_is_told_by_its_exit_code() {
     mock.go_down().await;
     assert_eq!(hoist(&root, &["tags", &format!("{}/demo", mock.host())]).code, 7);
     assert!(!root.exists(), "nor is there a store");
+}
+
+#[tokio::test]
+async fn a_stack_looks_up_over_its_own_connections_for_each_platform() {
+    let mock = MockRegistry::start().await;
+    let index = ImageIndex::sample(1);
+    let reference = mock.publish("demo", "v1", &index);
+    mock.require(Auth::AnonymousToken);
+    let (_dir, root) = nowhere();
+    let builder = Hoist::builder().store(root).durability(Durability::None);
+    let hoist = builder.platform("linux/amd64".parse().unwrap()).build().unwrap();
+    let arm = hoist.for_platform("linux/arm64".parse().unwrap());
+    let sized = |found: Resolution| {
+        let ours = found.images.into_iter().find(|image| image.content_size.is_some());
+        ours.unwrap().platform.unwrap().to_string()
+    };
+    hoist.pull(&reference).await.unwrap();
+    assert_eq!(sized(hoist.resolve_remote(&reference).await.unwrap()), "linux/amd64");
+    assert_eq!(sized(arm.resolve_remote(&reference).await.unwrap()), "linux/arm64");
+    assert_eq!(hoist.tags(&format!("{}/demo", mock.host())).await.unwrap(), ["v1"]);
+    assert_eq!(mock.counts().token_requests, 1, "the token of the pull is used again");
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! What can be said on the command line.
 
+#![allow(clippy::doc_markdown, reason = "it is printed by --help as it stands")]
+
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{ArgAction, Parser, Subcommand};
-use hoist::{Config, Reference, Result};
+use hoist::{CachePolicy, Config, Reference, Result};
 
 use crate::exit;
 
@@ -12,17 +14,21 @@ use crate::exit;
 #[derive(Debug, Parser)]
 #[command(name = "hoist", version, after_help = exit::HELP, arg_required_else_help = true)]
 pub(crate) struct Args {
-    /// The directory of the store [default: /var/lib/hoist for root, else ~/.local/share/hoist]
-    #[arg(long, global = true, value_name = "DIR", env = "HOIST_ROOT")]
+    /// The directory of the store [env: HOIST_ROOT] [default: /var/lib/hoist for root, else ~/.local/share/hoist]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
 
-    /// A configuration file, in TOML
-    #[arg(long, global = true, value_name = "FILE", env = "HOIST_CONFIG")]
+    /// A configuration file, in TOML [env: HOIST_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// The platform to choose images for, such as linux/arm64 [default: this machine's]
+    /// The platform to choose images for, such as linux/arm64 [env: HOIST_PLATFORM] [default: this machine's]
     #[arg(long, global = true, value_name = "OS[(VERSION)]/ARCH[/VARIANT]")]
     pub(crate) platform: Option<String>,
+
+    /// Ask no registry: what is not here is unavailable [env: HOIST_OFFLINE]
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
 
     /// Print one JSON object a line
     #[arg(long, global = true)]
@@ -51,6 +57,11 @@ pub(crate) enum Command {
         /// Ask the registry again, and check what is here already byte for byte
         #[arg(long)]
         force: bool,
+
+        /// When to ask the registry about a tag that is here: missing (never), always, never (nor about what is
+        /// not), or "newer-than 1h" (an hour after it was last asked) [env: HOIST_CACHE_POLICY] [default: missing]
+        #[arg(long, value_name = "POLICY", value_parser = policy, conflicts_with = "force")]
+        policy: Option<CachePolicy>,
 
         /// Speak to the registries of these images without TLS, as to those on loopback names
         #[arg(long)]
@@ -137,7 +148,7 @@ pub(crate) enum Command {
 impl Command {
     /// Whether there has to be a store for it: to put images there, or since the answer is in another place.
     pub(crate) fn needs_store(&self, config: &Config) -> bool {
-        let asks_directory = config.local.path.is_some() && !config.cache.enabled;
+        let asks_directory = config.local.path.is_some() && !config.caches();
         matches!(self, Self::Pull { .. } | Self::Load { .. }) || asks_directory
     }
 
@@ -178,11 +189,11 @@ impl Command {
 }
 
 impl Args {
-    /// The configuration: the file's, with what the command line says in its place.
+    /// The configuration: the file's, with what the environment and then the command line say in its place.
     pub(crate) fn config(&self) -> Result<Config> {
         let mut config = match &self.config {
-            Some(path) => Config::load(path)?,
-            None => Config::default(),
+            Some(path) => Config::load(path)?.with_env()?,
+            None => Config::from_env()?,
         };
         if let Some(root) = &self.root {
             config = config.with_root(root);
@@ -190,9 +201,20 @@ impl Args {
         if let Some(platform) = &self.platform {
             config = config.with_platform(platform.parse()?);
         }
+        if self.offline {
+            config.remote.enabled = None;
+            config = config.with_offline();
+        }
+        if let Command::Pull { policy: Some(policy), .. } = &self.command {
+            config = config.with_policy(*policy);
+        }
         for reference in self.command.plain_http().iter().filter_map(|text| text.parse::<Reference>().ok()) {
             config = config.with_plain_http(reference.registry());
         }
         Ok(config)
     }
+}
+
+fn policy(text: &str) -> std::result::Result<CachePolicy, String> {
+    text.parse().map_err(|error: hoist::Error| error.report())
 }

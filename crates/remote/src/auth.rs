@@ -29,6 +29,13 @@ pub(crate) struct Auth {
 /// it wait for one request.
 pub(crate) type Session = tokio::sync::Mutex<Option<HeaderValue>>;
 
+impl Clone for Auth {
+    /// The same credentials, and nothing of what was got for them.
+    fn clone(&self) -> Self {
+        Self { credentials: self.credentials.clone(), ..Self::default() }
+    }
+}
+
 impl Auth {
     /// Adds credentials for a registry, by its name in references.
     pub(crate) fn add(&mut self, registry: String, credentials: Credentials) {

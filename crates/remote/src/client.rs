@@ -139,6 +139,19 @@ impl Client {
     }
 }
 
+impl Clone for Client {
+    /// The same options, with connections, tokens and knowledge of hosts of its own.
+    fn clone(&self) -> Self {
+        Self {
+            auth: self.auth.clone(),
+            retries: self.retries,
+            connections: self.connections,
+            stall_timeout: self.stall_timeout,
+            ..Self::new()
+        }
+    }
+}
+
 fn build(loopback: bool) -> Result<reqwest::Client> {
     let builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hoist_core::{Descriptor, Error, ErrorKind, Event, Events, Result};
+use hoist_core::{Descriptor, Error, ErrorKind, Event, Events, Result, Source};
 use hoist_store::{Claim, Ingest, Staging};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode, Url};
@@ -120,7 +120,12 @@ impl ForeignLayers {
             }
             let new = ingest.missing().iter().map(|gap| overlap(gap, &part)).sum();
             ingest.write(offset, bytes).await?;
-            manner.events.emit(|| Event::BlobProgress { digest: blob.digest.clone(), bytes: new });
+            let from = || Source::Registry(rules::name(url).into());
+            manner.events.emit(|| Event::BlobProgress {
+                digest: blob.digest.clone(),
+                bytes: new,
+                from: from(),
+            });
             offset = part.end;
         }
     }

@@ -24,6 +24,7 @@ mod plan;
 mod registry;
 mod response;
 mod retry;
+mod shared;
 mod tls;
 mod transfer;
 

@@ -14,12 +14,12 @@ use hoist_core::{
 };
 use hoist_store::{Lease, Staging, Store, StoredImage, Trust, blocking};
 
-use crate::client::Client;
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
 use crate::fetch::Fetch;
 use crate::foreign::{ForeignLayers, Manner};
 use crate::manifest::{self, Resolved};
+use crate::shared::SharedClient;
 
 /// The annotation of a layout's entry that tools take the tag from (image-spec, annotations).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -31,14 +31,31 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// the store has, from whatever image, are not fetched.
 ///
 /// What is cached is what the store has for this registry's platform.
-#[derive(Debug)]
+///
+/// Clones share connections, tokens and what is known of hosts: `registry.clone().with_platform(other)` is the
+/// same registry for another platform. One that is given other options has connections of its own from then on.
+///
+/// ```no_run
+/// use hoist_core::ImageRegistry;
+/// use hoist_remote::{Credentials, RemoteRegistry};
+/// use hoist_store::{Store, StoreOptions};
+///
+/// # async fn run() -> hoist_core::Result<()> {
+/// let store = Store::open("/var/lib/hoist", StoreOptions::default())?;
+/// let registry = RemoteRegistry::new(store).with_credentials("ghcr.io", Credentials::basic("jo", "..."));
+/// let image = registry.pull("ghcr.io/org/app:v1").await?;
+/// println!("{} is in {}", image.digest, image.path.display());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
 pub struct RemoteRegistry {
     store: Store,
     platform: Platform,
     events: Events,
     plain_http: HashSet<String>,
     foreign: ForeignLayers,
-    client: Client,
+    client: SharedClient,
 }
 
 impl RemoteRegistry {
@@ -50,7 +67,7 @@ impl RemoteRegistry {
             events: Events::default(),
             plain_http: HashSet::new(),
             foreign: ForeignLayers::default(),
-            client: Client::new(),
+            client: SharedClient::new(),
         }
     }
 
@@ -118,6 +135,24 @@ impl RemoteRegistry {
         Ok(self.store.resolve(&reference.parse()?, &self.platform)?.map(Into::into))
     }
 
+    /// A pull whose image is leased before it has its name, and so before anybody could remove it.
+    pub async fn pull_leased(&self, reference: &str) -> Result<(PulledImage, Lease)> {
+        let reference: Reference = reference.parse()?;
+        let pull = self.pull_reference_leased(&reference);
+        let (image, lease) = self.events.observe(&reference, pull, |(image, _)| image.digest.clone()).await?;
+        Ok((image.into(), lease))
+    }
+
+    async fn pull_reference_leased(&self, reference: &Reference) -> Result<(StoredImage, Lease)> {
+        let endpoint = Endpoint::of(reference, &self.plain_http)?;
+        if let Some(image) = self.unchanged(&endpoint, reference).await?
+            && let Some(lease) = self.store.lease(&image.digest)?
+        {
+            return Ok((image, lease));
+        }
+        self.bring(&endpoint, reference, Trust::Pool).await
+    }
+
     async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
         let pull = self.pull_reference(&reference, trust);
@@ -127,21 +162,39 @@ impl RemoteRegistry {
     async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
         let endpoint = Endpoint::of(reference, &self.plain_http)?;
         if trust == Trust::Pool
-            && self.is_current(&endpoint, reference).await?
-            && let Some(image) = self.store.hit(reference, &self.platform)?
+            && let Some(image) = self.unchanged(&endpoint, reference).await?
         {
             return Ok(image);
         }
+        self.bring(&endpoint, reference, trust).await.map(|(image, _)| image)
+    }
+
+    /// What the store has under this name, if that is what the registry has now.
+    async fn unchanged(&self, endpoint: &Endpoint, reference: &Reference) -> Result<Option<StoredImage>> {
+        if self.is_current(endpoint, reference).await? {
+            self.store.hit(reference, &self.platform)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Asks what the image is now, brings what the store lacks of it, and names it.
+    async fn bring(
+        &self,
+        endpoint: &Endpoint,
+        reference: &Reference,
+        trust: Trust,
+    ) -> Result<(StoredImage, Lease)> {
         let resolved =
-            manifest::resolve(&self.client, &endpoint, reference, &self.platform, &self.store).await?;
+            manifest::resolve(&self.client, endpoint, reference, &self.platform, &self.store).await?;
         let digest = resolved.manifest.digest.clone();
         tracing::info!(%reference, %digest, "resolved");
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
-        let lease = self.obtain(&endpoint, reference, &resolved, trust).await?;
+        let lease = self.obtain(endpoint, reference, &resolved, trust).await?;
         let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
         blocking(move || {
             let index = resolved.index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
-            store.name(&reference, &platform, &lease, index)
+            Ok((store.name(&reference, &platform, &lease, index)?, lease))
         })
         .await
     }
@@ -187,7 +240,7 @@ impl RemoteRegistry {
 
     /// Brings a layer that the registry may not have, from there or from elsewhere.
     async fn bring_foreign(&self, endpoint: &Endpoint, staging: &Staging, layer: &Descriptor) -> Result<()> {
-        let Client { retries, stall_timeout, .. } = self.client;
+        let (retries, stall_timeout) = (self.client.retries, self.client.stall_timeout);
         let fetch = Fetch::new(&self.client, endpoint, &self.events, std::iter::once(layer));
         let outcome = fetch.run(staging, |_| Ok(())).await;
         drop(fetch); // it has a hold on the layer

@@ -120,7 +120,7 @@ fn story(events: &[Event], blob: &Digest) -> Vec<String> {
         match event {
             Event::BlobFound { digest, size } if digest == blob => story.push(format!("found {size}")),
             Event::BlobStarted { digest, size } if digest == blob => story.push(format!("started {size}")),
-            Event::BlobProgress { digest, bytes } if digest == blob => sum += bytes,
+            Event::BlobProgress { digest, bytes, .. } if digest == blob => sum += bytes,
             Event::BlobVerified { digest } if digest == blob => story.push(format!("verified {sum}")),
             _ => {}
         }
