@@ -78,7 +78,7 @@ fn a_complaint_names_the_key_and_the_line() {
         ("rot = \"/srv\"", &["line 1", "`rot`"][..]),
         ("\n[remote]\nconnections = 0", &["line 3", "remote.connections"]),
         ("[remote]\nconcurency = 1", &["line 2", "`concurency`"]),
-        ("platform = \"linux\"", &["line 1", "platform", "linux/amd64"]),
+        ("platform = \"toaster\"", &["line 1", "platform", "linux/amd64"]),
         ("durability = \"some\"", &["line 1", "durability", "synced"]),
         ("[local]\npath = \"/srv\"\nrepository = \"A B\"", &["line 3", "local.repository"]),
         ("[local]\nwritable = true", &["`local.path`"]),
