@@ -94,7 +94,7 @@ fn offline_in_the_environment_goes_before_a_file_that_asks_registries() {
 #[test]
 fn a_complaint_names_the_variable() {
     for (name, value, part) in [
-        ("HOIST_PLATFORM", "linux", "linux/amd64"),
+        ("HOIST_PLATFORM", "toaster", "linux/amd64"),
         ("HOIST_DURABILITY", "some", "synced"),
         ("HOIST_MAX_SIZE", "much", "20GiB"),
         ("HOIST_OFFLINE", "yes", "true nor false"),
