@@ -4,7 +4,7 @@ _list:
     @just --list
 
 # Everything that a commit must pass
-check: (run "format" "lints" "docs" "features" "dependencies" "test")
+check: (run "format" "lints" "docs" "features" "dependencies" "packages" "test")
 
 # All tests; installs the real peers that are missing
 test: (run "test")

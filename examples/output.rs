@@ -59,6 +59,20 @@ fn custom_backend() {
 }
 
 #[test]
+fn blocking() {
+    let expected = "pulled docker.io/library/web:v1\n|pulled|pulled|pulled|leased sha256:|removed true\n|\
+        still there: true\n";
+    prints("blocking", expected);
+}
+
+#[test]
+fn vm_boot() {
+    let expected = "leased sha256:|layer sha256:|running\n|removed meanwhile: true\n|still readable: true\n|\
+        released\n|gone after the lease: true\n";
+    prints("vm_boot", expected);
+}
+
+#[test]
 fn progress() {
     let expected = "resolved to sha256:|fetching a blob of|right digest\n|is in the store\n|received |\
         again, with everything checked:\nresolved to|is here already\n|is in the store\n";

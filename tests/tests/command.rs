@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hoist_core::Digest;
 use hoist_testkit::{Auth, Fault, Image, ImageIndex, Layer, MockRegistry, On, assert_valid_layout};
-use hoist_tests::{Output, hoist};
+use hoist_tests::{Output, hoist, hoist_with};
 use tempfile::TempDir;
 
 /// A mocked registry, and a store.
@@ -322,6 +322,56 @@ async fn credentials_come_from_the_configuration_and_are_never_shown() {
             output.stderr
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offline_nobody_is_asked_and_what_is_here_is_had() {
+    let setup = Setup::new().await;
+    let [here, missing] =
+        ["here", "missing"].map(|tag| setup.mock.publish("library/demo", tag, Image::sample(1)));
+    let pulled = setup.hoist(&["pull", &here]).await;
+    setup.mock.forget_requests();
+    assert_eq!(setup.hoist(&["--offline", "pull", &here]).await.ok(), pulled.ok());
+    setup.fails(&["--offline", "pull", &missing], 7, &["`offline`"]).await;
+    setup.fails(&["--offline", "pull", "--force", &here], 7, &["`offline`"]).await;
+    assert_eq!(setup.mock.requests(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_says_when_the_registry_is_asked() {
+    let setup = Setup::new().await;
+    let reference = setup.mock.publish("library/demo", "v1", Image::sample(1));
+    let old = setup.hoist(&["pull", &reference]).await;
+    setup.mock.publish("library/demo", "v1", Image::sample(2));
+    for policy in ["missing", "newer-than 1h", "never"] {
+        assert_eq!(setup.hoist(&["pull", "--policy", policy, &reference]).await.ok(), old.ok(), "{policy}");
+    }
+    assert_ne!(setup.hoist(&["pull", "--policy", "always", &reference]).await.ok(), old.ok());
+    let unknown = setup.hoist(&["pull", "--policy", "sometimes", &reference]).await;
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.stderr.contains("newer-than 1h"), "{}", unknown.stderr);
+}
+
+#[test]
+fn the_command_line_goes_before_the_environment_and_that_before_the_file() {
+    let dir = TempDir::new().unwrap();
+    let [file, environment, flag] = ["file", "environment", "flag"].map(|name| dir.path().join(name));
+    let config = dir.path().join("hoist.toml");
+    fs::write(&config, format!("root = {file:?}\n")).unwrap();
+    // Each of them is a file, where a store cannot be: what is said of it is which one was used.
+    for path in [&file, &environment, &flag] {
+        fs::write(path, "").unwrap();
+    }
+    let config = ("HOIST_CONFIG", config.as_path());
+    let used = |variables: &[(&str, &Path)], root: &Path, arguments: &[&str]| {
+        let output = hoist_with(variables, root, arguments);
+        assert_eq!(output.code, 12, "{}", output.stderr);
+        output.stderr
+    };
+    let flagged = ["--root", flag.to_str().unwrap(), "list"];
+    assert!(used(&[config], &environment, &flagged).contains(flag.to_str().unwrap()));
+    assert!(used(&[config], &environment, &["list"]).contains(environment.to_str().unwrap()));
+    assert!(used(&[config], Path::new(""), &["list"]).contains(file.to_str().unwrap()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

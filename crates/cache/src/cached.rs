@@ -1,21 +1,21 @@
 //! A cache in front of any registry: a store that answers by reference, without asking.
 
 use std::fmt;
+use std::time::Duration;
 
-use hoist_core::{
-    Descriptor, Digest, Error, ErrorKind, Event, Events, ImageRegistry, Index, Platform, PulledImage,
-    Reference, Result, media_type,
-};
-use hoist_store::{Layout, Lease, Store, StoredImage, Trust, blocking};
+use hoist_core::{Error, ErrorKind, Event, Events, ImageRegistry, Platform, PulledImage, Reference, Result};
+use hoist_store::{Store, StoredImage, Trust, blocking};
 
+use crate::absences::Absences;
 use crate::flights::Flights;
+use crate::policy::Policy;
 
 /// How often a pull begins anew because its image was removed from under it. More often than this, somebody
 /// removes on purpose.
 const ATTEMPTS: usize = 3;
 
 /// A registry whose images are kept in a store, from which [`pull`](ImageRegistry::pull) is answered without
-/// asking the registry within.
+/// asking the registry within, as far as its [`Policy`] goes.
 ///
 /// What is cached is what the store has for this cache's platform: `is_cached`, `list_cached` and `remove`
 /// never reach into the registry within. Equal pulls that overlap are one pull. Where the registry within
@@ -23,13 +23,33 @@ const ATTEMPTS: usize = 3;
 ///
 /// Which platform the images are for must be told to both: the cache does not keep one that is made for
 /// another.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use hoist_cache::{Cached, Policy};
+/// use hoist_core::ImageRegistry;
+/// use hoist_store::Store;
+///
+/// /// Any registry, asked at most once an hour about a tag.
+/// fn hourly<R: ImageRegistry>(registry: R, store: Store) -> Cached<R> {
+///     Cached::new(registry, store).with_policy(Policy::NewerThan(Duration::from_hours(1))).with_stale(true)
+/// }
+/// ```
+///
+/// A failure is not remembered, unless [that is asked for](Self::with_not_found_kept_for); and nothing that
+/// fails takes away what was here.
 #[derive(Debug)]
 pub struct Cached<R> {
     inner: R,
-    store: Store,
-    platform: Platform,
-    events: Events,
-    flights: Flights<(Reference, Platform), PulledImage>,
+    pub(crate) store: Store,
+    pub(crate) platform: Platform,
+    pub(crate) policy: Policy,
+    serves_stale: bool,
+    pub(crate) events: Events,
+    absences: Absences,
+    /// Those of this cache only: whoever shares a pull asks with the same credentials, for the same platform.
+    flights: Flights<Reference, PulledImage>,
 }
 
 impl<R> Cached<R> {
@@ -39,7 +59,10 @@ impl<R> Cached<R> {
             inner,
             store,
             platform: Platform::host(),
+            policy: Policy::default(),
+            serves_stale: false,
             events: Events::default(),
+            absences: Absences::default(),
             flights: Flights::default(),
         }
     }
@@ -50,7 +73,39 @@ impl<R> Cached<R> {
         Self { platform, ..self }
     }
 
-    /// Reports the pulls that are answered from the store; all others are the registry's to report.
+    /// Asks, or does not ask, the registry within by this policy; [`IfNotPresent`](Policy::IfNotPresent) unless it
+    /// is said otherwise.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Answers a pull with the image that is here, however old, where the registry within had to be asked and
+    /// could not be reached, or asks to come back later ([`Error::is_transient`]). It is told with
+    /// [`Event::ServedStale`] and a warning in the log. A [`force_pull`](ImageRegistry::force_pull) fails all the same.
+    #[must_use]
+    pub fn with_stale(self, serves_stale: bool) -> Self {
+        Self { serves_stale, ..self }
+    }
+
+    /// Answers [`NotFound`](ErrorKind::NotFound) for so long without asking again where the registry within has said
+    /// so. Not at all by default: who has just pushed an image wants to see it. A
+    /// [`force_pull`](ImageRegistry::force_pull) asks, and ends it. It is kept in memory only, for up to 1,000 references.
+    #[must_use]
+    pub fn with_not_found_kept_for(self, time: Duration) -> Self {
+        Self { absences: Absences::kept_for(time), ..self }
+    }
+
+    /// Keeps the store to so many bytes of disk space, whoever pulls into it in this process: as
+    /// [`Store::limit_to`] does. The images that were not used for the longest time go first, and none that is leased.
+    #[must_use]
+    pub fn with_max_size(self, bytes: u64) -> Self {
+        self.store.limit_to(Some(bytes));
+        self
+    }
+
+    /// Reports the pulls that are answered from the store, and what is copied into it; all else is the registry's to
+    /// report.
     #[must_use]
     pub fn with_events(self, events: Events) -> Self {
         Self { events, ..self }
@@ -66,28 +121,91 @@ impl<R> Cached<R> {
         self.inner
     }
 
-    /// The image, if it is here whole. Nobody is asked.
+    /// The image, if it is here whole, whatever the policy. Nobody is asked.
     pub fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         Ok(self.store.resolve(&reference.parse()?, &self.platform)?.map(Into::into))
     }
 
-    /// The image that the store has under this name, noted as a use and reported.
+    /// The image that the store has under this name, if the policy lets it answer: noted as a use, and reported.
     fn hit(&self, reference: &Reference) -> Result<Option<PulledImage>> {
+        if !self.may_answer(reference)? {
+            return Ok(None);
+        }
         let Some(image) = self.store.hit(reference, &self.platform)? else { return Ok(None) };
-        let digest = || image.digest.clone();
-        self.events.emit(|| Event::Started { reference: reference.clone() });
-        self.events.emit(|| Event::Resolved { reference: reference.clone(), digest: digest() });
-        self.events.emit(|| Event::Committed { reference: reference.clone(), digest: digest() });
+        let (of, digest) = (|| reference.clone(), || image.digest.clone());
+        self.report(&image, || Event::Hit { reference: of(), digest: digest() });
         Ok(Some(image.into()))
+    }
+
+    fn may_answer(&self, reference: &Reference) -> Result<bool> {
+        match self.policy {
+            Policy::Always => Ok(reference.digest().is_some()),
+            Policy::NewerThan(_) if reference.digest().is_none() => {
+                let image = self.store.resolve(reference, &self.platform)?;
+                Ok(image.is_some_and(|image| self.policy.trusts(image.pulled)))
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// The image that is here, in place of one that could not be had.
+    fn stale(&self, reference: &Reference, error: Error) -> Result<PulledImage> {
+        if !self.serves_stale || !error.is_transient() {
+            return Err(error);
+        }
+        let Some(image) = self.store.hit(reference, &self.platform)? else { return Err(error) };
+        tracing::warn!(%reference, digest = %image.digest, error = error.report(), "served what may be out of date");
+        self.report(&image, || Event::ServedStale {
+            reference: reference.clone(),
+            digest: image.digest.clone(),
+            kind: error.kind().clone(),
+        });
+        Ok(image.into())
+    }
+
+    /// Reports a pull that is answered from here, and how that came.
+    fn report(&self, image: &StoredImage, how: impl FnOnce() -> Event) {
+        let StoredImage { reference, digest, .. } = image;
+        self.events.emit(|| Event::Started { reference: reference.clone() });
+        self.events.emit(|| Event::Resolved { reference: reference.clone(), digest: digest.clone() });
+        self.events.emit(how);
+        self.events.emit(|| Event::Committed { reference: reference.clone(), digest: digest.clone() });
+    }
+
+    /// Reports a pull that fails here, without anybody being asked.
+    fn refuse(&self, reference: &Reference, error: Error) -> Error {
+        self.events.emit(|| Event::Started { reference: reference.clone() });
+        self.report_failure(reference, &error);
+        error
+    }
+
+    fn report_failure(&self, reference: &Reference, error: &Error) {
+        self.events.emit(|| Event::Failed { reference: reference.clone(), kind: error.kind().clone() });
     }
 }
 
 impl<R: ImageRegistry> Cached<R> {
-    async fn pull_or_hit(&self, reference: &Reference) -> Result<PulledImage> {
-        match self.hit(reference)? {
-            Some(image) => Ok(image),
-            None => self.ask(reference, Trust::Pool).await,
+    async fn answer(&self, reference: &Reference) -> Result<PulledImage> {
+        if let Some(image) = self.hit(reference)? {
+            return Ok(image);
         }
+        if self.policy == Policy::Never {
+            let message =
+                format!("{reference} is not in the store, and the policy `never` asks nobody for it");
+            let error = Error::new(ErrorKind::NotFound, message);
+            return Err(self.refuse(reference, error.with_help("pull it with another policy")));
+        }
+        if let Some(error) = self.absences.recall(reference) {
+            return Err(self.refuse(reference, error));
+        }
+        let asked = self.absences.asked();
+        let outcome = self.ask(reference, Trust::Pool).await;
+        if let Err(error) = &outcome
+            && *error.kind() == ErrorKind::NotFound
+        {
+            self.absences.remember(reference, error, asked);
+        }
+        outcome.or_else(|error| self.stale(reference, error))
     }
 
     /// Asks the registry within, and keeps what it answers.
@@ -98,11 +216,8 @@ impl<R: ImageRegistry> Cached<R> {
                 Trust::Pool => self.inner.pull(&name).await?,
                 Trust::Nothing => self.inner.force_pull(&name).await?,
             };
-            let kept = self.keep(reference, pulled, trust).await.inspect_err(|error| {
-                let kind = error.kind().clone();
-                self.events.emit(|| Event::Failed { reference: reference.clone(), kind });
-            });
-            if let Some(image) = kept? {
+            let kept = self.keep(reference, pulled, trust).await;
+            if let Some(image) = kept.inspect_err(|error| self.report_failure(reference, error))? {
                 return Ok(image);
             }
         }
@@ -110,76 +225,10 @@ impl<R: ImageRegistry> Cached<R> {
         Err(Error::new(ErrorKind::Storage, message).with_help("pull it while nobody removes it"))
     }
 
-    /// Makes an image of the registry within one of this cache. `None`: it was removed meanwhile.
-    ///
-    /// A digest reference is a promise of content, and a name in the store is this cache's word for it from
-    /// then on. So such a name is written only for what has been proven here. Where the digest is the
-    /// manifest's, the bytes prove it. Where it is that of an index, the proof is the index's bytes, which
-    /// are not in a layout: a registry that shares the store has checked them and has said so in the ref
-    /// that it wrote; one that does not share it has told nobody. Its answer is passed on, as it would be
-    /// without a cache, and it is asked again the next time.
-    async fn keep(
-        &self,
-        reference: &Reference,
-        pulled: PulledImage,
-        trust: Trust,
-    ) -> Result<Option<PulledImage>> {
-        let digest: Digest = pulled.digest.parse()?;
-        let is_pinned = reference.digest().is_none_or(|pinned| *pinned == digest);
-        if !is_pinned && self.known(reference, &digest)?.is_none() {
-            tracing::debug!(%reference, %digest, "an image chosen from an index that is not here is not cached");
-            return Ok(Some(PulledImage { reference: reference.to_string(), ..pulled }));
-        }
-        let Some(lease) = self.take(&pulled, &digest, trust).await? else { return Ok(None) };
-        self.name(reference, lease).await.map(|image| Some(image.into()))
-    }
-
-    /// Leases the image, having brought it into the store where it is elsewhere. `None`: it was in the store
-    /// and is gone.
-    async fn take(&self, pulled: &PulledImage, digest: &Digest, trust: Trust) -> Result<Option<Lease>> {
-        let is_ours = pulled.path == self.store.image_path(digest);
-        let ours = if is_ours { self.store.lease(digest)? } else { None };
-        if is_ours && ours.is_none() {
-            return Ok(None);
-        }
-        let layout = Layout::open(&pulled.path)?;
-        let entry = only_entry(&layout, digest)?;
-        self.check_platform(&entry)?;
-        match ours {
-            Some(lease) => Ok(Some(lease)),
-            None => self.store.adopt(layout, entry, trust).await.map(Some),
-        }
-    }
-
-    fn check_platform(&self, entry: &Descriptor) -> Result<()> {
-        let of_one = Index { media_type: media_type::OCI_INDEX.to_owned(), manifests: vec![entry.clone()] };
-        of_one.choose(&self.platform).map(drop)
-    }
-
-    /// Writes the image's name, unless it is there: whoever wrote it knew the index too, which is kept with it.
-    async fn name(&self, reference: &Reference, lease: Lease) -> Result<StoredImage> {
-        if let Some(known) = self.known(reference, lease.digest())? {
-            return Ok(known);
-        }
-        let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
-        blocking(move || store.name(&reference, &platform, &lease, None)).await
-    }
-
-    /// What the store has under this name, if that is this image.
-    fn known(&self, reference: &Reference, digest: &Digest) -> Result<Option<StoredImage>> {
-        let image = self.store.resolve(reference, &self.platform)?;
-        Ok(image.filter(|image| image.digest == *digest))
-    }
-}
-
-/// The entry of a layout of one image, which must be this one.
-fn only_entry(layout: &Layout, digest: &Digest) -> Result<Descriptor> {
-    match &layout.entries()?[..] {
-        [only] if only.digest == *digest => Ok(only.clone()),
-        _ => {
-            let message = format!("{} is not a layout of {digest} alone", layout.path().display());
-            Err(Error::new(ErrorKind::Malformed, message))
-        }
+    /// Lets no pull from now on have anything that was found before.
+    fn begin_anew(&self, reference: &Reference) {
+        self.flights.close(reference);
+        self.absences.forget(reference);
     }
 }
 
@@ -188,14 +237,23 @@ fn only_entry(layout: &Layout, digest: &Digest) -> Result<Descriptor> {
 impl<R: ImageRegistry> ImageRegistry for Cached<R> {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
-        let key = (reference.clone(), self.platform.clone());
-        self.flights.join(key, self.pull_or_hit(&reference)).await
+        self.flights.join(reference.clone(), self.answer(&reference)).await
     }
 
     /// Asks the registry within, and never joins a pull that began before: its answer could be older than
-    /// this call.
+    /// this call. Under [`Policy::Never`] it fails with [`Unsupported`](ErrorKind::Unsupported).
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.ask(&reference.parse()?, Trust::Nothing).await
+        let reference: Reference = reference.parse()?;
+        if self.policy == Policy::Never {
+            let message =
+                format!("cannot force a pull of {reference}: the policy `never` asks nobody for it");
+            let error = Error::new(ErrorKind::Unsupported, message).with_help("use another policy");
+            return Err(self.refuse(&reference, error));
+        }
+        self.absences.forget(&reference);
+        let outcome = self.ask(&reference, Trust::Nothing).await;
+        self.begin_anew(&reference);
+        outcome
     }
 
     async fn is_cached(&self, reference: &str) -> bool {
@@ -209,10 +267,13 @@ impl<R: ImageRegistry> ImageRegistry for Cached<R> {
     }
 
     async fn remove(&self, reference: &str) -> Result<bool> {
-        let (store, platform, reference) = (self.store.clone(), self.platform.clone(), reference.parse()?);
-        let found = blocking(move || store.remove(&reference, &platform)).await;
-        // Who pulls from now on must not be handed what was found before.
-        self.flights.close();
+        let reference: Reference = reference.parse()?;
+        let (store, platform, name) = (self.store.clone(), self.platform.clone(), reference.clone());
+        let found = blocking(move || store.remove(&name, &platform)).await;
+        // A digest is removed under all its names: whoever pulls any from now on must not be handed what was
+        // found before.
+        self.flights.close_all();
+        self.absences.forget(&reference);
         found
     }
 
@@ -223,8 +284,12 @@ impl<R: ImageRegistry> ImageRegistry for Cached<R> {
     }
 }
 
+/// `cached(remote)`, and with another policy than the usual one `cached(always, remote)`.
 impl<R: fmt::Display> fmt::Display for Cached<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cached({})", self.inner)
+        match self.policy {
+            Policy::IfNotPresent => write!(f, "cached({})", self.inner),
+            policy => write!(f, "cached({policy}, {})", self.inner),
+        }
     }
 }

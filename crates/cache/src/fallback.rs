@@ -10,9 +10,22 @@ use hoist_core::{Error, ErrorKind, ImageRegistry, PulledImage, Result};
 /// [`Unavailable`](ErrorKind::Unavailable).
 ///
 /// Not so where it says anything else: that credentials are wrong, or that content is not what it should be,
-/// is for somebody to look at, and must not be covered up by another source. More than two are nested.
+/// is for somebody to look at, and must not be covered up by another source.
 ///
-/// What is cached is what either has; [`remove`](ImageRegistry::remove) removes it from both.
+/// ```
+/// use hoist_cache::Fallback;
+/// use hoist_core::ImageRegistry;
+///
+/// /// First the directory, then the registry of the house, then the one of the world.
+/// fn chain(a: impl ImageRegistry, b: impl ImageRegistry, c: impl ImageRegistry) -> impl ImageRegistry {
+///     Fallback::new(a, Fallback::new(b, c))
+/// }
+/// ```
+///
+/// More than two are nested, the rest within the second: `Fallback::new(a, Fallback::new(b, c))` is shown as
+/// `fallback(a, b, c)`. Where all fail, the error has what each said: [`Tried`].
+///
+/// What is cached is what any has; [`remove`](ImageRegistry::remove) removes it from all.
 #[derive(Debug, Clone)]
 pub struct Fallback<A, B> {
     first: A,
@@ -42,7 +55,7 @@ impl<A: ImageRegistry, B: ImageRegistry> ImageRegistry for Fallback<A, B> {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
         match self.first.pull(reference).await {
             Err(first) if passes(&first) => {
-                self.second.pull(reference).await.map_err(|second| both(&first, second))
+                self.second.pull(reference).await.map_err(|second| all(reference, first, second))
             }
             outcome => outcome,
         }
@@ -51,7 +64,7 @@ impl<A: ImageRegistry, B: ImageRegistry> ImageRegistry for Fallback<A, B> {
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
         match self.first.force_pull(reference).await {
             Err(first) if passes(&first) => {
-                self.second.force_pull(reference).await.map_err(|second| both(&first, second))
+                self.second.force_pull(reference).await.map_err(|second| all(reference, first, second))
             }
             outcome => outcome,
         }
@@ -91,16 +104,44 @@ fn passes(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unavailable)
 }
 
-/// What both said. The second's error is the cause, and decides the kind; but where only the second could be
-/// reached and does not have it, the first still might.
-fn both(first: &Error, second: Error) -> Error {
-    let kind = match (first.kind(), second.kind()) {
+/// What all of the registries said that were asked, in this order: the source of the error of a [`Fallback`].
+#[derive(Debug, Clone)]
+pub struct Tried(Vec<Error>);
+
+impl Tried {
+    /// The error of each.
+    pub fn errors(&self) -> &[Error] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, error) in (1..).zip(&self.0) {
+            let parted = if number == 1 { "" } else { "; " };
+            write!(f, "{parted}({number}) {}", story(error))?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Tried {}
+
+/// What all said. The last one's kind is that of all; but where one could not be reached, and none has it, that one
+/// still might.
+fn all(reference: &str, first: Error, rest: Error) -> Error {
+    let kind = match (first.kind(), rest.kind()) {
         (ErrorKind::Unavailable, ErrorKind::NotFound) => ErrorKind::Unavailable,
         (_, kind) => kind.clone(),
     };
-    let message = format!("the first source failed ({}), and so did the second", story(first));
-    let help = second.help().or(first.help()).map(str::to_owned);
-    let error = Error::new(kind, message).with_source(second);
+    let help = rest.help().or(first.help()).map(str::to_owned);
+    let rest = match rest.source().and_then(|cause| cause.downcast_ref::<Tried>()) {
+        Some(Tried(errors)) => errors.clone(),
+        None => vec![rest],
+    };
+    let tried = Tried(std::iter::once(first).chain(rest).collect());
+    let message = format!("cannot pull {reference} from any of {} sources", tried.0.len());
+    let error = Error::new(kind, message).with_source(tried);
     match help {
         Some(help) => error.with_help(help),
         None => error,
@@ -108,15 +149,19 @@ fn both(first: &Error, second: Error) -> Error {
 }
 
 /// Why an error came about, in one line: its causes, or itself where it has none. What was being done is the
-/// same for both registries, and the second's error says it.
+/// same for all registries, and is said once.
 fn story(error: &Error) -> String {
     let causes: Vec<_> =
         successors(error.source(), |&cause| cause.source()).map(ToString::to_string).collect();
     if causes.is_empty() { error.to_string() } else { causes.join(": ") }
 }
 
+/// `fallback(a, b)`; in the alternate form, which is how one shows another within it, `a, b`.
 impl<A: fmt::Display, B: fmt::Display> fmt::Display for Fallback<A, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "fallback({}, {})", self.first, self.second)
+        if f.alternate() {
+            return write!(f, "{:#}, {:#}", self.first, self.second);
+        }
+        write!(f, "fallback({:#}, {:#})", self.first, self.second)
     }
 }

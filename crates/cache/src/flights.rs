@@ -28,8 +28,13 @@ impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
         flight.get_or_init(|| lead).await.clone()
     }
 
-    /// Lets nobody join what is on its way now.
-    pub(crate) fn close(&self) {
+    /// Lets nobody join what is on its way now for this.
+    pub(crate) fn close(&self, key: &K) {
+        self.lock().remove(key);
+    }
+
+    /// Lets nobody join anything that is on its way now.
+    pub(crate) fn close_all(&self) {
         self.lock().clear();
     }
 
@@ -135,7 +140,7 @@ mod tests {
         let (flights, (land, landed)) = (Flights::default(), oneshot::channel());
         let first = flights.join("a", async { Ok(landed.await.unwrap()) });
         let second = async {
-            flights.close();
+            flights.close(&"a");
             let outcome = flights.join("a", async { Ok(2) }).await;
             land.send(1).unwrap();
             outcome

@@ -1,10 +1,12 @@
 //! What can be said on the command line.
 
+#![allow(clippy::doc_markdown, reason = "it is printed by --help as it stands")]
+
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{ArgAction, Parser, Subcommand};
-use hoist::{Config, Reference, Result};
+use hoist::{CachePolicy, Config, Reference, Result};
 
 use crate::exit;
 
@@ -12,17 +14,21 @@ use crate::exit;
 #[derive(Debug, Parser)]
 #[command(name = "hoist", version, after_help = exit::HELP, arg_required_else_help = true)]
 pub(crate) struct Args {
-    /// The directory of the store [default: /var/lib/hoist for root, else ~/.local/share/hoist]
-    #[arg(long, global = true, value_name = "DIR", env = "HOIST_ROOT")]
+    /// The directory of the store [env: HOIST_ROOT] [default: /var/lib/hoist for root, else ~/.local/share/hoist]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
 
-    /// A configuration file, in TOML
-    #[arg(long, global = true, value_name = "FILE", env = "HOIST_CONFIG")]
+    /// A configuration file, in TOML [env: HOIST_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// The platform to choose images for, such as linux/arm64 [default: this machine's]
-    #[arg(long, global = true, value_name = "OS/ARCH[/VARIANT]")]
+    /// The platform to choose images for, such as linux/arm64 [env: HOIST_PLATFORM] [default: this machine's]
+    #[arg(long, global = true, value_name = "OS[(VERSION)]/ARCH[/VARIANT]")]
     pub(crate) platform: Option<String>,
+
+    /// Ask no registry: what is not here is unavailable [env: HOIST_OFFLINE]
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
 
     /// Print one JSON object a line
     #[arg(long, global = true)]
@@ -52,9 +58,24 @@ pub(crate) enum Command {
         #[arg(long)]
         force: bool,
 
+        /// When to ask the registry about a tag that is here: missing (never), always, never (nor about what is
+        /// not), or "newer-than 1h" (an hour after it was last asked) [env: HOIST_CACHE_POLICY] [default: missing]
+        #[arg(long, value_name = "POLICY", value_parser = policy, conflicts_with = "force")]
+        policy: Option<CachePolicy>,
+
         /// Speak to the registries of these images without TLS, as to those on loopback names
         #[arg(long)]
         plain_http: bool,
+    },
+    /// Take the images of an archive into the store: one that skopeo wrote as oci-archive, or docker 25 or later saved
+    Load {
+        /// The archive
+        #[arg(value_name = "FILE")]
+        path: PathBuf,
+
+        /// Also where a name leads to another image already
+        #[arg(long)]
+        replace: bool,
     },
     /// Print the references of the images that are here, and <none>@DIGEST for those that a moved tag left
     #[command(visible_alias = "ls")]
@@ -89,6 +110,26 @@ pub(crate) enum Command {
         /// Take away what is damaged, so that the next pull fetches it again
         #[arg(long)]
         repair: bool,
+    },
+    /// Show what a reference is at its registry now: its digest, and the images for each platform. Nothing is stored
+    Resolve {
+        /// The image
+        #[arg(value_name = "REF")]
+        reference: String,
+
+        /// Speak to the registry without TLS, as to those on loopback names
+        #[arg(long)]
+        plain_http: bool,
+    },
+    /// Print the tags that a repository has at its registry now
+    Tags {
+        /// The repository, such as nginx or ghcr.io/org/repo
+        #[arg(value_name = "REPO")]
+        repository: String,
+
+        /// Speak to the registry without TLS, as to those on loopback names
+        #[arg(long)]
+        plain_http: bool,
     },
     /// Show what an image that is here consists of
     Inspect {
@@ -135,16 +176,35 @@ pub(crate) struct LoginArgs {
 impl Command {
     /// Whether there has to be a store for it: to put images there, or since the answer is in another place.
     pub(crate) fn needs_store(&self, config: &Config) -> bool {
-        let asks_directory = config.local.path.is_some() && !config.cache.enabled;
-        matches!(self, Self::Pull { .. }) || asks_directory
+        let asks_directory = config.local.path.is_some() && !config.caches();
+        matches!(self, Self::Pull { .. } | Self::Load { .. }) || asks_directory
+    }
+
+    /// Whether it asks a registry and leaves nothing behind: then the user's store is not touched.
+    pub(crate) fn only_asks(&self) -> bool {
+        matches!(self, Self::Resolve { .. } | Self::Tags { .. })
+    }
+
+    /// The references whose registries are to be spoken to without TLS.
+    fn plain_http(&self) -> &[String] {
+        match self {
+            Self::Pull { references, plain_http: true, .. } => references,
+            Self::Resolve { reference: name, plain_http: true }
+            | Self::Tags { repository: name, plain_http: true } => std::slice::from_ref(name),
+            _ => &[],
+        }
     }
 
     /// Fails where there are references and none of them is one: then nothing else need be touched.
     pub(crate) fn check_references(&self) -> Result<()> {
         let references = match self {
             Self::Pull { references, .. } | Self::Remove { references } => references,
-            Self::Inspect { reference } | Self::IsCached { reference } => std::slice::from_ref(reference),
+            Self::Inspect { reference }
+            | Self::IsCached { reference }
+            | Self::Resolve { reference, .. }
+            | Self::Tags { repository: reference, .. } => std::slice::from_ref(reference),
             Self::List
+            | Self::Load { .. }
             | Self::Gc { .. }
             | Self::Usage
             | Self::Fsck { .. }
@@ -161,11 +221,11 @@ impl Command {
 }
 
 impl Args {
-    /// The configuration: the file's, with what the command line says in its place.
+    /// The configuration: the file's, with what the environment and then the command line say in its place.
     pub(crate) fn config(&self) -> Result<Config> {
         let mut config = match &self.config {
-            Some(path) => Config::load(path)?,
-            None => Config::default(),
+            Some(path) => Config::load(path)?.with_env()?,
+            None => Config::from_env()?,
         };
         if let Some(root) = &self.root {
             config = config.with_root(root);
@@ -173,11 +233,20 @@ impl Args {
         if let Some(platform) = &self.platform {
             config = config.with_platform(platform.parse()?);
         }
-        if let Command::Pull { references, plain_http: true, .. } = &self.command {
-            for reference in references.iter().filter_map(|text| text.parse::<Reference>().ok()) {
-                config = config.with_plain_http(reference.registry());
-            }
+        if self.offline {
+            config.remote.enabled = None;
+            config = config.with_offline();
+        }
+        if let Command::Pull { policy: Some(policy), .. } = &self.command {
+            config = config.with_policy(*policy);
+        }
+        for reference in self.command.plain_http().iter().filter_map(|text| text.parse::<Reference>().ok()) {
+            config = config.with_plain_http(reference.registry());
         }
         Ok(config)
     }
+}
+
+fn policy(text: &str) -> std::result::Result<CachePolicy, String> {
+    text.parse().map_err(|error: hoist::Error| error.report())
 }

@@ -4,6 +4,7 @@ mod args;
 mod exit;
 mod inspect;
 mod login;
+mod lookup;
 mod output;
 mod progress;
 mod run;

@@ -18,8 +18,12 @@ pub(crate) fn result(json: bool, value: &impl Serialize, line: impl FnOnce() -> 
 }
 
 /// Options that errors speak of, as the configuration calls them, and as the command line does.
-const OPTIONS: [(&str, &str); 3] =
-    [("`root`", "--root"), ("`platform`", "--platform"), ("`plain-http`", "--plain-http")];
+const OPTIONS: [(&str, &str); 4] = [
+    ("`root`", "--root"),
+    ("`platform`", "--platform"),
+    ("`plain-http`", "--plain-http"),
+    ("`replace`", "--replace"),
+];
 
 /// Prints an error in one line.
 pub(crate) fn error(error: &Error) {

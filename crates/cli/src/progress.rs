@@ -64,7 +64,7 @@ fn draw(all: &MultiProgress, blobs: &mut HashMap<Digest, ProgressBar>, event: Ev
                 before.finish_and_clear();
             }
         }
-        Event::BlobProgress { digest, bytes } => {
+        Event::BlobProgress { digest, bytes, .. } => {
             if let Some(bar) = blobs.get(&digest) {
                 bar.inc(bytes);
             }

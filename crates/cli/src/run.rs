@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use hoist::{
-    Digest, Error, ErrorKind, Events, FsckOptions, GcOptions, Hoist, ImageRegistry, PulledImage, Result,
+    Archive, Digest, Error, ErrorKind, Events, FsckOptions, GcOptions, Hoist, ImageRegistry, PulledImage,
+    Result,
 };
 use serde_json::json;
+use tempfile::TempDir;
 
 use crate::args::{Args, Command};
 use crate::progress::Progress;
-use crate::{exit, inspect, login, output, upkeep};
+use crate::{exit, inspect, login, lookup, output, upkeep};
 
 /// How long the writing of what was abandoned may take to end.
 const CLEAN_UP: Duration = Duration::from_secs(5);
@@ -30,7 +32,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     };
     let events = progress.clone().map_or_else(Events::default, |p| Events::to(move |event| p.show(event)));
     args.command.check_references()?;
-    let config = args.config()?;
+    let mut config = args.config()?;
     match args.command {
         Command::Login(login) => return runtime.block_on(login::login(&config, args.json, login)),
         Command::Logout { registry } => {
@@ -38,8 +40,14 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         }
         _ => {}
     }
+    // Only to ask, no store of the user's is needed, made or opened: there is an empty one, which goes away.
+    let empty = args.command.only_asks().then(TempDir::new).transpose();
+    let empty = empty.map_err(|cause| Error::io("cannot make a temporary directory", cause))?;
+    if let Some(empty) = &empty {
+        config = config.with_root(empty.path().join("store"));
+    }
     // A store is made by the first pull, and not by a look at it.
-    let hoist = if args.command.needs_store(&config) || is_there(&config.root)? {
+    let hoist = if empty.is_some() || args.command.needs_store(&config) || is_there(&config.root)? {
         Some(hoist::open_with_events(&config, events)?)
     } else {
         None
@@ -67,9 +75,11 @@ fn is_there(root: &Path) -> Result<bool> {
 /// What the commands say that only look, where there is no store.
 fn look_at_nothing(json: bool, command: Command) -> Result<ExitCode> {
     match command {
-        Command::Pull { .. } | Command::List | Command::Login(_) | Command::Logout { .. } => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Pull { .. }
+        | Command::Load { .. }
+        | Command::List
+        | Command::Login(_)
+        | Command::Logout { .. } => Ok(ExitCode::SUCCESS),
         Command::Remove { references } => {
             for reference in &references {
                 output::error(&not_here(reference));
@@ -81,6 +91,7 @@ fn look_at_nothing(json: bool, command: Command) -> Result<ExitCode> {
         Command::Fsck { .. } => upkeep::fsck(None, json, FsckOptions::default()),
         Command::Inspect { reference } => Err(not_here(&reference)),
         Command::IsCached { reference } => is_cached(json, &reference, false),
+        Command::Resolve { .. } | Command::Tags { .. } => unreachable!("there is an empty store for these"),
     }
 }
 
@@ -114,6 +125,7 @@ async fn dispatch(
             })
             .await
         }
+        Command::Load { path, replace } => load(hoist, json, &path, replace).await,
         Command::List => list(hoist, json).await,
         // They have been run without a store.
         Command::Login(_) | Command::Logout { .. } => Ok(ExitCode::SUCCESS),
@@ -140,6 +152,8 @@ async fn dispatch(
             output::result(json, &report, || report.to_string().into_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Resolve { reference, .. } => lookup::resolve(hoist, json, &reference).await,
+        Command::Tags { repository, .. } => lookup::tags(hoist, json, &repository).await,
         Command::IsCached { reference } => {
             is_cached(json, &reference, hoist.resolve(&reference).await?.is_some())
         }
@@ -163,6 +177,13 @@ async fn each(
         }
     }
     Ok(code)
+}
+
+async fn load(hoist: &Hoist, json: bool, path: &Path, replace: bool) -> Result<ExitCode> {
+    for image in Archive::open(path)?.load(hoist.store(), hoist.platform(), replace).await? {
+        output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec())?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn list(hoist: &Hoist, json: bool) -> Result<ExitCode> {

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// A digest algorithm that is strong enough to trust; both that the OCI image spec registers
 /// ([descriptor](https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md#registered-algorithms)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// SHA-256, 64 hexadecimal digits; what everybody uses.
     Sha256,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Platform;
+use crate::text::clean;
 
 /// What every fallible function of hoist returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -54,25 +55,48 @@ pub enum ErrorKind {
     Storage,
 }
 
+impl ErrorKind {
+    /// The kind in a word, for logs and metrics: `not_found`, `rate_limited`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::InvalidReference => "invalid_reference",
+            Self::InvalidConfig => "invalid_config",
+            Self::NotFound => "not_found",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Tls => "tls",
+            Self::PlatformMissing { .. } => "platform_missing",
+            Self::DigestMismatch => "digest_mismatch",
+            Self::SizeMismatch => "size_mismatch",
+            Self::Malformed => "malformed",
+            Self::Unsupported => "unsupported",
+            Self::TooLarge => "too_large",
+            Self::NoSpace => "no_space",
+            Self::Storage => "storage",
+        }
+    }
+}
+
 /// An error: what was being done, to what, and of which kind.
 ///
 /// `Display` is one sentence, which never repeats the cause: that is in [`source`](StdError::source).
 /// [`report`](Self::report) joins them all into the one line that a person should see. It is cheap to
 /// clone, so that all who wait for one pull can be told of its failure.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
+#[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: Box<str>,
     help: Option<Box<str>>,
-    #[source]
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
-    /// An error of this kind; the message says what was being done, to what, and what was wrong.
+    /// An error of this kind; the message says what was being done, to what, and what was wrong. It is made one
+    /// line of bounded length, without control characters: parts of it may come from a server.
     pub fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
-        Self { kind, message: message.to_string().into(), help: None, source: None }
+        Self { kind, message: clean(&message.to_string()).into(), help: None, source: None }
     }
 
     /// Adds the cause.
@@ -85,7 +109,7 @@ impl Error {
     /// is called as the configuration calls it, in backquotes: `root`.
     #[must_use]
     pub fn with_help(self, help: impl fmt::Display) -> Self {
-        Self { help: Some(help.to_string().into()), ..self }
+        Self { help: Some(clean(&help.to_string()).into()), ..self }
     }
 
     /// Says what was being done when this happened; this error becomes the cause of the new one, which
@@ -128,7 +152,7 @@ impl Error {
         let mut line = self.message.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
-            let text = error.to_string();
+            let text = clean(&error.to_string());
             if !line.contains(&text) {
                 line = format!("{line}: {text}");
             }
@@ -142,15 +166,35 @@ impl Error {
 
     /// This error and its causes, as far down as they are of this type.
     fn causes(&self) -> impl Iterator<Item = &Self> {
-        std::iter::successors(Some(self), |error| {
-            error.source.as_deref().and_then(|cause| (cause as &(dyn StdError + 'static)).downcast_ref())
-        })
+        std::iter::successors(Some(self), |&error| error.source()?.downcast_ref())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    /// The cause itself, and not the pointer to it that clones share: so it can be downcast.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|cause| cause as _)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_can_be_told_by_its_type() {
+        let cause = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let error = Error::io("cannot write a blob", cause).context("cannot pull demo");
+        let inner = error.source().and_then(|cause| cause.downcast_ref::<Error>()).unwrap();
+        assert_eq!(*inner.kind(), ErrorKind::NoSpace);
+        assert!(inner.source().unwrap().is::<std::io::Error>());
+    }
 
     #[test]
     fn a_report_names_each_cause_once_and_ends_with_the_advice() {

@@ -1,13 +1,16 @@
 //! Progress events: what a progress bar, a web page or a log needs to know of a pull.
 
-use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::digest::Digest;
-use crate::error::{ErrorKind, Result};
+use crate::error::ErrorKind;
 use crate::reference::Reference;
 
-/// Something that happened in a pull. Sizes are in bytes.
+/// Something that happened in a pull. Sizes are in bytes, and no secret is in any of it.
+///
+/// A pull is reported from [`Started`](Self::Started) to the one event that [ends](Self::is_end) it. Blobs belong to no
+/// pull: pulls at once share them, and each blob is reported once.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
@@ -44,11 +47,29 @@ pub enum Event {
         /// How many bytes are here more than at the last such event of this blob; at first, those that an
         /// earlier pull had left.
         bytes: u64,
+        /// Where they came from.
+        from: Source,
     },
     /// A blob is whole, and matched its digest.
     BlobVerified {
         /// Which one.
         digest: Digest,
+    },
+    /// A cache answers with what it has, and asks nobody.
+    Hit {
+        /// What is pulled.
+        reference: Reference,
+        /// The platform's manifest.
+        digest: Digest,
+    },
+    /// A cache answers with what it has, which may be out of date: it wanted to ask, and could not.
+    ServedStale {
+        /// What is pulled.
+        reference: Reference,
+        /// The platform's manifest.
+        digest: Digest,
+        /// Why nobody could be asked.
+        kind: ErrorKind,
     },
     /// The image is in the store.
     Committed {
@@ -57,6 +78,13 @@ pub enum Event {
         /// The platform's manifest.
         digest: Digest,
     },
+    /// An image had to go, with all its names, so that the store is no larger than it may be.
+    Evicted {
+        /// The platform's manifest.
+        digest: Digest,
+        /// How much disk space that freed.
+        bytes: u64,
+    },
     /// The pull has failed.
     Failed {
         /// What was pulled.
@@ -64,52 +92,28 @@ pub enum Event {
         /// What went wrong; the error itself is what the call returned.
         kind: ErrorKind,
     },
+    /// The pull was given up by who asked for it.
+    Cancelled {
+        /// What was pulled.
+        reference: Reference,
+    },
 }
 
-/// Where events go: a function, or nowhere. Cheap to clone.
-///
-/// The function is called from within the pull, so it must return at once: hand the event on, do not
-/// work on it.
-#[derive(Clone, Default)]
-pub struct Events(Option<Arc<dyn Fn(Event) + Send + Sync>>);
-
-impl Events {
-    /// Events go to this function.
-    pub fn to(sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(sink)))
-    }
-
-    /// Runs a pull with its beginning and its end reported. Its error then says what could not be pulled.
-    /// `digest` is that of what was pulled.
-    pub async fn observe<T>(
-        &self,
-        reference: &Reference,
-        pull: impl Future<Output = Result<T>>,
-        digest: impl FnOnce(&T) -> Digest,
-    ) -> Result<T> {
-        self.emit(|| Event::Started { reference: reference.clone() });
-        match pull.await {
-            Ok(image) => {
-                self.emit(|| Event::Committed { reference: reference.clone(), digest: digest(&image) });
-                Ok(image)
-            }
-            Err(error) => {
-                self.emit(|| Event::Failed { reference: reference.clone(), kind: error.kind().clone() });
-                Err(error.context(format!("cannot pull {reference}")))
-            }
-        }
-    }
-
-    /// Reports an event; it is not even made where nobody listens.
-    pub fn emit(&self, event: impl FnOnce() -> Event) {
-        if let Some(sink) = &self.0 {
-            sink(event());
-        }
+impl Event {
+    /// Whether this is the last event of a pull.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Committed { .. } | Self::Failed { .. } | Self::Cancelled { .. })
     }
 }
 
-impl fmt::Debug for Events {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Events(on)" } else { "Events(off)" })
-    }
+/// Where bytes of a blob came from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Source {
+    /// The registry of this name, as references have it, or a mirror: `ghcr.io`, `mirror.lan:5000`.
+    Registry(Arc<str>),
+    /// An image layout in this directory.
+    Directory(Arc<Path>),
+    /// The store: an earlier pull had left them.
+    Store,
 }

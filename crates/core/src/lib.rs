@@ -8,18 +8,25 @@
 //!
 //! This crate does no I/O and knows no runtime. With `hoist-store` it is all that a backend of one's own needs.
 
+mod channel;
 mod digest;
 mod document;
 pub mod error;
 mod event;
+mod events;
 mod platform;
 mod reference;
 mod registry;
+mod resolution;
+mod text;
 
+pub use channel::Received;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use document::{Descriptor, Document, Index, MAX_DOCUMENT, Manifest, config_platform, media_type};
 pub use error::{Error, ErrorKind, Result};
-pub use event::{Event, Events};
+pub use event::{Event, Source};
+pub use events::Events;
 pub use platform::Platform;
 pub use reference::Reference;
 pub use registry::{ImageRegistry, PulledImage};
+pub use resolution::{ImageEntry, Resolution};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hoist_core::{
     Digest, Error, ErrorKind, Event, Events, ImageRegistry, Platform, PulledImage, Reference, Result,
 };
-use hoist_store::{Layout, Store, StoredImage, Trust, blocking};
+use hoist_store::{Layout, Lease, Store, StoredImage, Trust, blocking};
 
 use crate::catalog::{Catalog, Found, absent};
 use crate::directory::Directory;
@@ -24,6 +24,21 @@ use crate::removal;
 /// What is in the directory is what is cached, as far as it is made for the platform. The directory is read
 /// anew in each call, since others may write it; nothing in it is trusted, and no symlink in it followed. A
 /// pull takes the image into the store, whatever becomes of the directory later.
+///
+/// ```no_run
+/// use hoist_core::ImageRegistry;
+/// use hoist_local::LocalRegistry;
+/// use hoist_store::{Store, StoreOptions};
+///
+/// # async fn run() -> hoist_core::Result<()> {
+/// let store = Store::open("/var/lib/hoist", StoreOptions::default())?;
+/// let registry = LocalRegistry::open("/srv/images/demo", store)?;
+/// for reference in registry.list_cached().await? {
+///     println!("{reference} is in {}", registry.pull(&reference).await?.path.display());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct LocalRegistry {
     source: Arc<Source>,
@@ -100,7 +115,14 @@ impl LocalRegistry {
             return Ok(None);
         }
         let (layout, image) = self.find(&reference, Trust::Pool).await?;
-        Ok(Some(self.take(&reference, layout, image, Trust::Pool).await?.into()))
+        let (image, _) = self.take(&reference, layout, image, Trust::Pool, Events::default()).await?;
+        Ok(Some(image.into()))
+    }
+
+    /// A pull whose image is leased before it has its name, and so before anybody could remove it.
+    pub async fn pull_leased(&self, reference: &str) -> Result<(PulledImage, Lease)> {
+        let (image, lease) = self.pull_observed(reference, Trust::Pool).await?;
+        Ok((image.into(), lease))
     }
 
     async fn has(&self, reference: Reference) -> Result<bool> {
@@ -111,17 +133,17 @@ impl LocalRegistry {
         .await
     }
 
-    async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
+    async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<(StoredImage, Lease)> {
         let reference: Reference = reference.parse()?;
         let pull = self.pull_reference(&reference, trust);
-        Ok(self.events.observe(&reference, pull, |image| image.digest.clone()).await?.into())
+        self.events.observe(&reference, pull, |(image, _)| image.digest.clone()).await
     }
 
-    async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
+    async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<(StoredImage, Lease)> {
         let (layout, image) = self.find(reference, trust).await?;
         let digest = image.manifest.digest.clone();
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
-        self.take(reference, layout, image, trust).await
+        self.take(reference, layout, image, trust, self.events.clone()).await
     }
 
     /// The image in the directory; read and hashed there as a whole where nothing is to be trusted, also what
@@ -138,23 +160,24 @@ impl LocalRegistry {
         .await
     }
 
-    /// Brings the image into the store, and names it.
+    /// Brings the image into the store, and names it under the lease that is returned.
     async fn take(
         &self,
         reference: &Reference,
         layout: Layout,
         image: Found,
         trust: Trust,
-    ) -> Result<StoredImage> {
+        events: Events,
+    ) -> Result<(StoredImage, Lease)> {
         let mut entry = image.manifest;
         entry.annotations =
             reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
         let layout = if self.source.vouched { layout.vouched() } else { layout };
-        let lease = self.store.adopt(layout, entry, trust).await?;
+        let lease = self.store.adopt_reporting(layout, entry, trust, events).await?;
         let (this, reference) = (self.clone(), reference.clone());
         blocking(move || {
             let index = image.index.as_ref().map(|(digest, bytes): &(Digest, _)| (digest, &bytes[..]));
-            this.store.name(&reference, &this.source.platform, &lease, index)
+            Ok((this.store.name(&reference, &this.source.platform, &lease, index)?, lease))
         })
         .await
     }
@@ -200,11 +223,11 @@ impl Source {
 #[async_trait::async_trait]
 impl ImageRegistry for LocalRegistry {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.pull_observed(reference, Trust::Pool).await
+        Ok(self.pull_observed(reference, Trust::Pool).await?.0.into())
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.pull_observed(reference, Trust::Nothing).await
+        Ok(self.pull_observed(reference, Trust::Nothing).await?.0.into())
     }
 
     async fn is_cached(&self, reference: &str) -> bool {

@@ -58,6 +58,14 @@ impl Refusal {
     }
 }
 
+impl Clone for Auth {
+    /// The same credentials, and nothing of what was got for them.
+    fn clone(&self) -> Self {
+        let (explicit, keychain) = (self.explicit.clone(), self.keychain.clone());
+        Self { explicit, keychain, insists: self.insists, ..Self::default() }
+    }
+}
+
 impl Auth {
     /// Adds credentials for a registry, by its name in references.
     pub(crate) fn add(&mut self, registry: String, credentials: Credentials) {

@@ -137,6 +137,20 @@ impl Client {
     }
 }
 
+impl Clone for Client {
+    /// The same options, with connections, tokens and knowledge of hosts of its own.
+    fn clone(&self) -> Self {
+        Self {
+            auth: self.auth.clone(),
+            retries: self.retries,
+            connections: self.connections,
+            stall_timeout: self.stall_timeout,
+            limits: self.limits,
+            ..Self::new()
+        }
+    }
+}
+
 /// What an address is of, for messages: its last two parts, which have no secret.
 fn describe(url: &Url) -> String {
     let parts: Vec<_> = url.path().rsplitn(3, '/').collect();
@@ -144,6 +158,7 @@ fn describe(url: &Url) -> String {
         [name, "manifests", _] => format!("the manifest {name}"),
         ["", "v2", _] => "its API".into(),
         [name, "blobs", _] => format!("the blob {name}"),
+        ["list", "tags", _] => "the list of tags".into(),
         _ => "an answer".into(),
     }
 }

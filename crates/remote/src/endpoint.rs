@@ -41,6 +41,11 @@ impl Endpoint {
         self.join("blobs", &digest.to_string())
     }
 
+    /// The address of the list of tags.
+    pub(crate) fn tags(&self) -> Url {
+        self.join("tags", "list")
+    }
+
     /// The registry's own origin: scheme, host and port.
     pub(crate) fn origin(&self) -> &Url {
         &self.base

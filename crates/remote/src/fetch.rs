@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::{self, Either};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use hoist_core::{Descriptor, ErrorKind, Event, Events, Result};
+use hoist_core::{Descriptor, ErrorKind, Event, Events, Result, Source};
 use hoist_store::{Claim, Ingest, Inlet, Staging};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -131,7 +131,9 @@ impl<'a> Fetch<'a> {
         let missing = ingest.missing();
         tracing::info!(%digest, size, resumed = ingest.is_resumed(), "fetching a blob");
         self.events.emit(|| Event::BlobStarted { digest: digest.clone(), size: *size });
-        self.progress(place, size - missing.iter().map(|gap| gap.end - gap.start).sum::<u64>());
+        self.progress(place, size - missing.iter().map(|gap| gap.end - gap.start).sum::<u64>(), || {
+            Source::Store
+        });
         {
             let mut state = self.state();
             state.plan.add(place, missing, in_parts);
@@ -193,7 +195,13 @@ impl<'a> Fetch<'a> {
     }
 
     /// Hands over what came of a blob, as far as the piece is to bring it.
-    pub(crate) async fn take_in(&self, piece: &Piece, offset: u64, bytes: &bytes::Bytes) -> Result<()> {
+    pub(crate) async fn take_in(
+        &self,
+        piece: &Piece,
+        host: usize,
+        offset: u64,
+        bytes: &bytes::Bytes,
+    ) -> Result<()> {
         let came = offset..offset + bytes.len() as u64;
         let index = |at: u64| usize::try_from(at - offset).expect("an offset in a buffer");
         loop {
@@ -206,7 +214,7 @@ impl<'a> Fetch<'a> {
             if let Some(inlet) = inlet {
                 inlet.write(part.start, bytes.slice(index(part.start)..index(part.end))).await?;
             }
-            self.progress(piece.blob, count);
+            self.progress(piece.blob, count, || Source::Registry(self.route.name(host).into()));
             self.written(piece, count);
         }
     }
@@ -222,9 +230,10 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    fn progress(&self, place: usize, bytes: u64) {
+    fn progress(&self, place: usize, bytes: u64, from: impl FnOnce() -> Source) {
         if bytes > 0 {
-            self.events.emit(|| Event::BlobProgress { digest: self.blobs[place].digest.clone(), bytes });
+            let digest = || self.blobs[place].digest.clone();
+            self.events.emit(|| Event::BlobProgress { digest: digest(), bytes, from: from() });
         }
     }
 

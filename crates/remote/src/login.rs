@@ -69,7 +69,7 @@ impl Login {
         for plain in &self.plain_http {
             hosts.add_plain_http(plain.clone());
         }
-        let route = hosts.registry(registry)?;
+        let route = hosts.origin(registry, "")?;
         let mut client = Client::new();
         client.auth.add(registry.to_owned(), credentials.clone());
         client.auth.insist();

@@ -1,8 +1,8 @@
 //! From a reference to an image's manifest: asked for, checked, and chosen for the platform.
 
 use hoist_core::{
-    Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Manifest, Platform, Reference, Result,
-    media_type,
+    Descriptor, Digest, Document, Error, ErrorKind, Index, MAX_DOCUMENT, Manifest, Platform, Reference,
+    Result, media_type,
 };
 use hoist_store::Store;
 use reqwest::Method;
@@ -11,8 +11,9 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::hosts::{Need, Route};
+use crate::nested::Search;
+use crate::response;
 
-const MAX_NESTING: usize = 4; // indexes of indexes; real ones have one level, and one may contain itself
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
 /// What a reference was resolved to.
@@ -27,10 +28,10 @@ pub(crate) struct Resolved {
 }
 
 /// A document as it came, with the digest that its bytes have.
-struct Fetched {
-    descriptor: Descriptor,
-    bytes: Vec<u8>,
-    document: Document,
+pub(crate) struct Fetched {
+    pub(crate) descriptor: Descriptor,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) document: Document,
 }
 
 /// Asks what a reference is now: two requests at the most, unless indexes are nested.
@@ -41,22 +42,39 @@ pub(crate) async fn resolve(
     platform: &Platform,
     store: &Store,
 ) -> Result<Resolved> {
-    let mut current = fetch(client, route, &reference.selector(), reference.digest()).await?;
-    let mut top = None;
-    for _ in 0..=MAX_NESTING {
-        let index = match current.document {
-            Document::Manifest(document) => {
-                let Fetched { descriptor: manifest, bytes, .. } = current;
-                return Ok(Resolved { manifest, bytes, document, index: top });
-            }
-            Document::Index(index) => index,
-            other => return Err(Error::new(ErrorKind::Unsupported, format!("unknown document {other:?}"))),
-        };
-        let chosen = index.choose(platform)?.clone();
-        top.get_or_insert((current.descriptor.digest, current.bytes));
-        current = by_descriptor(client, route, chosen, store).await?;
+    let top = fetch(client, route, &reference.selector(), reference.digest()).await?;
+    let (index, chosen) = match top.document {
+        Document::Index(index) => {
+            let chosen = choose(client, route, index, platform, store).await?;
+            (Some((top.descriptor.digest, top.bytes)), chosen)
+        }
+        _ => (None, top),
+    };
+    match chosen {
+        Fetched { descriptor: manifest, bytes, document: Document::Manifest(document) } => {
+            Ok(Resolved { manifest, bytes, document, index })
+        }
+        Fetched { document, .. } => {
+            Err(Error::new(ErrorKind::Unsupported, format!("unknown document {document:?}")))
+        }
     }
-    Err(Error::new(ErrorKind::Malformed, format!("indexes are nested more than {MAX_NESTING} deep")))
+}
+
+/// The image of an index for a platform, also where it is in an index within it.
+async fn choose(
+    client: &Client,
+    route: &Route,
+    index: Index,
+    platform: &Platform,
+    store: &Store,
+) -> Result<Fetched> {
+    let mut search = Search::of(index, platform);
+    loop {
+        match by_descriptor(client, route, search.next()?, store).await? {
+            Fetched { document: Document::Index(index), .. } => search.enter(index),
+            image => return Ok(image),
+        }
+    }
 }
 
 /// The digest that a tag has now, by one `HEAD`. `None`: the registry does not say, and has to be asked
@@ -94,18 +112,29 @@ async fn by_descriptor(client: &Client, route: &Route, chosen: Descriptor, store
 
 /// Fetches a manifest or index, and checks it against the digest that was asked for, if one was, and the one
 /// that the registry says it has, if it says so.
-async fn fetch(client: &Client, route: &Route, selector: &str, pinned: Option<&Digest>) -> Result<Fetched> {
+pub(crate) async fn fetch(
+    client: &Client,
+    route: &Route,
+    selector: &str,
+    pinned: Option<&Digest>,
+) -> Result<Fetched> {
     let need = if pinned.is_some() { Need::Pull } else { Need::Resolve };
     let address = |endpoint: &Endpoint| endpoint.manifest(selector);
-    let read = |headers: &HeaderMap, bytes| check(headers, bytes, selector, pinned);
+    let read = |headers: &HeaderMap, bytes| check(&route.registry, headers, bytes, (selector, pinned));
     client.ask(route, need, (Method::GET, &accept()), address, read).await
 }
 
 /// What a host answered, if it is what it should be.
-fn check(headers: &HeaderMap, bytes: Vec<u8>, selector: &str, pinned: Option<&Digest>) -> Result<Fetched> {
+fn check(
+    registry: &str,
+    headers: &HeaderMap,
+    bytes: Vec<u8>,
+    (selector, pinned): (&str, Option<&Digest>),
+) -> Result<Fetched> {
     let served = served_digest(headers)?;
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let document = Document::parse(&bytes, content_type)
+        .map_err(|cause| response::error_in_place(registry, &bytes).unwrap_or(cause))
         .map_err(|cause| cause.context(format!("the manifest {selector} cannot be used")));
     // The digest of a signed schema 1 manifest leaves its signatures out: that it is one says more.
     let is_unsupported = document.as_ref().is_err_and(|error| *error.kind() == ErrorKind::Unsupported);
@@ -135,7 +164,7 @@ fn served_digest(headers: &HeaderMap) -> Result<Option<Digest>> {
     })
 }
 
-fn accept() -> HeaderMap {
+pub(crate) fn accept() -> HeaderMap {
     let values = media_type::ACCEPTED.map(|value| (ACCEPT, HeaderValue::from_static(value)));
     let mut headers = HeaderMap::new();
     for (name, value) in values {

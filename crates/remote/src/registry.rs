@@ -1,21 +1,26 @@
 //! The registry that other crates see: a remote one, pulled into a store.
 
+mod lookup;
+mod tags;
+
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future;
 use hoist_core::{
-    Descriptor, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference, Result,
-    config_platform,
+    Descriptor, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference,
+    Result, config_platform,
 };
-use hoist_store::{Lease, Store, StoredImage, Trust, blocking};
+use hoist_store::{Lease, Staging, Store, StoredImage, Trust, blocking};
 
-use crate::client::Client;
 use crate::credentials::{Credentials, Keychain};
 use crate::fetch::Fetch;
+use crate::foreign::{ForeignLayers, Manner};
 use crate::hosts::{Hosts, Route};
 use crate::manifest::{self, Resolved};
+use crate::shared::SharedClient;
 
 /// The annotation of a layout's entry that tools take the tag from (image-spec, annotations).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -27,13 +32,31 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// the store has, from whatever image, are not fetched.
 ///
 /// What is cached is what the store has for this registry's platform.
-#[derive(Debug)]
+///
+/// Clones share connections, tokens and what is known of hosts: `registry.clone().with_platform(other)` is the
+/// same registry for another platform. One that is given other options has connections of its own from then on.
+///
+/// ```no_run
+/// use hoist_core::ImageRegistry;
+/// use hoist_remote::{Credentials, RemoteRegistry};
+/// use hoist_store::{Store, StoreOptions};
+///
+/// # async fn run() -> hoist_core::Result<()> {
+/// let store = Store::open("/var/lib/hoist", StoreOptions::default())?;
+/// let registry = RemoteRegistry::new(store).with_credentials("ghcr.io", Credentials::basic("jo", "..."));
+/// let image = registry.pull("ghcr.io/org/app:v1").await?;
+/// println!("{} is in {}", image.digest, image.path.display());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
 pub struct RemoteRegistry {
     store: Store,
     platform: Platform,
     events: Events,
-    hosts: Hosts,
-    client: Client,
+    hosts: Arc<Hosts>,
+    foreign: ForeignLayers,
+    client: SharedClient,
 }
 
 impl RemoteRegistry {
@@ -43,8 +66,9 @@ impl RemoteRegistry {
             store,
             platform: Platform::host(),
             events: Events::default(),
-            hosts: Hosts::default(),
-            client: Client::new(),
+            hosts: Arc::default(),
+            foreign: ForeignLayers::default(),
+            client: SharedClient::new(),
         }
     }
 
@@ -103,7 +127,7 @@ impl RemoteRegistry {
     /// Speaks to the registry of this name without TLS, as to those on loopback names.
     #[must_use]
     pub fn with_plain_http(mut self, registry: impl Into<String>) -> Self {
-        self.hosts.add_plain_http(registry.into());
+        Arc::make_mut(&mut self.hosts).add_plain_http(registry.into());
         self
     }
 
@@ -112,7 +136,7 @@ impl RemoteRegistry {
     /// credentials of its own only. Whatever trouble there is with it, the next one is asked.
     #[must_use]
     pub fn with_mirror(mut self, registry: impl Into<String>, mirror: impl AsRef<str>) -> Self {
-        self.hosts.add_mirror(registry.into(), mirror.as_ref());
+        Arc::make_mut(&mut self.hosts).add_mirror(registry.into(), mirror.as_ref());
         self
     }
 
@@ -121,14 +145,14 @@ impl RemoteRegistry {
     /// read; with a directory, only that one and others so added, in their order.
     #[must_use]
     pub fn with_hosts_dir(mut self, path: impl Into<PathBuf>) -> Self {
-        self.hosts.add_directory(path.into());
+        Arc::make_mut(&mut self.hosts).add_directory(path.into());
         self
     }
 
     /// Reads of hosts nothing at all.
     #[must_use]
     pub fn without_hosts_dirs(mut self) -> Self {
-        self.hosts.ignore_directories();
+        Arc::make_mut(&mut self.hosts).ignore_directories();
         self
     }
 
@@ -147,9 +171,35 @@ impl RemoteRegistry {
         self
     }
 
+    /// Fetches layers that a registry may not distribute, and does not have, from these hosts: `host` or
+    /// `host:port`, wherever they are, and with `*` from all whose addresses are public. They are asked directly,
+    /// through no proxy, and shown no credentials. By default such layers come from the registry or not at all.
+    #[must_use]
+    pub fn with_foreign_layers(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.foreign = ForeignLayers::of(hosts);
+        self
+    }
+
     /// The image, if it is here whole. Nobody is asked.
     pub fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         Ok(self.store.resolve(&reference.parse()?, &self.platform)?.map(Into::into))
+    }
+
+    /// A pull whose image is leased before it has its name, and so before anybody could remove it.
+    pub async fn pull_leased(&self, reference: &str) -> Result<(PulledImage, Lease)> {
+        let reference: Reference = reference.parse()?;
+        let pull = self.pull_reference_leased(&reference);
+        let (image, lease) = self.events.observe(&reference, pull, |(image, _)| image.digest.clone()).await?;
+        Ok((image.into(), lease))
+    }
+
+    async fn pull_reference_leased(&self, reference: &Reference) -> Result<(StoredImage, Lease)> {
+        if let Some(image) = self.unchanged(reference).await?
+            && let Some(lease) = self.store.lease(&image.digest)?
+        {
+            return Ok((image, lease));
+        }
+        self.bring(reference, Trust::Pool).await
     }
 
     async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
@@ -160,11 +210,20 @@ impl RemoteRegistry {
 
     async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
         if trust == Trust::Pool
-            && self.is_current(reference).await?
-            && let Some(image) = self.store.hit(reference, &self.platform)?
+            && let Some(image) = self.unchanged(reference).await?
         {
             return Ok(image);
         }
+        self.bring(reference, trust).await.map(|(image, _)| image)
+    }
+
+    /// What the store has under this name, if that is what the registry has now.
+    async fn unchanged(&self, reference: &Reference) -> Result<Option<StoredImage>> {
+        if self.is_current(reference).await? { self.store.hit(reference, &self.platform) } else { Ok(None) }
+    }
+
+    /// Asks what the image is now, brings what the store lacks of it, and names it.
+    async fn bring(&self, reference: &Reference, trust: Trust) -> Result<(StoredImage, Lease)> {
         let route = self.hosts.route(reference)?;
         let resolved =
             manifest::resolve(&self.client, &route, reference, &self.platform, &self.store).await?;
@@ -175,7 +234,7 @@ impl RemoteRegistry {
         let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
         blocking(move || {
             let index = resolved.index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
-            store.name(&reference, &platform, &lease, index)
+            Ok((store.name(&reference, &platform, &lease, index)?, lease))
         })
         .await
     }
@@ -208,12 +267,31 @@ impl RemoteRegistry {
         let staging = self.store.stage(trust)?;
         staging.check_space(resolved.document.blobs())?;
         let put = staging.put(&resolved.manifest, resolved.bytes.clone());
-        let fetch = Fetch::new(&self.client, route, &self.events, resolved.document.blobs());
+        let blobs = resolved.document.blobs().filter(|blob| blob.urls.is_empty());
+        let fetch = Fetch::new(&self.client, route, &self.events, blobs);
         let check = |blob: &Descriptor| {
             if *blob == resolved.document.config { self.check_platform(resolved) } else { Ok(()) }
         };
         future::try_join(fetch.run(&staging, check), put).await?;
+        for layer in resolved.document.blobs().filter(|blob| !blob.urls.is_empty()) {
+            self.bring_foreign(route, &staging, layer).await?;
+        }
         staging.commit(self.entry(reference, resolved)).await
+    }
+
+    /// Brings a layer that the registry may not have, from there or from elsewhere.
+    async fn bring_foreign(&self, route: &Route, staging: &Staging, layer: &Descriptor) -> Result<()> {
+        let (retries, stall_timeout) = (self.client.retries, self.client.stall_timeout);
+        let fetch = Fetch::new(&self.client, route, &self.events, std::iter::once(layer));
+        let outcome = fetch.run(staging, |_| Ok(())).await;
+        drop(fetch); // it has a hold on the layer
+        match outcome {
+            Err(missing) if *missing.kind() == ErrorKind::NotFound => {
+                let manner = Manner { retries, stall_timeout, events: &self.events };
+                self.foreign.bring(staging, layer, missing, manner).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// Fails where an image that came without an index is made for another platform, by its configuration.

@@ -92,23 +92,42 @@ fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
         .or_else(|| error.source().and_then(tls_error))
 }
 
-/// The `errors` of the distribution spec's error format, in one line fit for a terminal.
-fn explain(body: &[u8]) -> Option<String> {
+/// The error that a registry answered with in the place of content, with a status that says it is well
+/// (watchtower#2229). `None`: the body is no such thing.
+pub(crate) fn error_in_place(registry: &str, body: &[u8]) -> Option<Error> {
+    let said = explain(body)?;
+    let message = format!("{registry} answered with an error in place of a document, and said: {said}");
+    let has_limit = errors(body)?.iter().any(|item| item.code.as_deref() == Some("TOOMANYREQUESTS"));
+    Some(if has_limit {
+        Error::new(ErrorKind::RateLimited { retry_after: None }, message)
+            .with_help("wait, or use credentials with a higher limit")
+    } else {
+        Error::new(ErrorKind::Malformed, message).with_help("is this the address of a registry?")
+    })
+}
+
+#[derive(Deserialize)]
+struct Item {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+/// The `errors` of the distribution spec's error format
+/// ([distribution-spec](https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes)).
+fn errors(body: &[u8]) -> Option<Vec<Item>> {
     #[derive(Deserialize)]
     struct Envelope {
         errors: Vec<Item>,
     }
-    #[derive(Deserialize)]
-    struct Item {
-        code: Option<String>,
-        message: Option<String>,
-    }
-    let envelope: Envelope = serde_json::from_slice(body).ok()?;
+    serde_json::from_slice::<Envelope>(body).ok().map(|envelope| envelope.errors)
+}
+
+/// What they say. It is cleaned where it enters an error.
+fn explain(body: &[u8]) -> Option<String> {
     let texts =
-        envelope.errors.into_iter().filter_map(|item| item.message.filter(|m| !m.is_empty()).or(item.code));
-    let text = texts.collect::<Vec<_>>().join("; ");
-    let clean: String = text.chars().filter(|c| !c.is_control()).take(MAX_EXPLANATION).collect();
-    Some(clean).filter(|text| !text.is_empty())
+        errors(body)?.into_iter().filter_map(|item| item.message.filter(|m| !m.is_empty()).or(item.code));
+    let text: String = texts.collect::<Vec<_>>().join("; ").chars().take(MAX_EXPLANATION).collect();
+    Some(text).filter(|text| !text.trim().is_empty())
 }
 
 /// `Retry-After`, in seconds or as a date ([RFC 9110, section 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).

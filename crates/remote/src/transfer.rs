@@ -11,6 +11,7 @@ use reqwest::{Method, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use crate::buffers::Batch;
+use crate::content_range;
 use crate::fetch::Fetch;
 use crate::hosts::Need;
 use crate::plan::Piece;
@@ -51,10 +52,10 @@ impl Fetch<'_> {
 
     /// Takes in an answer that begins at this offset of the blob. What came before it broke off is kept.
     async fn stream(&self, piece: &Piece, answer: Answer, offset: u64) -> Result<()> {
-        let answer = answer.response;
-        self.check_length(piece, &answer, offset)?;
-        let mut batch = Batch::new(&self.client.buffers, offset);
-        let received = self.receive(piece, answer, &mut batch).await;
+        let Answer { response, host } = answer;
+        self.check_length(piece, &response, offset)?;
+        let mut batch = Batch::new(&self.client.buffers, host, offset);
+        let received = self.receive(piece, response, &mut batch).await;
         self.hand_over(piece, &mut batch).await?;
         received
     }
@@ -125,7 +126,7 @@ impl Fetch<'_> {
 
     async fn hand_over(&self, piece: &Piece, batch: &mut Batch) -> Result<()> {
         match batch.turn_over() {
-            Some((offset, bytes)) => self.take_in(piece, offset, &bytes).await,
+            Some((offset, bytes)) => self.take_in(piece, batch.host, offset, &bytes).await,
             None => Ok(()),
         }
     }
@@ -293,7 +294,7 @@ fn fetching(blob: &Descriptor) -> String {
 fn is_part_from(answer: &Response, offset: u64) -> bool {
     let stated = answer.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
     answer.status() == StatusCode::PARTIAL_CONTENT
-        && stated.is_some_and(|stated| stated.starts_with(&format!("bytes {offset}-")))
+        && stated.and_then(content_range::parse).is_some_and(|(first, _)| first == offset)
 }
 
 /// A closed range: some registries answer an open one with 416.

@@ -1,25 +1,50 @@
 //! The stack of backends that a program uses.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use hoist_core::{Digest, Error, ErrorKind, Events, ImageRegistry, Platform, PulledImage, Reference, Result};
-use hoist_store::{Lease, Store, StoreOptions, blocking};
+use hoist_core::{
+    Digest, Error, ErrorKind, Events, ImageRegistry, Platform, PulledImage, Reference, Resolution, Result,
+};
+use hoist_store::{Lease, Store, blocking};
 
+use crate::builder::Builder;
 use crate::config::Config;
-use crate::source::{self, Shared, Source};
+use crate::lookup::Lookup;
+use crate::source::{Source, keeping};
 
 /// How often a pull is made again because its image was removed before it could be leased.
 const ATTEMPTS: usize = 3;
 
-/// A stack of backends over one store: an [`ImageRegistry`], and what that trait has no words for.
+/// A stack of backends over one store: an [`ImageRegistry`], and what that trait has no words for. Cheap to
+/// clone; clones share everything.
 ///
 /// `Display` shows what is stacked: `cached(fallback(local(/srv/images), remote))`.
-#[derive(Debug)]
+///
+/// ```no_run
+/// use hoist::{Hoist, ImageRegistry};
+///
+/// # async fn run() -> hoist::Result<()> {
+/// let hoist = Hoist::builder().store("/var/lib/vms/images").local("/srv/images").build()?;
+/// let image = hoist.pull("nginx:1.27").await?;
+/// let arm = hoist.for_platform("linux/arm64".parse()?).pull("nginx:1.27").await?;
+/// assert_ne!(image.digest, arm.digest);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
 pub struct Hoist {
-    stack: Box<dyn Source>,
+    stack: Arc<dyn Source>,
     store: Store,
     platform: Platform,
+    lookup: Lookup,
+    events: Events,
+    views: Arc<Views>,
 }
+
+/// The same stack for each platform that was asked for.
+type Views = Mutex<HashMap<Platform, Arc<dyn Source>>>;
 
 /// Opens the store, and stacks what the configuration enables on it.
 ///
@@ -27,25 +52,44 @@ pub struct Hoist {
 /// with [`Unsupported`](ErrorKind::Unsupported) where it asks for what is not compiled in; and as
 /// [`Store::open`] does.
 pub fn open(config: &Config) -> Result<Hoist> {
-    open_with_events(config, Events::default())
+    Hoist::builder().config(config.clone()).build()
 }
 
-/// As [`open`], with the progress of each pull reported. Where one source is asked after another, each
-/// reports its own part: a [`Failed`](crate::Event::Failed) of the first may be followed by more.
+/// As [`open`], with the progress of each pull reported: one beginning and one end, however many sources are asked
+/// in between.
 pub fn open_with_events(config: &Config, events: Events) -> Result<Hoist> {
-    config.check()?;
-    source::check(config)?;
-    let platform = config.platform.clone().unwrap_or_else(Platform::host);
-    let mut options = StoreOptions::default().with_durability(config.durability);
-    options.max_size = config.max_size;
-    let store = Store::open(&config.root, options)?;
-    let shared = Shared { store, platform, events };
-    let stack = source::stack(config, &shared)?;
-    let Shared { store, platform, .. } = shared;
-    Ok(Hoist { stack, store, platform })
+    Hoist::builder().config(config.clone()).events(events).build()
 }
 
 impl Hoist {
+    /// Says piece by piece what is to be stacked.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn new(
+        stack: Box<dyn Source>,
+        lookup: Lookup,
+        store: Store,
+        platform: Platform,
+        events: Events,
+    ) -> Self {
+        let stack: Arc<dyn Source> = stack.into();
+        let views = Mutex::new(HashMap::from([(platform.clone(), stack.clone())]));
+        Self { stack, store, platform, lookup, events, views: Arc::new(views) }
+    }
+
+    /// The same stack for another platform, say for one call. It is cheap: the store, connections and tokens are
+    /// shared, and all who ask for one platform share one view.
+    #[must_use]
+    pub fn for_platform(&self, platform: Platform) -> Self {
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        let view = views.entry(platform.clone());
+        let stack = view.or_insert_with(|| self.stack.for_platform(&platform).into()).clone();
+        let lookup = self.lookup.for_platform(&platform);
+        Self { stack, platform, lookup, ..self.clone() }
+    }
+
     /// The store that all images are in.
     pub fn store(&self) -> &Store {
         &self.store
@@ -60,6 +104,25 @@ impl Hoist {
     /// from absence; no registry is asked.
     pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         self.stack.resolve(reference).await
+    }
+
+    /// What a reference is at its registry now, and the images that it leads to. Nothing is stored, and no layer is
+    /// fetched.
+    ///
+    /// Fails as a pull does; with [`InvalidConfig`](ErrorKind::InvalidConfig) where registries are not asked, or
+    /// with [`Unavailable`](ErrorKind::Unavailable) where that is because of [`Config::offline`]; and with
+    /// [`Unsupported`](ErrorKind::Unsupported) where the feature `remote` is not compiled in.
+    pub async fn resolve_remote(&self, reference: &str) -> Result<Resolution> {
+        self.lookup.registry()?.resolve_remote(reference).await
+    }
+
+    /// The tags that a repository has at its registry now, in the registry's order.
+    ///
+    /// Fails with [`InvalidReference`](ErrorKind::InvalidReference) where a tag or a digest is named; with
+    /// [`TooLarge`](ErrorKind::TooLarge) where the list does not end; and as
+    /// [`resolve_remote`](Self::resolve_remote) does.
+    pub async fn tags(&self, repository: &str) -> Result<Vec<String>> {
+        self.lookup.registry()?.tags(repository).await
     }
 
     /// Forgets an image under every name that this stands for, and says which those were, sorted: a reference
@@ -84,6 +147,18 @@ impl Hoist {
         Ok(removed)
     }
 
+    /// Reports the beginning and the end of a pull.
+    async fn follow(
+        &self,
+        reference: &str,
+        pull: impl Future<Output = Result<PulledImage>>,
+    ) -> Result<PulledImage> {
+        match reference.parse() {
+            Ok(parsed) => self.events.follow(&parsed, pull).await,
+            Err(_) => pull.await, // and fails
+        }
+    }
+
     async fn remove_reference(&self, reference: &Reference) -> Result<Vec<String>> {
         let mut names = match reference.digest() {
             Some(digest) => self.names_of(digest).await?,
@@ -105,16 +180,22 @@ impl Hoist {
     }
 
     /// A pull whose image stays on the disk for as long as the lease is held, whoever removes it.
+    ///
+    /// What is fetched is leased before it has a name, so that nobody can remove it in between.
     pub async fn pull_leased(&self, reference: &str) -> Result<(PulledImage, Lease)> {
         for _ in 0..ATTEMPTS {
-            let image = self.pull(reference).await?;
+            // What a source has leased is held until there is a lease for the caller. Only what was here already,
+            // or was fetched by another call, can go in between.
+            let (pulled, _kept) = keeping(self.pull(reference)).await;
+            let image = pulled?;
             let digest: Digest = image.digest.parse()?;
             if let Some(lease) = self.store.lease(&digest)? {
-                return Ok((image, lease));
+                let path = self.store.image_path(&digest);
+                return Ok((PulledImage { path, ..image }, lease));
             }
         }
         let reference: Reference = reference.parse()?;
-        let message = format!("{reference} was removed each of the {ATTEMPTS} times it was pulled");
+        let message = format!("{reference} was removed each of the {ATTEMPTS} times it was found here");
         Err(Error::new(ErrorKind::Storage, message).with_help("pull it while nobody removes it"))
     }
 }
@@ -123,11 +204,11 @@ impl Hoist {
 #[async_trait::async_trait]
 impl ImageRegistry for Hoist {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.stack.pull(reference).await
+        self.follow(reference, self.stack.pull(reference)).await
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.stack.force_pull(reference).await
+        self.follow(reference, self.stack.force_pull(reference)).await
     }
 
     async fn is_cached(&self, reference: &str) -> bool {

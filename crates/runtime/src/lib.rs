@@ -22,44 +22,52 @@
 //!
 //! # Features
 //!
-//! All are on unless they are turned off; what is compiled out fails with
+//! All but `metrics` are on unless they are turned off; what is compiled out fails with
 //! [`Unsupported`](ErrorKind::Unsupported) when it is asked for, and says which feature it was.
 //!
 //! | feature | what it is for |
 //! | --- | --- |
 //! | `remote` | OCI and Docker registries, over HTTP |
 //! | `local` | OCI image layout directories; with `remote` off, there is no HTTP and no TLS in the tree |
-//! | `cache` | answers from the store without asking, and a second source for what the first does not have |
+//! | `cache` | the decorators: answers from the store without asking, a second source for what the first does not have, a bound on pulls, spans |
+//! | `metrics` | counts what is done with the crate `metrics`, where [`Config::observe`] is set |
+//! | `blocking` | a front for programs that have no async runtime: [`blocking`] |
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
+mod builder;
 mod config;
-mod durability;
 mod hoist;
+mod lookup;
 mod root;
 mod secret;
 mod source;
 
 pub use hoist_core::{
-    Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageRegistry, Index, Manifest, Platform,
-    PulledImage, Reference, Result,
+    Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageEntry, ImageRegistry, Index,
+    Manifest, Platform, PulledImage, Received, Reference, Resolution, Result, Source,
 };
 pub use hoist_store::{
-    Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions, ImageUsage, Ingest,
-    Layout, Lease, Problem, Staging, Store, StoreOptions, StoredImage, Trust, Usage,
+    Access, Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions, ImageUsage,
+    Ingest, Layout, Lease, Problem, Staging, Store, StoreOptions, StoredImage, Trust, Usage,
 };
 
 #[cfg(feature = "cache")]
-pub use hoist_cache::{Cached, Fallback};
+pub use hoist_cache::{Cached, Fallback, Limited, Observed, Policy, Tried};
 #[cfg(feature = "local")]
-pub use hoist_local::LocalRegistry;
+pub use hoist_local::{Archive, LocalRegistry};
 #[cfg(feature = "remote")]
 pub use hoist_remote::{Credentials, Keychain, Login, RemoteRegistry, StoredIn};
 
-pub use crate::config::{CacheConfig, Config, CredentialsConfig, LocalConfig, RemoteConfig};
+pub use crate::builder::Builder;
+pub use crate::config::{CacheConfig, CachePolicy, Config, CredentialsConfig, LocalConfig, RemoteConfig};
 pub use crate::hoist::{Hoist, open, open_with_events};
 pub use crate::root::default_root;
 pub use crate::secret::Secret;
+pub use crate::source::SourceContext;
 
-/// The README's example compiles.
+/// The READMEs' examples compile: the project's, where this is in its repository, and this crate's.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

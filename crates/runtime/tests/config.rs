@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use hoist::{Config, Durability, ErrorKind};
+use hoist::{CachePolicy, Config, Durability, ErrorKind};
 
 const WHOLE: &str = r#"
 root = "/srv/store"
@@ -30,7 +31,6 @@ password = "hunter2"
 [local]
 path = "/srv/images"
 repository = "example.com/demo"
-writable = true
 vouched = true
 
 [cache]
@@ -49,7 +49,7 @@ fn every_key_is_read() {
     assert_eq!(config.root, Path::new("/srv/store"));
     assert_eq!(config.platform, Some("linux/arm64".parse().unwrap()));
     assert_eq!(config.durability, Durability::None);
-    assert!(!config.remote.enabled && !config.cache.enabled && config.local.writable);
+    assert!(!config.asks_registries() && !config.caches() && config.local.vouched);
     assert_eq!(config.remote.connections.unwrap().get(), 3);
     assert_eq!(config.remote.stall_timeout.unwrap().get(), 20);
     assert_eq!(config.remote.credentials["ghcr.io"].password.expose(), "hunter2");
@@ -70,7 +70,6 @@ fn every_key_is_read() {
         .with_credentials("ghcr.io", "jo", "hunter2")
         .with_local("/srv/images")
         .with_local_repository("example.com/demo".parse().unwrap())
-        .with_writable_local()
         .with_vouched_local()
         .without_cache();
     assert_eq!(built, config);
@@ -80,8 +79,8 @@ fn every_key_is_read() {
 fn what_is_left_out_is_as_by_default() {
     assert_eq!(Config::from_toml("").unwrap(), Config::default());
     let config = Config::from_toml("[remote]\nplain-http = []").unwrap();
-    assert_eq!(config.remote.enabled, cfg!(feature = "remote"));
-    assert_eq!(config.cache.enabled, cfg!(feature = "cache"));
+    assert_eq!(config.asks_registries(), cfg!(feature = "remote"));
+    assert_eq!(config.caches(), cfg!(feature = "cache"));
 }
 
 #[test]
@@ -90,7 +89,7 @@ fn a_complaint_names_the_key_and_the_line() {
         ("rot = \"/srv\"", &["line 1", "`rot`"][..]),
         ("\n[remote]\nconnections = 0", &["line 3", "remote.connections"]),
         ("[remote]\nconcurency = 1", &["line 2", "`concurency`"]),
-        ("platform = \"linux\"", &["line 1", "platform", "linux/amd64"]),
+        ("platform = \"toaster\"", &["line 1", "platform", "linux/amd64"]),
         ("durability = \"some\"", &["line 1", "durability", "synced"]),
         ("[local]\npath = \"/srv\"\nrepository = \"A B\"", &["line 3", "local.repository"]),
         ("[local]\nwritable = true", &["`local.path`"]),
@@ -99,12 +98,51 @@ fn a_complaint_names_the_key_and_the_line() {
             "[remote.credentials.ghcr]\nusername = \"jo\"\npassword = \"p\"",
             &["remote.credentials", "\"ghcr\""],
         ),
+        ("[cache]\npolicy = \"newest\"", &["line 2", "policy", "newer-than 1h"]),
+        ("[cache]\npolicy = \"newer-than 1y\"", &["line 2", "1y", "7d"]),
+        ("[cache]\nremember-not-found = \"soon\"", &["line 2", "soon", "30s"]),
         ("max-size = \"much\"", &["max-size", "20GiB"]),
         ("[cache", &["line 1"]),
     ] {
         let complaint = complaint(text);
         assert!(parts.iter().all(|part| complaint.contains(part)), "{complaint}");
         assert!(!complaint.contains('\n'), "{complaint}");
+    }
+}
+
+#[test]
+fn a_policy_is_spelled_as_it_is_shown() {
+    let hour = CachePolicy::NewerThan(Duration::from_hours(1));
+    for (text, policy, shown) in [
+        ("if-not-present", CachePolicy::IfNotPresent, "if-not-present"),
+        ("missing", CachePolicy::IfNotPresent, "if-not-present"),
+        ("always", CachePolicy::Always, "always"),
+        ("never", CachePolicy::Never, "never"),
+        ("newer-than 1h", hour, "newer-than 3600s"),
+        ("newer-than 3600s", hour, "newer-than 3600s"),
+    ] {
+        let config = Config::from_toml(&format!("[cache]\npolicy = \"{text}\"")).unwrap();
+        assert_eq!(config, Config::default().with_policy(policy));
+        assert_eq!(policy.to_string(), shown);
+    }
+    let config =
+        Config::from_toml("[cache]\npolicy = \"always\"\nserve-stale = true\nremember-not-found = \"1m\"");
+    let built = Config::default().with_policy(CachePolicy::Always).with_stale();
+    assert_eq!(config.unwrap(), built.with_not_found_kept_for(Duration::from_mins(1)));
+}
+
+#[test]
+fn keys_that_contradict_each_other_are_both_named() {
+    for (text, keys) in [
+        ("offline = true\n[remote]\nenabled = true", ["`offline`", "`remote.enabled`"]),
+        ("offline = true\n[cache]\nenabled = false", ["`offline`", "`cache.enabled`"]),
+        (
+            "[local]\npath = \"/srv\"\nwritable = true\nvouched = true",
+            ["`local.writable`", "`local.vouched`"],
+        ),
+    ] {
+        let complaint = complaint(text);
+        assert!(keys.iter().all(|key| complaint.contains(key)), "{complaint}");
     }
 }
 

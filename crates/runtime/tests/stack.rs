@@ -1,36 +1,21 @@
 //! What is stacked on what, and what is said where it is not compiled in.
 
-use std::fs;
-use std::path::PathBuf;
+mod layout;
 
-use hoist::{Config, ErrorKind};
-use tempfile::TempDir;
-
-/// A store to be, and a directory of images beside it.
-fn dirs() -> (TempDir, Config) {
-    let dir = TempDir::new().unwrap();
-    let images = dir.path().join("images");
-    fs::create_dir_all(images.join("blobs/sha256")).unwrap();
-    fs::write(images.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-    fs::write(images.join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
-    let config = Config::default().with_root(dir.path().join("store"));
-    (dir, config)
-}
-
-fn images(dir: &TempDir) -> PathBuf {
-    dir.path().join("images")
-}
+use hoist::ErrorKind;
+use layout::Layout;
 
 /// What is stacked, or the error's kind, with the images' directory called `IMAGES`.
 #[cfg(feature = "local")]
-fn shown(dir: &TempDir, opened: hoist::Result<hoist::Hoist>) -> Result<String, ErrorKind> {
-    let images = images(dir).display().to_string();
+fn shown(dir: &Layout, opened: hoist::Result<hoist::Hoist>) -> Result<String, ErrorKind> {
+    let images = dir.images().display().to_string();
     opened.map(|hoist| hoist.to_string().replace(&images, "IMAGES")).map_err(|error| error.kind().clone())
 }
 
 #[test]
 fn no_source_at_all_is_a_mistake() {
-    let (_dir, config) = dirs();
+    let dir = Layout::empty();
+    let config = dir.store_only();
     let error = hoist::open(&config.without_remote()).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::InvalidConfig);
     let help = error.help().unwrap();
@@ -39,8 +24,9 @@ fn no_source_at_all_is_a_mistake() {
 
 #[test]
 fn what_is_not_compiled_in_is_named_when_it_is_asked_for() {
-    let (dir, config) = dirs();
-    let local = || config.clone().without_remote().without_cache().with_local(images(&dir));
+    let dir = Layout::empty();
+    let config = dir.store_only();
+    let local = || config.clone().without_remote().without_cache().with_local(dir.images());
     for (feature, compiled_in, config) in [
         ("remote", cfg!(feature = "remote"), config.clone().with_remote().without_cache()),
         ("local", cfg!(feature = "local"), local()),
@@ -63,28 +49,159 @@ fn what_is_not_compiled_in_is_named_when_it_is_asked_for() {
 #[cfg(feature = "local")]
 #[test]
 fn a_lone_directory_is_all_there_is() {
-    let (dir, config) = dirs();
-    let config = config.without_remote().without_cache().with_local(images(&dir));
+    let dir = Layout::empty();
+    let config = dir.store_only();
+    let config = config.without_remote().without_cache().with_local(dir.images());
     assert_eq!(shown(&dir, hoist::open(&config)), Ok("local(IMAGES)".to_owned()));
 }
 
 #[cfg(all(feature = "local", feature = "cache"))]
 #[test]
 fn the_cache_is_in_front() {
-    let (dir, config) = dirs();
-    let config = config.without_remote().with_local(images(&dir));
+    let dir = Layout::empty();
+    let config = dir.store_only();
+    let config = config.without_remote().with_local(dir.images());
     assert_eq!(shown(&dir, hoist::open(&config)), Ok("cached(local(IMAGES))".to_owned()));
+}
+
+#[cfg(all(feature = "local", feature = "cache"))]
+#[test]
+fn pulls_are_bounded_behind_the_cache_and_seen_in_front_of_it() {
+    let dir = Layout::empty();
+    let config = dir.config().with_max_pulls(4.try_into().unwrap()).with_observe();
+    let all = "observed(cached(limited(4, local(IMAGES))))";
+    let hoist = hoist::open(&config).unwrap();
+    assert_eq!(shown(&dir, Ok(hoist.for_platform("linux/s390x".parse().unwrap()))), Ok(all.to_owned()));
+    assert_eq!(shown(&dir, Ok(hoist)), Ok(all.to_owned()));
+}
+
+#[cfg(all(feature = "local", feature = "cache"))]
+#[tokio::test]
+async fn a_pull_begins_once_and_ends_once_however_many_are_asked() {
+    use std::sync::{Arc, Mutex};
+
+    use hoist::{Event, Events, ImageRegistry};
+
+    let dir = Layout::with_image();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = told.clone();
+    let events = Events::to(move |event| {
+        let word = match event {
+            Event::Started { .. } => "started",
+            Event::Committed { .. } => "committed",
+            Event::Failed { .. } => "failed",
+            _ => return,
+        };
+        sink.lock().unwrap().push(word);
+    });
+    let config = dir.store_only().with_local(dir.images()).with_offline();
+    let hoist = hoist::open_with_events(&config, events).unwrap();
+    hoist.pull("images:v1").await.unwrap();
+    hoist.pull("images:v1").await.unwrap();
+    hoist.pull("images:v0").await.unwrap_err();
+    drop(hoist.pull_leased("images:v1").await.unwrap());
+    let once = ["started", "committed"];
+    let expected = [once, once, ["started", "failed"], once].concat();
+    assert_eq!(*told.lock().unwrap(), expected);
 }
 
 #[cfg(all(feature = "local", feature = "cache", feature = "remote"))]
 #[test]
 fn the_directory_is_asked_before_the_registries() {
-    let (dir, config) = dirs();
-    let config = config.with_local(images(&dir));
+    let dir = Layout::empty();
+    let config = dir.store_only();
+    let config = config.with_local(dir.images());
     let all = "cached(fallback(local(IMAGES), remote))";
     assert_eq!(shown(&dir, hoist::open(&config)), Ok(all.to_owned()));
     let uncached = hoist::open(&config.without_cache());
     assert_eq!(shown(&dir, uncached), Ok("fallback(local(IMAGES), remote)".to_owned()));
+}
+
+#[cfg(feature = "cache")]
+#[tokio::test]
+async fn offline_nothing_is_asked_and_nothing_is_called_missing() {
+    use hoist::ImageRegistry;
+
+    let dir = Layout::empty();
+    let config = dir.store_only();
+    let hoist = hoist::open(&config.clone().with_offline()).unwrap();
+    assert_eq!(hoist.to_string(), "cached(offline)");
+    let error = hoist.pull("registry.invalid/demo:v1").await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable);
+    assert!(error.report().contains("`offline`"), "{}", error.report());
+    assert!(!hoist.is_cached("demo:v1").await && !hoist.remove("demo:v1").await.unwrap());
+    #[cfg(feature = "local")]
+    {
+        let dir = Layout::with_image();
+        let hoist = hoist::open(&config.with_offline().with_local(dir.images())).unwrap();
+        assert_eq!(*hoist.pull("images:v0").await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(hoist.pull("images:v1").await.unwrap().reference, "docker.io/library/images:v1");
+    }
+}
+
+#[cfg(feature = "local")]
+#[tokio::test]
+async fn another_platform_is_another_view_of_the_same_store() {
+    use hoist::ImageRegistry;
+
+    let dir = Layout::with_image();
+    let config = dir.store_only();
+    let hoist = hoist::open(&config.without_remote().with_local(dir.images())).unwrap();
+    let windows = hoist.for_platform("windows/amd64".parse().unwrap());
+    assert_eq!(windows.platform().to_string(), "windows/amd64");
+    assert_eq!(windows.store().root(), hoist.store().root());
+    assert_eq!(windows.to_string(), hoist.to_string());
+    hoist.pull("images:v1").await.unwrap();
+    assert!(hoist.is_cached("images:v1").await);
+    let back = windows.for_platform(hoist.platform().clone());
+    assert!(back.is_cached("images:v1").await);
+}
+
+#[tokio::test]
+async fn a_registry_of_ones_own_is_a_source_like_any_other() {
+    use std::fmt;
+
+    use hoist::{Error, Hoist, ImageRegistry, Platform, PulledImage, Result};
+
+    /// Says for which platform it was asked.
+    struct Mine(Platform);
+
+    #[async_trait::async_trait]
+    impl ImageRegistry for Mine {
+        async fn pull(&self, reference: &str) -> Result<PulledImage> {
+            Err(Error::new(ErrorKind::NotFound, format!("no {reference} for {}", self.0)))
+        }
+        async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
+            self.pull(reference).await
+        }
+        async fn is_cached(&self, _: &str) -> bool {
+            false
+        }
+        async fn remove(&self, _: &str) -> Result<bool> {
+            Ok(false)
+        }
+        async fn list_cached(&self) -> Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+    }
+
+    impl fmt::Display for Mine {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("mine")
+        }
+    }
+
+    let dir = Layout::empty();
+    let config = dir.store_only();
+    let builder = Hoist::builder().config(config).without_remote();
+    let hoist = builder.source(|context| Mine(context.platform.clone())).build().unwrap();
+    assert_eq!(hoist.to_string(), if cfg!(feature = "cache") { "cached(mine)" } else { "mine" });
+    for platform in ["linux/riscv64", "linux/s390x"] {
+        let view = hoist.for_platform(platform.parse().unwrap());
+        let error = view.pull_leased("demo").await.unwrap_err();
+        assert!(error.report().contains(platform), "{}", error.report());
+        assert_eq!(view.resolve("demo").await.unwrap().map(|image| image.digest), None);
+    }
 }
 
 #[cfg(feature = "local")]
@@ -92,9 +209,9 @@ fn the_directory_is_asked_before_the_registries() {
 async fn an_image_is_leased_before_anybody_could_remove_it() {
     use hoist::ImageRegistry;
 
-    let (dir, config) = dirs();
-    put_image(&images(&dir));
-    let hoist = hoist::open(&config.without_remote().with_local(images(&dir))).unwrap();
+    let dir = Layout::with_image();
+    let config = dir.store_only();
+    let hoist = hoist::open(&config.without_remote().with_local(dir.images())).unwrap();
     assert_eq!(hoist.resolve("images:v0").await.unwrap().map(|image| image.reference), None);
     let (image, lease) = hoist.pull_leased("images:v1").await.unwrap();
     assert_eq!(lease.digest().to_string(), image.digest);
@@ -106,20 +223,4 @@ async fn an_image_is_leased_before_anybody_could_remove_it() {
     let again = hoist.pull("images:v1").await.unwrap();
     assert_eq!(hoist.resolve("images:v1").await.unwrap().unwrap().path, again.path);
     assert_eq!(hoist.list_cached().await.unwrap(), [again.reference]);
-}
-
-/// Puts an image called `v1` into a layout.
-#[cfg(feature = "local")]
-fn put_image(layout: &std::path::Path) {
-    let put = |media_type: &str, bytes: &[u8]| {
-        let digest = hoist::Digest::sha256(bytes);
-        fs::write(layout.join("blobs/sha256").join(digest.hex()), bytes).unwrap();
-        serde_json::json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
-    };
-    let config = put("application/vnd.oci.image.config.v1+json", b"{}");
-    let manifest = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [] });
-    let mut manifest = put("application/vnd.oci.image.manifest.v1+json", manifest.to_string().as_bytes());
-    manifest["annotations"] = serde_json::json!({ "org.opencontainers.image.ref.name": "v1" });
-    let index = serde_json::json!({ "schemaVersion": 2, "manifests": [manifest] });
-    fs::write(layout.join("index.json"), index.to_string()).unwrap();
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 
-use hoist_core::{Descriptor, Document, Error, ErrorKind, Hasher, Result};
+use hoist_core::{Descriptor, Document, Error, ErrorKind, Event, Events, Hasher, Result, Source};
 
 use crate::blocking::blocking;
 use crate::dir::fail;
@@ -22,6 +22,17 @@ impl Store {
     ///
     /// An image of this very store is leased, and costs nothing.
     pub async fn adopt(&self, layout: Layout, manifest: Descriptor, trust: Trust) -> Result<Lease> {
+        self.adopt_reporting(layout, manifest, trust, Events::default()).await
+    }
+
+    /// As [`adopt`](Self::adopt); what becomes of each blob is reported.
+    pub async fn adopt_reporting(
+        &self,
+        layout: Layout,
+        manifest: Descriptor,
+        trust: Trust,
+        events: Events,
+    ) -> Result<Lease> {
         if trust == Trust::Pool
             && let Some(lease) = self.lease(&manifest.digest)?
         {
@@ -37,8 +48,9 @@ impl Store {
                     format!("{} is not a manifest", manifest.digest),
                 ));
             };
-            for blob in std::iter::once(&manifest).chain(document.blobs()) {
-                staging.take(&layout, blob)?;
+            staging.take(&layout, &manifest, &Events::default())?;
+            for blob in document.blobs() {
+                staging.take(&layout, blob, &events)?;
             }
             Ok((staging, manifest))
         });
@@ -49,16 +61,22 @@ impl Store {
 
 impl Staging {
     /// Adds a blob from the pool, or else from a layout elsewhere.
-    fn take(&self, layout: &Layout, blob: &Descriptor) -> Result<()> {
+    fn take(&self, layout: &Layout, blob: &Descriptor, events: &Events) -> Result<()> {
+        let (digest, size) = (|| blob.digest.clone(), blob.size);
         if self.link_sound(blob)? {
+            events.emit(|| Event::BlobFound { digest: digest(), size });
             return Ok(());
         }
+        events.emit(|| Event::BlobStarted { digest: digest(), size });
         let source = layout.open_blob(blob)?;
         let linked = if layout.is_vouched() { self.link_in(layout, blob)? } else { false };
         let taken = if linked { Ok(()) } else { self.copy_in(source, blob) };
         taken
             .map_err(|e| self.store().explain_full(e, blob))
             .map_err(|e| e.context(format!("cannot take {}", layout.path().display())))?;
+        let from = || Source::Directory(layout.path().into());
+        events.emit(|| Event::BlobProgress { digest: digest(), bytes: size, from: from() });
+        events.emit(|| Event::BlobVerified { digest: digest() });
         self.share(&blob.digest)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use hoist_core::{Algorithm, Digest, Error, Result};
+use hoist_core::{Algorithm, Digest, Error, Event, Result};
 
 use crate::account::{Ledger, disk_space};
 use crate::dir::Dir;
@@ -91,6 +91,10 @@ impl Collection<'_> {
         self.end(&images, image, &names)?;
         self.collected.bytes += holding.own;
         self.collected.blobs += holding.own_blobs;
+        if !self.options.dry_run {
+            let event = || Event::Evicted { digest: image.clone(), bytes: holding.own };
+            self.store.events().emit(event);
+        }
         self.collected.evicted.push(Evicted { digest: image.clone(), references: names.references });
         Ok(holding.own)
     }

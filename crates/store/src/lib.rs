@@ -48,7 +48,7 @@ pub use ingest::{Claim, Ingest};
 pub use inlet::Inlet;
 pub use layout::Layout;
 pub use lease::Lease;
-pub use options::{Durability, StoreOptions};
+pub use options::{Access, Durability, StoreOptions};
 pub use refs::StoredImage;
 pub use staging::{Staging, Trust};
 pub use store::Store;

@@ -18,6 +18,18 @@ pub enum Durability {
     None,
 }
 
+/// Who may look into a store, beside its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Access {
+    /// Nobody: images can be private. A store that was opened to a group stays so.
+    #[default]
+    Owner,
+    /// Those of this group, by its number, may read, such as the user that a jailed VM runs as; nobody but the owner
+    /// writes. Directories are made as this process's umask has it, which must leave the group its rights (027, say).
+    Group(u32),
+}
+
 /// The options of a [`Store`](crate::Store).
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
@@ -29,11 +41,13 @@ pub struct StoreOptions {
     pub max_size: Option<u64>,
     /// How long a blob that another task or process fetches may stand still, before it is fetched here as well.
     pub stall: Duration,
+    /// Who may look into the store.
+    pub access: Access,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { durability: Durability::default(), max_size: None, stall: STALL }
+        Self { durability: Durability::default(), max_size: None, stall: STALL, access: Access::default() }
     }
 }
 
@@ -53,5 +67,10 @@ impl StoreOptions {
     /// Fetches a blob that another task or process fetches, as soon as that has stood still for so long.
     pub fn with_stall(self, stall: Duration) -> Self {
         Self { stall, ..self }
+    }
+
+    /// Chooses who may look into the store.
+    pub fn with_access(self, access: Access) -> Self {
+        Self { access, ..self }
     }
 }

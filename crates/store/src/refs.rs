@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hoist_core::{Algorithm, Digest, Platform, PulledImage, Reference, Result};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
@@ -28,6 +28,8 @@ pub struct StoredImage {
     pub digest: Digest,
     /// What the name was resolved to: the manifest, or the index that it was chosen from.
     pub resolved: Digest,
+    /// When it was resolved, or last [confirmed](Store::confirm) to be still so: to the second.
+    pub pulled: SystemTime,
 }
 
 impl From<StoredImage> for PulledImage {
@@ -94,7 +96,7 @@ impl Store {
             reference: reference.clone(),
             image: image.clone(),
             resolved: index.map_or(image, |(digest, _)| digest).clone(),
-            pulled: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            pulled: now(),
         };
         // Refs are written one after the other, so that each knows what it replaces.
         let dir = lock::hold(self.dir(), &place.dir)?;
@@ -112,6 +114,20 @@ impl Store {
         if self.has_grown() {
             self.keep_to_limit();
         }
+        Ok(self.describe(reference, &record))
+    }
+
+    /// Notes that a reference still leads to this leased image: it counts as [pulled](StoredImage::pulled) now, and
+    /// what else is known of it stays. One that leads elsewhere by now is [named](Self::name) anew.
+    pub fn confirm(&self, reference: &Reference, platform: &Platform, lease: &Lease) -> Result<StoredImage> {
+        let place = Place::of(reference, platform);
+        let dir = lock::hold(self.dir(), &place.dir)?;
+        let Some(record) = self.record_at(&place)?.filter(|record| record.image == *lease.digest()) else {
+            drop(dir);
+            return self.name(reference, platform, lease, None);
+        };
+        let record = Record { pulled: now(), ..record };
+        self.write_ref(&dir, &place, &record, None)?;
         Ok(self.describe(reference, &record))
     }
 
@@ -284,12 +300,14 @@ impl Store {
     }
 
     fn describe(&self, reference: &Reference, record: &Record) -> StoredImage {
-        let Record { image, resolved, .. } = record;
+        let Record { image, resolved, pulled, .. } = record;
         StoredImage {
             path: self.image_path(image),
             reference: reference.clone(),
             digest: image.clone(),
             resolved: resolved.clone(),
+            // No clock shows a time that cannot be told; who ages by it takes this for very old.
+            pulled: UNIX_EPOCH.checked_add(Duration::from_secs(*pulled)).unwrap_or(UNIX_EPOCH),
         }
     }
 
@@ -308,4 +326,9 @@ fn note_use(file: &File) -> rustix::io::Result<()> {
     let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
     let times = Timestamps { last_access: time(UTIME_OMIT), last_modification: time(UTIME_NOW) };
     rustix::fs::futimens(file, &times)
+}
+
+/// In seconds since 1970, as a record has it.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -1,17 +1,17 @@
 //! A store: its root directory, and what all of its parts share.
 
 use std::collections::HashMap;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use hoist_core::{Algorithm, Descriptor, Digest, Error, ErrorKind, Result};
+use hoist_core::{Algorithm, Descriptor, Digest, Error, ErrorKind, Events, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::dir::{Dir, NoLink, fail};
-use crate::options::{Durability, StoreOptions};
+use crate::options::{Access, Durability, StoreOptions};
 use crate::scratch::Scratch;
 use crate::sweep::sweep;
 
@@ -19,6 +19,8 @@ use crate::sweep::sweep;
 const FORMAT: u32 = 1;
 /// Nobody but the owner may look into a store: images can be private.
 const ROOT_MODE: u32 = 0o700;
+/// Unless a group is let in.
+const GROUP_MODE: u32 = 0o750;
 const PARENT_MODE: u32 = 0o777; // as for any directory: the user's umask takes from it
 const MAX_STORE_JSON: u64 = 64 << 10; // it is a few bytes; more than this is not ours
 /// How much fetched data may wait to be written, in bytes, for all blobs of a store together.
@@ -27,13 +29,42 @@ pub(crate) const WRITE_BUDGET: usize = 4 << 20;
 /// A directory that holds images, open. Cheap to clone; clones share everything.
 ///
 /// Any number of stores, in any number of processes, may be open on one directory at once.
+///
+/// ```
+/// use hoist_core::{Descriptor, Platform, media_type};
+/// use hoist_store::{Store, StoreOptions, Trust};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let dir = tempfile::tempdir().unwrap();
+/// let store = Store::open(dir.path().join("store"), StoreOptions::default())?;
+///
+/// // An image enters by way of a staging, which checks every byte of it.
+/// let config = Descriptor::of(media_type::OCI_CONFIG, b"{}");
+/// let manifest = format!(r#"{{"schemaVersion":2,"config":{},"layers":[]}}"#, serde_json::to_string(&config).unwrap());
+/// let entry = Descriptor::of(media_type::OCI_MANIFEST, manifest.as_bytes());
+/// let staging = store.stage(Trust::Pool)?;
+/// staging.put(&config, b"{}".to_vec()).await?;
+/// staging.put(&entry, manifest.into_bytes()).await?;
+/// let lease = staging.commit(entry).await?;
+///
+/// // It is known by a name from now on, and stays at least as long as it is leased.
+/// let (reference, platform) = ("example.com/demo:v1".parse()?, "linux/amd64".parse::<Platform>()?);
+/// store.name(&reference, &platform, &lease, None)?;
+/// drop(lease);
+/// let image = store.resolve(&reference, &platform)?.expect("it is here");
+/// assert!(image.path.join("index.json").exists());
+/// # Ok::<(), hoist_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     root: Dir,
-    options: StoreOptions,
+    /// Its limit can be changed while the store is open.
+    options: Mutex<StoreOptions>,
+    events: Mutex<Events>,
     /// Taken by who ingests a blob, by the ingest's name, so that others in this process wait without polling.
     ingests: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     write_budget: Arc<Semaphore>,
@@ -63,9 +94,13 @@ impl Store {
         let dir = Dir::open(&root, durable)?;
         check_locks(&dir)?;
         check_format(&dir)?;
+        if let Access::Group(group) = options.access {
+            open_to_group(&root, group)?;
+        }
         Ok(Self(Arc::new(Inner {
             root: dir,
-            options,
+            options: Mutex::new(options),
+            events: Mutex::default(),
             ingests: Mutex::default(),
             write_budget: Arc::new(Semaphore::new(WRITE_BUDGET)),
             swept: OnceLock::new(),
@@ -79,9 +114,25 @@ impl Store {
         self.0.root.path()
     }
 
-    /// How the store was opened.
+    /// How the store was opened, with the limit that it has now.
     pub fn options(&self) -> StoreOptions {
-        self.0.options
+        *self.0.options.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on keeps the store to so many bytes of disk space, in all clones of this: as
+    /// [`StoreOptions::with_max_size`] does from the beginning. Nothing is evicted yet.
+    pub fn limit_to(&self, max_size: Option<u64>) {
+        self.0.options.lock().unwrap_or_else(PoisonError::into_inner).max_size = max_size;
+    }
+
+    /// From now on reports to these what this store, in all its clones, evicts:
+    /// [`Event::Evicted`](hoist_core::Event::Evicted).
+    pub fn report_to(&self, events: Events) {
+        *self.0.events.lock().unwrap_or_else(PoisonError::into_inner) = events;
+    }
+
+    pub(crate) fn events(&self) -> Events {
+        self.0.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The layout directory that the image with this manifest has, or would have.
@@ -121,7 +172,7 @@ impl Store {
 
     /// The turn-taking of this process at the ingest of this name.
     pub(crate) fn turn(&self, ingest: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut ingests = self.0.ingests.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut ingests = self.0.ingests.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turn) = ingests.get(ingest).and_then(Weak::upgrade) {
             return turn;
         }
@@ -240,4 +291,20 @@ fn close_to_others(path: &Path) -> Result<()> {
     let failed = |e| fail("protect", path, e);
     let mode = path.metadata().map_err(failed)?.permissions().mode() & ROOT_MODE;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)
+}
+
+/// Lets a group look into a directory, unless it may already.
+fn open_to_group(path: &Path, group: u32) -> Result<()> {
+    let failed = |e| {
+        let help = format!("choose a group that this user is in, and not {group}");
+        fail("open to a group", path, e).with_help(help)
+    };
+    let meta = path.metadata().map_err(failed)?;
+    if meta.gid() != group {
+        std::os::unix::fs::chown(path, None, Some(group)).map_err(failed)?;
+    }
+    if meta.mode() & 0o777 != GROUP_MODE {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(GROUP_MODE)).map_err(failed)?;
+    }
+    Ok(())
 }

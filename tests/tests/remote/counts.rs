@@ -51,6 +51,31 @@ async fn where_a_head_is_refused_a_warm_pull_is_one_get() {
     assert_eq!(setup.mock.counts(), expected);
 }
 
+/// containerd#6684, distribution#1485, watchtower#667.
+#[tokio::test]
+async fn a_head_that_is_answered_403_404_or_405_is_followed_by_a_get() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    setup.pull(&reference).await;
+    for status in [403, 404, 405] {
+        setup.mock.repair();
+        setup.mock.fail(On::Manifests, Fault::HeadStatus(status));
+        setup.mock.forget_requests();
+        setup.pull(&reference).await;
+        assert_eq!(setup.mock.counts().manifest_gets, 1, "{status}");
+    }
+}
+
+/// Harbor.
+#[tokio::test]
+async fn a_head_whose_length_is_not_that_of_the_get_is_no_trouble() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    setup.mock.fail(On::Manifests, Fault::HeadLength);
+    for _ in ["cold", "warm"] {
+        setup.pull(&reference).await;
+    }
+    assert_eq!(setup.mock.counts().manifest_gets, 1);
+}
+
 #[tokio::test]
 async fn a_digest_that_is_here_asks_nobody() {
     let index = ImageIndex::sample(1);
@@ -95,7 +120,7 @@ fn story(events: &[Event], blob: &Digest) -> Vec<String> {
         match event {
             Event::BlobFound { digest, size } if digest == blob => story.push(format!("found {size}")),
             Event::BlobStarted { digest, size } if digest == blob => story.push(format!("started {size}")),
-            Event::BlobProgress { digest, bytes } if digest == blob => sum += bytes,
+            Event::BlobProgress { digest, bytes, .. } if digest == blob => sum += bytes,
             Event::BlobVerified { digest } if digest == blob => story.push(format!("verified {sum}")),
             _ => {}
         }

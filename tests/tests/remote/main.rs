@@ -3,8 +3,14 @@
 mod connections;
 mod counts;
 mod credentials;
+mod digests;
 mod documents;
+mod endless;
+mod errors;
+mod foreign;
 mod hosts;
+mod indexes;
+mod lookup;
 mod mirrors;
 mod ranges;
 mod redirects;

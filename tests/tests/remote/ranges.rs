@@ -119,3 +119,15 @@ async fn an_overloaded_registry_is_waited_for() {
     setup.mock.fail_next(4, On::Digest(layer(&image).clone()), Fault::TooManyRequests("0".into()));
     pull(&setup.registry().with_connections(4), &reference).await;
 }
+
+/// anchore/stereoscope#695: an open range is answered 416.
+#[tokio::test]
+async fn all_ranges_that_are_asked_for_are_closed() {
+    let image = one_layer(8 * MIB);
+    let (setup, reference) = Setup::with(&image).await;
+    setup.mock.fail_next(3, On::Digest(layer(&image).clone()), Fault::CutShort);
+    pull(&setup.registry().with_connections(4), &reference).await;
+    let asked: Vec<_> = setup.mock.requests().into_iter().filter_map(|seen| seen.range).collect();
+    assert!(!asked.is_empty());
+    assert!(asked.iter().all(|range| !range.ends_with('-') && !range.contains(',')), "{asked:?}");
+}

@@ -82,3 +82,19 @@ async fn a_redirect_in_a_circle_ends_and_is_not_tried_again() {
     setup.fails(&reference, ErrorKind::Unsupported, &["redirected too often", "address of a registry"]).await;
     assert_eq!(setup.mock.counts().manifest_gets, 6, "the request and five redirects");
 }
+
+/// oras-dotnet#423.
+#[tokio::test]
+async fn a_relative_location_is_followed() {
+    let image = Image::sample(1);
+    let (setup, reference) = Setup::with(&image).await;
+    setup.mock.fail_next(1, On::Manifests, Fault::Redirect(String::new()));
+    for blob in image.blobs() {
+        setup.mock.fail_next(1, On::Digest(blob.digest.clone()), Fault::Redirect(String::new()));
+    }
+    setup.pull(&reference).await;
+    assert_eq!(
+        setup.mock.requests().iter().filter(|seen| seen.status == 307).count(),
+        1 + image.blobs().count()
+    );
+}

@@ -50,6 +50,18 @@ struct Known {
     site: Arc<Site>,
 }
 
+impl Clone for Hosts {
+    /// What is said of hosts, and nothing of what was learnt of them.
+    fn clone(&self) -> Self {
+        Self {
+            directories: self.directories.clone(),
+            mirrors: self.mirrors.clone(),
+            plain_http: self.plain_http.clone(),
+            sites: Mutex::default(),
+        }
+    }
+}
+
 impl Hosts {
     pub(crate) fn add_directory(&mut self, path: PathBuf) {
         self.directories.add(path);
@@ -76,10 +88,10 @@ impl Hosts {
         self.route_over(registry, reference.repository(), entries)
     }
 
-    /// A registry itself, with no mirror and no repository.
-    pub(crate) fn registry(&self, registry: &str) -> Result<Route> {
+    /// A repository at its registry itself, with no mirror; where its name is empty, the registry alone.
+    pub(crate) fn origin(&self, registry: &str, repository: &str) -> Result<Route> {
         let origin = self.entries(registry)?.pop();
-        self.route_over(registry, "", origin.into_iter().collect())
+        self.route_over(registry, repository, origin.into_iter().collect())
     }
 
     /// What the directories say of a registry: its mirrors, and last its origin.

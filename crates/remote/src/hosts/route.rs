@@ -27,6 +27,11 @@ impl Route {
         self.endpoints.len() - 1
     }
 
+    /// The name of the host at this place.
+    pub(crate) fn name(&self, place: usize) -> &str {
+        &self.endpoints[place].registry
+    }
+
     pub(crate) fn has_mirrors(&self) -> bool {
         self.endpoints.len() > 1
     }

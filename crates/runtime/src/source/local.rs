@@ -4,30 +4,39 @@ use std::path::Path;
 
 use hoist_core::Result;
 
-use super::{Shared, Source};
+use super::{Source, SourceContext};
 use crate::config::LocalConfig;
 
 #[cfg(feature = "local")]
-pub(super) fn open(path: &Path, config: &LocalConfig, shared: &Shared) -> Result<Box<dyn Source>> {
-    let Shared { store, platform, events } = shared.clone();
+pub(super) fn open(path: &Path, config: &LocalConfig, context: &SourceContext) -> Result<Box<dyn Source>> {
+    let SourceContext { store, platform, events } = context.clone();
     let mut local =
         hoist_local::LocalRegistry::open(path, store)?.with_platform(platform).with_events(events);
     if let Some(repository) = &config.repository {
         local = local.with_repository(repository.clone());
     }
     let local = if config.vouched { local.vouched() } else { local };
-    Ok(Box::new(if config.writable { local.writable() } else { local }))
+    let local = if config.writable { local.writable() } else { local };
+    Ok(Box::new(super::backend::Leasing(local)))
 }
 
 #[cfg(feature = "local")]
 #[async_trait::async_trait]
-impl Source for hoist_local::LocalRegistry {
+impl super::backend::Backend for hoist_local::LocalRegistry {
     async fn resolve(&self, reference: &str) -> Result<Option<hoist_core::PulledImage>> {
         Self::resolve(self, reference).await
+    }
+
+    async fn pull_leased(&self, reference: &str) -> Result<(hoist_core::PulledImage, hoist_store::Lease)> {
+        Self::pull_leased(self, reference).await
+    }
+
+    fn for_platform(&self, platform: &hoist_core::Platform) -> Self {
+        self.clone().with_platform(platform.clone())
     }
 }
 
 #[cfg(not(feature = "local"))]
-pub(super) fn open(_: &Path, _: &LocalConfig, _: &Shared) -> Result<Box<dyn Source>> {
+pub(super) fn open(_: &Path, _: &LocalConfig, _: &SourceContext) -> Result<Box<dyn Source>> {
     Err(super::missing("local", "`local.path`"))
 }

@@ -2,16 +2,27 @@
 
 use hoist_core::Result;
 
-use super::{Shared, Source};
+use super::{Source, SourceContext};
 use crate::config::RemoteConfig;
+
+/// The registries themselves, for what the trait has no words for. Clones share connections and tokens.
+#[cfg(feature = "remote")]
+pub(crate) type Registry = hoist_remote::RemoteRegistry;
+#[cfg(not(feature = "remote"))]
+pub(crate) type Registry = Absent;
+
+#[cfg(feature = "remote")]
+pub(super) fn source(registry: &Registry) -> Box<dyn Source> {
+    Box::new(super::backend::Leasing(registry.clone()))
+}
 
 #[cfg(feature = "remote")]
 #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
-pub(super) fn open(config: &RemoteConfig, shared: &Shared) -> Result<Box<dyn Source>> {
+pub(crate) fn open(config: &RemoteConfig, context: &SourceContext) -> Result<Registry> {
     use std::time::Duration;
 
     use hoist_remote::{Credentials, Keychain, RemoteRegistry};
-    let Shared { store, platform, events } = shared.clone();
+    let SourceContext { store, platform, events } = context.clone();
     let mut remote = RemoteRegistry::new(store).with_platform(platform).with_events(events);
     if let Some(connections) = config.connections {
         remote = remote.with_connections(connections.get());
@@ -40,21 +51,55 @@ pub(super) fn open(config: &RemoteConfig, shared: &Shared) -> Result<Box<dyn Sou
     for (registry, who) in &config.credentials {
         remote = remote.with_credentials(registry, Credentials::basic(&who.username, who.password.expose()));
     }
-    if config.keychain {
+    if config.keychain.unwrap_or(true) {
         remote = remote.with_keychain(Keychain::from_environment());
     }
-    Ok(Box::new(remote))
+    Ok(remote.with_foreign_layers(&config.foreign_layers))
 }
 
 #[cfg(feature = "remote")]
 #[async_trait::async_trait]
-impl Source for hoist_remote::RemoteRegistry {
+impl super::backend::Backend for hoist_remote::RemoteRegistry {
     async fn resolve(&self, reference: &str) -> Result<Option<hoist_core::PulledImage>> {
         Self::resolve(self, reference)
+    }
+
+    async fn pull_leased(&self, reference: &str) -> Result<(hoist_core::PulledImage, hoist_store::Lease)> {
+        Self::pull_leased(self, reference).await
+    }
+
+    fn for_platform(&self, platform: &hoist_core::Platform) -> Self {
+        self.clone().with_platform(platform.clone())
     }
 }
 
 #[cfg(not(feature = "remote"))]
-pub(super) fn open(_: &RemoteConfig, _: &Shared) -> Result<Box<dyn Source>> {
+pub(crate) fn open(_: &RemoteConfig, _: &SourceContext) -> Result<Registry> {
     Err(super::missing("remote", "`remote.enabled`"))
+}
+
+#[cfg(not(feature = "remote"))]
+pub(super) fn source(absent: &Registry) -> Box<dyn Source> {
+    match *absent {}
+}
+
+/// What stands for registries where there are none: nothing can be one.
+#[cfg(not(feature = "remote"))]
+#[derive(Debug, Clone)]
+pub(crate) enum Absent {}
+
+#[cfg(not(feature = "remote"))]
+#[expect(clippy::unused_async, reason = "as where it is compiled in")]
+impl Absent {
+    pub(crate) fn with_platform(self, _: hoist_core::Platform) -> Self {
+        match self {}
+    }
+
+    pub(crate) async fn resolve_remote(&self, _: &str) -> Result<hoist_core::Resolution> {
+        match *self {}
+    }
+
+    pub(crate) async fn tags(&self, _: &str) -> Result<Vec<String>> {
+        match *self {}
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hoist_core::{Digest, ErrorKind};
-use hoist_store::{Claim, Collected, FsckOptions, GcOptions, Layout, Store, StoreOptions, Trust};
+use hoist_store::{Access, Claim, Collected, FsckOptions, GcOptions, Layout, Store, StoreOptions, Trust};
 use tempfile::TempDir;
 
 use crate::support::{damage, image, layer_path, open, platform, pull, put, reference, tree};
@@ -417,6 +417,20 @@ async fn what_a_moved_tag_leaves_is_collected_and_nothing_else() {
     assert!(!left.path.exists() && !layer_path(store.root(), &old).exists());
     assert_eq!(fs::read(layer_path(&kept.path, &new)).unwrap(), b"new");
     assert!(kept.path.join("blobs/sha256").join(new.blobs[0].0.digest.hex()).exists(), "both had this blob");
+}
+
+#[test]
+fn a_group_is_let_in_to_read_and_stays_so() {
+    let dir = TempDir::new().unwrap();
+    let group = fs::metadata(dir.path()).unwrap().gid();
+    let root = dir.path().join("store");
+    let mode = || fs::metadata(&root).unwrap().permissions().mode() & 0o777;
+    Store::open(&root, StoreOptions::default()).unwrap();
+    assert_eq!(mode(), 0o700);
+    Store::open(&root, StoreOptions::default().with_access(Access::Group(group))).unwrap();
+    assert_eq!((mode(), fs::metadata(&root).unwrap().gid()), (0o750, group));
+    Store::open(&root, StoreOptions::default()).unwrap();
+    assert_eq!(mode(), 0o750, "who opens it without saying so takes nothing from others");
 }
 
 #[tokio::test]

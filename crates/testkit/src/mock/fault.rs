@@ -5,6 +5,7 @@ use hoist_core::Digest;
 
 use super::answer::Answer;
 use super::request::{Asked, Target};
+use super::tags;
 use crate::blob::flip_a_bit;
 
 /// Which requests a fault concerns.
@@ -21,6 +22,8 @@ pub enum On {
     Digest(Digest),
     /// Those for tokens.
     Tokens,
+    /// Those for lists of tags.
+    Tags,
 }
 
 impl On {
@@ -31,6 +34,7 @@ impl On {
             Self::Blobs => matches!(asked.target, Target::Blob { .. }),
             Self::Digest(digest) => asked.digest().as_ref() == Some(digest),
             Self::Tokens => asked.target == Target::Token,
+            Self::Tags => matches!(asked.target, Target::Tags { .. }),
         }
     }
 }
@@ -63,6 +67,14 @@ pub enum Fault {
     ContentType(String),
     /// `HEAD` is answered 405.
     HeadRefused,
+    /// `HEAD` is answered with this status.
+    HeadStatus(u16),
+    /// `HEAD` is answered with another `Content-Length` than `GET` is.
+    HeadLength,
+    /// The list of tags goes on here, by its `Link` header; nowhere where this is empty.
+    Link(String),
+    /// The list of tags goes on for ever.
+    EndlessTags,
     /// `Range` is ignored: 200, with all of it.
     RangesIgnored,
     /// `Range` is answered 206 with the range behind the one asked for, as far as there is one.
@@ -88,7 +100,7 @@ impl Fault {
     /// Whether there is anything in such a request to go wrong like this.
     fn concerns(&self, asked: &Asked) -> bool {
         match self {
-            Self::HeadRefused => asked.is_head(),
+            Self::HeadRefused | Self::HeadStatus(_) | Self::HeadLength => asked.is_head(),
             Self::CutShort | Self::FlippedBit => !asked.is_head(),
             Self::RangesIgnored | Self::WrongRange | Self::ShortRange | Self::RangesRefused => {
                 asked.range.is_some()
@@ -100,13 +112,14 @@ impl Fault {
     /// The answer that is given in place of any other.
     fn instead(&self, asked: &Asked) -> Option<Answer> {
         match self {
-            Self::Status(status) => Some(Answer::error(*status)),
+            Self::Status(status) | Self::HeadStatus(status) => Some(Answer::error(*status)),
             Self::TooManyRequests(after) => Some(Answer::error(429).header("retry-after", after)),
             Self::Document(content_type, body) => Some(Answer::ok(content_type, body.clone())),
             Self::Challenge(challenge) => Some(Answer::error(401).header("www-authenticate", challenge)),
             Self::HangUp => Some(Answer { hang_up: Some(0), ..Answer::error(500) }),
             Self::HangUpInHead => Some(Answer { hang_up: Some(HEAD_PART), ..Answer::error(500) }),
             Self::HeadRefused => Some(Answer::error(405)),
+            Self::EndlessTags => Some(tags::endless(asked)),
             Self::RangesRefused => Some(Answer::error(416)),
             Self::Redirect(to) => {
                 let location = format!("{to}{}?{SIGNATURE}", asked.path);
@@ -133,6 +146,9 @@ impl Fault {
             Self::FlippedBit => Answer { body: flip_a_bit(&answer.body), ..answer },
             Self::DigestHeader(digest) => answer.without(DIGEST_HEADER).header(DIGEST_HEADER, digest),
             Self::NoDigestHeader => answer.without(DIGEST_HEADER),
+            Self::HeadLength => Answer { body: answer.body.slice(answer.body.len() / 2..), ..answer },
+            Self::Link(target) if target.is_empty() => answer.without(tags::LINK),
+            Self::Link(target) => answer.without(tags::LINK).header(tags::LINK, target),
             Self::ContentType(content_type) => Answer { content_type: content_type.clone(), ..answer },
             _ => answer,
         }

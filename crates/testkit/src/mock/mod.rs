@@ -11,6 +11,7 @@ mod gate;
 mod request;
 mod seen;
 mod state;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -23,6 +24,7 @@ use hoist_core::Digest;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
 
+use crate::blob::Blob;
 use crate::contract::Ability;
 use crate::publishable::Publishable;
 use front::Front;
@@ -96,6 +98,16 @@ impl MockRegistry {
     pub fn publish(&self, repository: &str, tag: &str, what: impl Into<Publishable>) -> String {
         self.state().publish(repository, tag, &what.into());
         format!("{}/{repository}:{tag}", self.host())
+    }
+
+    /// Puts any content into a repository under the digest that it has: as a document, which a tag may point at, and
+    /// as a blob. Returns the full reference, by tag or by digest.
+    pub fn put(&self, repository: &str, tag: Option<&str>, content: &Blob) -> String {
+        self.state().put(repository, tag, content);
+        match tag {
+            Some(tag) => format!("{}/{repository}:{tag}", self.host()),
+            None => format!("{}/{repository}@{}", self.host(), content.digest),
+        }
     }
 
     /// Forgets a tag. What it pointed at can still be had by its digest.

@@ -2,6 +2,7 @@
 //! ([distribution-spec, Endpoints](https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#endpoints)).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use hoist_core::Digest;
@@ -12,6 +13,7 @@ pub(super) struct Asked {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) target: Target,
+    pub(super) query: HashMap<String, String>,
     pub(super) scopes: Vec<String>,
     /// What a `POST` says, as forms do.
     pub(super) form: Vec<(String, String)>,
@@ -30,6 +32,8 @@ pub(super) enum Target {
     Manifest { repository: String, selector: String },
     /// A configuration or layer.
     Blob { repository: String, selector: String },
+    /// The list of a repository's tags.
+    Tags { repository: String },
     /// Nothing that is served.
     Other,
 }
@@ -52,6 +56,7 @@ impl Asked {
                 .flat_map(|(_, scope)| scope.split(' ').map(str::to_owned).collect::<Vec<_>>())
                 .collect(),
             form,
+            query: request.url.query_pairs().into_owned().collect(),
             range: header("range"),
             authorization: header("authorization"),
         }
@@ -94,6 +99,9 @@ impl Target {
         if let Some((repository, selector)) = path.rsplit_once("/manifests/") {
             return Self::Manifest { repository: repository.to_owned(), selector: selector.to_owned() };
         }
+        if let Some(repository) = path.strip_suffix("/tags/list") {
+            return Self::Tags { repository: repository.to_owned() };
+        }
         match path.rsplit_once("/blobs/") {
             Some((repository, selector)) => {
                 Self::Blob { repository: repository.to_owned(), selector: selector.to_owned() }
@@ -104,7 +112,9 @@ impl Target {
 
     pub(super) fn repository(&self) -> Option<&str> {
         match self {
-            Self::Manifest { repository, .. } | Self::Blob { repository, .. } => Some(repository),
+            Self::Manifest { repository, .. } | Self::Blob { repository, .. } | Self::Tags { repository } => {
+                Some(repository)
+            }
             _ => None,
         }
     }

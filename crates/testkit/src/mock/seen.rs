@@ -54,7 +54,7 @@ impl Seen {
                 Target::Manifest { .. } => Kind::Manifest,
                 Target::Blob { .. } => Kind::Blob,
                 Target::Token => Kind::Token,
-                Target::Ping | Target::Other => Kind::Other,
+                Target::Ping | Target::Tags { .. } | Target::Other => Kind::Other,
             },
         }
     }

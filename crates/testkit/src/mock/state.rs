@@ -11,6 +11,7 @@ use super::fault::{DIGEST_HEADER, Faults};
 use super::gate::Turnstile;
 use super::request::{Asked, Target};
 use super::seen::Seen;
+use super::tags;
 use super::tokens::Tokens;
 use crate::blob::Blob;
 use crate::publishable::Publishable;
@@ -54,6 +55,14 @@ impl State {
         repository.documents.extend(what.documents().into_iter().map(by_digest));
         repository.blobs.extend(what.blobs().map(by_digest));
         repository.tags.insert(tag.to_owned(), what.digest().clone());
+    }
+
+    /// Adds content under its digest, and under a tag if there is one: as a document, and as a blob.
+    pub(super) fn put(&mut self, repository: &str, tag: Option<&str>, content: &Blob) {
+        let repository = self.repositories.entry(repository.to_owned()).or_default();
+        repository.documents.insert(content.digest.clone(), content.clone());
+        repository.blobs.insert(content.digest.clone(), content.clone());
+        repository.tags.extend(tag.map(|tag| (tag.to_owned(), content.digest.clone())));
     }
 
     pub(super) fn delete_tag(&mut self, repository: &str, tag: &str) {
@@ -148,6 +157,10 @@ impl State {
             },
             Target::Blob { repository, selector } => match self.blob(repository, selector) {
                 Some(blob) => ranged(asked, self.content(blob)),
+                None => Answer::error(404),
+            },
+            Target::Tags { repository } => match self.repositories.get(repository) {
+                Some(found) => tags::page(asked, repository, found.tags.keys()),
                 None => Answer::error(404),
             },
             Target::Token | Target::Other => Answer::error(404),

@@ -1,9 +1,9 @@
-//! When the second registry is asked, and what is said when neither has an answer.
+//! When the next registry is asked, and what is said when none has an answer.
 
 use std::error::Error as _;
 use std::fmt;
 
-use hoist_cache::Fallback;
+use hoist_cache::{Fallback, Tried};
 use hoist_core::{Error, ErrorKind, ImageRegistry, PulledImage, Result};
 
 /// A registry that always says the same: `Ok` with its name, or this error.
@@ -86,12 +86,33 @@ async fn the_second_is_asked_only_for_what_the_first_does_not_have() {
 }
 
 #[tokio::test]
-async fn an_error_says_what_both_said() {
-    let fallback = Fallback::new(fails("a", ErrorKind::NotFound), fails("b", ErrorKind::Unauthorized));
-    let error = fallback.pull("demo").await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Unauthorized);
-    assert_eq!(error.report(), "the first source failed (a failed), and so did the second: b failed");
-    assert_eq!(error.source().unwrap().to_string(), "b failed");
+async fn an_error_has_what_each_said() {
+    let fallback = Fallback::new(
+        fails("a", ErrorKind::NotFound),
+        Fallback::new(fails("b", ErrorKind::Unavailable), fails("c", ErrorKind::Unauthorized)),
+    );
+    for error in [fallback.pull("demo").await.unwrap_err(), fallback.force_pull("demo").await.unwrap_err()] {
+        assert_eq!(*error.kind(), ErrorKind::Unauthorized);
+        assert_eq!(
+            error.report(),
+            "cannot pull demo from any of 3 sources: (1) a failed; (2) b failed; (3) c failed"
+        );
+        let tried = error.source().and_then(|cause| cause.downcast_ref::<Tried>()).unwrap();
+        let kinds: Vec<_> = tried.errors().iter().map(Error::kind).collect();
+        assert_eq!(kinds, [&ErrorKind::NotFound, &ErrorKind::Unavailable, &ErrorKind::Unauthorized]);
+    }
+}
+
+#[tokio::test]
+async fn an_error_repeats_nothing_and_keeps_the_advice() {
+    let low =
+        |name| Error::new(ErrorKind::NotFound, format!("{name} has no such tag")).with_help("check the tag");
+    let says = |name| Says { name, outcome: Err(low(name).context("cannot pull demo")) };
+    let error = Fallback::new(says("a"), says("b")).pull("demo").await.unwrap_err();
+    assert_eq!(
+        error.report(),
+        "cannot pull demo from any of 2 sources: (1) a has no such tag; (2) b has no such tag; check the tag"
+    );
 }
 
 #[tokio::test]
@@ -100,6 +121,9 @@ async fn not_found_is_said_only_where_both_could_be_asked() {
     assert_eq!(*fallback.pull("demo").await.unwrap_err().kind(), ErrorKind::Unavailable);
     let fallback = Fallback::new(fails("a", ErrorKind::NotFound), fails("b", ErrorKind::NotFound));
     assert_eq!(*fallback.pull("demo").await.unwrap_err().kind(), ErrorKind::NotFound);
+    let rest = Fallback::new(fails("b", ErrorKind::Unavailable), fails("c", ErrorKind::NotFound));
+    let fallback = Fallback::new(fails("a", ErrorKind::NotFound), rest);
+    assert_eq!(*fallback.pull("demo").await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
 #[tokio::test]
@@ -119,4 +143,9 @@ async fn what_is_cached_is_what_either_has() {
     assert!(fallback.is_cached("demo").await);
     assert_eq!(fallback.list_cached().await.unwrap(), ["a", "b", "shared"]);
     assert_eq!(fallback.to_string(), "fallback(b, a)");
+    let boxed: Box<dyn fmt::Display> = Box::new(Fallback::new(has("b"), has("c")));
+    let chain = format!("fallback({:#})", Fallback::new(has("a"), has("b")));
+    assert_eq!(chain, "fallback(a, b)");
+    assert_eq!(Fallback::new(has("a"), Fallback::new(has("b"), has("c"))).to_string(), "fallback(a, b, c)");
+    assert_eq!(boxed.to_string(), "fallback(b, c)");
 }

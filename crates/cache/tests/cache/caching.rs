@@ -1,111 +1,12 @@
 //! What the cache promises, in front of a registry that counts what it is asked.
 
 use std::fs;
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hoist_cache::Cached;
-use hoist_core::{
-    Descriptor, Digest, Error, ErrorKind, ImageRegistry, Platform, PulledImage, Reference, Result, media_type,
-};
-use hoist_store::{Layout, Store, StoreOptions, Trust};
+use hoist_core::{Digest, Error, ErrorKind, ImageRegistry, PulledImage, Reference, Result};
 use tempfile::TempDir;
-use tokio::sync::Semaphore;
 
-const REFERENCE: &str = "docker.io/library/demo:v1";
-
-/// A registry with one image, which it has in a store of its own or in that of the cache.
-struct Fake {
-    store: Store,
-    image: Mutex<Image>,
-    pulls: AtomicUsize,
-    /// Whoever pulls waits for a permit.
-    open: Semaphore,
-}
-
-#[derive(Clone)]
-struct Image {
-    source: PathBuf,
-    manifest: Descriptor,
-    index: Option<Vec<u8>>,
-}
-
-impl Fake {
-    fn new(store: Store, image: Image) -> Self {
-        Self { store, image: Mutex::new(image), pulls: AtomicUsize::new(0), open: Semaphore::new(100) }
-    }
-
-    fn pulls(&self) -> usize {
-        self.pulls.load(Ordering::SeqCst)
-    }
-
-    async fn answer(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
-        self.pulls.fetch_add(1, Ordering::SeqCst);
-        self.open.acquire().await.unwrap().forget();
-        let Image { source, manifest, index } = self.image.lock().unwrap().clone();
-        let lease = self.store.adopt(Layout::open(&source)?, manifest, trust).await?;
-        let index = index.as_ref().map(|bytes| (Digest::sha256(bytes), bytes));
-        let index = index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
-        Ok(self.store.name(&reference.parse()?, &platform(), &lease, index)?.into())
-    }
-}
-
-#[async_trait::async_trait]
-impl ImageRegistry for Fake {
-    async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.answer(reference, Trust::Pool).await
-    }
-
-    async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.answer(reference, Trust::Nothing).await
-    }
-
-    async fn is_cached(&self, _: &str) -> bool {
-        panic!("the cache speaks for its own store only")
-    }
-
-    async fn remove(&self, _: &str) -> Result<bool> {
-        panic!("the cache speaks for its own store only")
-    }
-
-    async fn list_cached(&self) -> Result<Vec<String>> {
-        panic!("the cache speaks for its own store only")
-    }
-}
-
-fn platform() -> Platform {
-    "linux/amd64".parse().unwrap()
-}
-
-fn store(dir: &TempDir, name: &str) -> Store {
-    Store::open(dir.path().join(name), StoreOptions::default()).unwrap()
-}
-
-/// Writes a layout with one image, as another program would have left it.
-fn image(dir: &TempDir, layer: &str) -> Image {
-    let source = dir.path().join(format!("image-{layer}"));
-    let put = |media_type: &str, bytes: &[u8]| {
-        let descriptor = Descriptor::of(media_type, bytes);
-        fs::create_dir_all(source.join("blobs/sha256")).unwrap();
-        fs::write(source.join("blobs/sha256").join(descriptor.digest.hex()), bytes).unwrap();
-        descriptor
-    };
-    let config = put("application/vnd.oci.image.config.v1+json", b"{}");
-    let layer = put("application/vnd.oci.image.layer.v1.tar", layer.as_bytes());
-    let json = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [layer] });
-    let manifest = put(media_type::OCI_MANIFEST, json.to_string().as_bytes());
-    let index = serde_json::json!({ "schemaVersion": 2, "manifests": [manifest] });
-    fs::write(source.join("index.json"), index.to_string()).unwrap();
-    fs::write(source.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-    let manifest = Descriptor { platform: Some(platform()), ..manifest };
-    Image { source, manifest, index: None }
-}
-
-fn cached(dir: &TempDir, inner_store: &str, image: Image) -> Cached<Fake> {
-    let fake = Fake::new(store(dir, inner_store), image);
-    Cached::new(fake, store(dir, "store")).with_platform(platform())
-}
+use crate::support::{Image, REFERENCE, cached, image, platform, store};
 
 #[tokio::test]
 async fn the_second_pull_is_answered_without_asking() {

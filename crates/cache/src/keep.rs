@@ -1,0 +1,83 @@
+//! Keeping: what makes an image of the registry within one of the cache.
+
+use hoist_core::{Descriptor, Digest, Error, ErrorKind, Index, PulledImage, Reference, Result, media_type};
+use hoist_store::{Layout, Lease, StoredImage, Trust, blocking};
+
+use crate::cached::Cached;
+
+impl<R> Cached<R> {
+    /// Makes an image of the registry within one of this cache. `None`: it was removed meanwhile.
+    ///
+    /// A digest reference is a promise of content, and a name in the store is this cache's word for it from
+    /// then on. So such a name is written only for what has been proven here. Where the digest is the
+    /// manifest's, the bytes prove it. Where it is that of an index, the proof is the index's bytes, which
+    /// are not in a layout: a registry that shares the store has checked them and has said so in the ref
+    /// that it wrote; one that does not share it has told nobody. Its answer is passed on, as it would be
+    /// without a cache, and it is asked again the next time.
+    pub(crate) async fn keep(
+        &self,
+        reference: &Reference,
+        pulled: PulledImage,
+        trust: Trust,
+    ) -> Result<Option<PulledImage>> {
+        let digest: Digest = pulled.digest.parse()?;
+        let is_pinned = reference.digest().is_none_or(|pinned| *pinned == digest);
+        if !is_pinned && self.known(reference, &digest)?.is_none() {
+            tracing::debug!(%reference, %digest, "an image chosen from an index that is not here is not cached");
+            return Ok(Some(PulledImage { reference: reference.to_string(), ..pulled }));
+        }
+        let Some(lease) = self.take(&pulled, &digest, trust).await? else { return Ok(None) };
+        self.name(reference, lease).await.map(|image| Some(image.into()))
+    }
+
+    /// Leases the image, having brought it into the store where it is elsewhere. `None`: it was in the store
+    /// and is gone.
+    async fn take(&self, pulled: &PulledImage, digest: &Digest, trust: Trust) -> Result<Option<Lease>> {
+        let is_ours = pulled.path == self.store.image_path(digest);
+        let ours = if is_ours { self.store.lease(digest)? } else { None };
+        if is_ours && ours.is_none() {
+            return Ok(None);
+        }
+        let layout = Layout::open(&pulled.path)?;
+        let entry = only_entry(&layout, digest)?;
+        self.check_platform(&entry)?;
+        if ours.is_some() {
+            return Ok(ours);
+        }
+        self.store.adopt_reporting(layout, entry, trust, self.events.clone()).await.map(Some)
+    }
+
+    fn check_platform(&self, entry: &Descriptor) -> Result<()> {
+        let of_one = Index { media_type: media_type::OCI_INDEX.to_owned(), manifests: vec![entry.clone()] };
+        of_one.choose(&self.platform).map(drop)
+    }
+
+    /// Writes the image's name, unless it is there: whoever wrote it knew the index too, which is kept with it.
+    /// Its age begins anew, where that matters.
+    async fn name(&self, reference: &Reference, lease: Lease) -> Result<StoredImage> {
+        let known = self.known(reference, lease.digest())?;
+        let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
+        match known {
+            Some(known) if reference.digest().is_some() || !self.policy.ages(known.pulled) => Ok(known),
+            Some(_) => blocking(move || store.confirm(&reference, &platform, &lease)).await,
+            None => blocking(move || store.name(&reference, &platform, &lease, None)).await,
+        }
+    }
+
+    /// What the store has under this name, if that is this image.
+    fn known(&self, reference: &Reference, digest: &Digest) -> Result<Option<StoredImage>> {
+        let image = self.store.resolve(reference, &self.platform)?;
+        Ok(image.filter(|image| image.digest == *digest))
+    }
+}
+
+/// The entry of a layout of one image, which must be this one.
+fn only_entry(layout: &Layout, digest: &Digest) -> Result<Descriptor> {
+    match &layout.entries()?[..] {
+        [only] if only.digest == *digest => Ok(only.clone()),
+        _ => {
+            let message = format!("{} is not a layout of {digest} alone", layout.path().display());
+            Err(Error::new(ErrorKind::Malformed, message))
+        }
+    }
+}

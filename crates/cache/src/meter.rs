@@ -1,0 +1,75 @@
+//! Metrics: what is counted, and under which names. Without the feature `metrics`, nothing is.
+
+use std::time::Duration;
+
+/// The result of a pull that gave an image. That of one that failed is its kind, in a word.
+pub(crate) const OK: &str = "ok";
+/// The result of a pull that was dropped.
+pub(crate) const CANCELLED: &str = "cancelled";
+
+/// Counts a pull that has ended.
+#[cfg(not(feature = "metrics"))]
+pub(crate) fn count_pull(_method: &'static str, _result: &'static str, _took: Duration) {}
+
+/// Counts a pull that has ended.
+#[cfg(feature = "metrics")]
+pub(crate) fn count_pull(method: &'static str, result: &'static str, took: Duration) {
+    metrics::counter!("hoist_pulls_total", "method" => method, "result" => result).increment(1);
+    metrics::histogram!("hoist_pull_duration_seconds", "method" => method, "result" => result).record(took);
+}
+
+/// Counts what events tell, and passes them on. To be given to whatever is in a stack, in place of the events.
+///
+/// With those of [`Observed`](crate::Observed), these are the metrics of hoist, as the crate `metrics` has them:
+///
+/// | name | labels | what it is |
+/// | --- | --- | --- |
+/// | `hoist_pulls_total` | `method`, `result` | calls that have ended: `pull` or `force_pull`, by `ok`, `cancelled`, or the error's kind, such as `not_found` |
+/// | `hoist_pull_duration_seconds` | the same | how long each took (a histogram) |
+/// | `hoist_cache_hits_total` | | pulls that a cache answered without asking |
+/// | `hoist_cache_stale_total` | | pulls that a cache answered because nobody could be asked |
+/// | `hoist_blobs_found_total` | | blobs that a pull needed and the store had |
+/// | `hoist_blobs_verified_total` | | blobs that came, and had the right digest |
+/// | `hoist_blob_bytes_total` | `source`, `name` | what came of blobs, in bytes: `registry` and its name, `directory` and its path, or `store`, for what an earlier pull had left |
+/// | `hoist_evictions_total` | | images that had to go, where the store [reports](hoist_store::Store::report_to) to this |
+/// | `hoist_evicted_bytes_total` | | the disk space that this freed |
+#[cfg(feature = "metrics")]
+#[must_use]
+pub fn counted(events: hoist_core::Events) -> hoist_core::Events {
+    hoist_core::Events::to(|event| count(&event)).and(events)
+}
+
+#[cfg(feature = "metrics")]
+fn count(event: &hoist_core::Event) {
+    use hoist_core::Event;
+    use metrics::counter;
+
+    match event {
+        Event::Hit { .. } => counter!("hoist_cache_hits_total").increment(1),
+        Event::ServedStale { .. } => counter!("hoist_cache_stale_total").increment(1),
+        Event::BlobFound { .. } => counter!("hoist_blobs_found_total").increment(1),
+        Event::BlobVerified { .. } => counter!("hoist_blobs_verified_total").increment(1),
+        Event::BlobProgress { bytes, from, .. } => {
+            let (source, name) = source(from);
+            counter!("hoist_blob_bytes_total", "source" => source, "name" => name).increment(*bytes);
+        }
+        Event::Evicted { bytes, .. } => {
+            counter!("hoist_evictions_total").increment(1);
+            counter!("hoist_evicted_bytes_total").increment(*bytes);
+        }
+        _ => {}
+    }
+}
+
+/// What a source is, and which one.
+#[cfg(feature = "metrics")]
+fn source(from: &hoist_core::Source) -> (&'static str, String) {
+    use hoist_core::Source;
+
+    match from {
+        Source::Registry(name) => ("registry", name.to_string()),
+        Source::Directory(path) => ("directory", path.display().to_string()),
+        Source::Store => ("store", String::new()),
+        _ => ("other", String::new()),
+    }
+}

@@ -1,0 +1,111 @@
+//! Where events go.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::event::Event;
+use crate::reference::Reference;
+use crate::registry::PulledImage;
+
+/// Where events go: a function, or nowhere. Cheap to clone.
+///
+/// The function is called from within the pull, so it must return at once: hand the event on, do not
+/// work on it. [`channel`](Self::channel) does so.
+#[derive(Clone, Default)]
+pub struct Events(Option<Arc<dyn Fn(Event) + Send + Sync>>);
+
+impl Events {
+    /// Events go to this function.
+    pub fn to(sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(sink)))
+    }
+
+    /// Runs a pull with its beginning and its end reported. Its error then says what could not be pulled.
+    /// `digest` is that of what was pulled.
+    pub async fn observe<T>(
+        &self,
+        reference: &Reference,
+        pull: impl Future<Output = Result<T>>,
+        digest: impl FnOnce(&T) -> Digest,
+    ) -> Result<T> {
+        let outcome = self.run(reference, pull, |image| Ok(digest(image))).await;
+        outcome.map_err(|error| error.context(format!("cannot pull {reference}")))
+    }
+
+    /// Runs a pull of another registry with its beginning and its end reported, and leaves its answer as it is.
+    pub async fn follow(
+        &self,
+        reference: &Reference,
+        pull: impl Future<Output = Result<PulledImage>>,
+    ) -> Result<PulledImage> {
+        self.run(reference, pull, |image| image.digest.parse()).await
+    }
+
+    async fn run<T>(
+        &self,
+        reference: &Reference,
+        pull: impl Future<Output = Result<T>>,
+        digest: impl FnOnce(&T) -> Result<Digest>,
+    ) -> Result<T> {
+        self.emit(|| Event::Started { reference: reference.clone() });
+        let unfinished = Unfinished { events: self, reference };
+        let outcome = pull.await;
+        std::mem::forget(unfinished);
+        self.emit(|| match outcome.as_ref().map_err(Clone::clone).and_then(digest) {
+            Ok(digest) => Event::Committed { reference: reference.clone(), digest },
+            Err(error) => Event::Failed { reference: reference.clone(), kind: error.kind().clone() },
+        });
+        outcome
+    }
+
+    /// Where a registry reports to that is part of a stack, and not all of it: the beginning and the end of a pull
+    /// are for who [`observe`](Self::observe)s the stack as a whole, and are left out.
+    #[must_use]
+    pub fn within(&self) -> Self {
+        let Some(sink) = self.0.clone() else { return Self(None) };
+        Self::to(move |event| {
+            if !(event.is_end() || matches!(event, Event::Started { .. })) {
+                sink(event);
+            }
+        })
+    }
+
+    /// Events go to both, to this first.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self.0, other.0) {
+            (Some(first), Some(second)) => Self::to(move |event| {
+                first(event.clone());
+                second(event);
+            }),
+            (first, second) => Self(first.or(second)),
+        }
+    }
+
+    /// Reports an event; it is not even made where nobody listens.
+    pub fn emit(&self, event: impl FnOnce() -> Event) {
+        if let Some(sink) = &self.0 {
+            sink(event());
+        }
+    }
+}
+
+/// A pull that has begun. If it is dropped before it has ended, that is its end.
+struct Unfinished<'a> {
+    events: &'a Events,
+    reference: &'a Reference,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.events.emit(|| Event::Cancelled { reference: self.reference.clone() });
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Events(on)" } else { "Events(off)" })
+    }
+}

@@ -1,0 +1,74 @@
+//! Platforms: what an image is made for, and which of an index's images fits a machine best.
+
+mod compare;
+mod specifier;
+mod windows;
+
+use serde::{Deserialize, Serialize};
+
+/// An operating system and a processor, by Go's names, as the OCI image spec has them
+/// ([image-index](https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md), `platform`).
+///
+/// Spelled `os/architecture[/variant]`: `linux/amd64`, `linux/arm/v7`; for Windows also with its version,
+/// `windows(10.0.17763)/amd64`. Parsing and choosing follow
+/// [containerd/platforms](https://github.com/containerd/platforms).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Platform {
+    /// `linux`, `windows`, ...
+    pub os: String,
+    /// `amd64`, `arm64`, `arm`, ...
+    pub architecture: String,
+    /// The processor's version: `v7` of `arm`; absent where it is the architecture's usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// The version of the operating system; only Windows images have one.
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// What the operating system must offer; only Windows images have these.
+    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
+    pub os_features: Vec<String>,
+}
+
+impl Platform {
+    /// This operating system and architecture, normalised.
+    pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
+        let (architecture, variant) = normalize(architecture, variant.unwrap_or_default());
+        let os = match os.to_ascii_lowercase().as_str() {
+            "macos" => "darwin".to_owned(),
+            os => os.to_owned(),
+        };
+        Self {
+            os,
+            architecture,
+            variant: Some(variant).filter(|v| !v.is_empty()),
+            os_version: None,
+            os_features: Vec::new(),
+        }
+    }
+
+    /// The platform of images that run on this machine: its processor, and Linux, also on a host that
+    /// runs them in a virtual machine.
+    pub fn host() -> Self {
+        Self::new("linux", std::env::consts::ARCH, None)
+    }
+}
+
+/// Go's names for what others call differently, and no variant where it is the usual one
+/// (containerd's `normalizeArch`).
+fn normalize(architecture: &str, variant: &str) -> (String, String) {
+    let (architecture, variant) = (architecture.to_ascii_lowercase(), variant.to_ascii_lowercase());
+    let (architecture, variant) = match (architecture.as_str(), variant.as_str()) {
+        ("i386" | "386" | "x86", _) => ("386", ""),
+        ("x86_64" | "x86-64" | "amd64", "v1") => ("amd64", ""),
+        ("x86_64" | "x86-64" | "amd64", variant) => ("amd64", variant),
+        ("aarch64" | "arm64", "8" | "v8" | "v8.0") => ("arm64", ""),
+        ("aarch64" | "arm64", "9" | "v9" | "v9.0") => ("arm64", "v9"),
+        ("aarch64" | "arm64", variant) => ("arm64", variant),
+        ("armhf", _) | ("arm", "" | "7") => ("arm", "v7"),
+        ("armel", _) | ("arm", "6") => ("arm", "v6"),
+        ("arm", "5") => ("arm", "v5"),
+        ("arm", "8") => ("arm", "v8"),
+        other => other,
+    };
+    (architecture.to_owned(), variant.to_owned())
+}

@@ -1,0 +1,122 @@
+//! Which addresses foreign layers may come from: checked in each URL, and again in what its name resolves to.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use hoist_core::{Error, ErrorKind, Result};
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use crate::address::is_public;
+
+/// What stands for all hosts that are public.
+const ANY: &str = "*";
+
+/// The hosts that are allowed. Those that are named may be anywhere; whoever named them knows where they are.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    hosts: HashSet<String>,
+}
+
+impl Rules {
+    pub(super) fn of(hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { hosts: hosts.into_iter().map(|host| host.into().to_ascii_lowercase()).collect() }
+    }
+
+    pub(super) fn allow_any(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
+    /// The address, if it is one that may be asked.
+    pub(super) fn admit(&self, address: &str) -> Result<Url> {
+        let url = Url::parse(address).map_err(|_| {
+            Error::new(ErrorKind::Malformed, "the manifest names an address of a layer that is none")
+        })?;
+        self.admit_url(&url).map_err(|refused| refused.to_error())?;
+        Ok(url)
+    }
+
+    /// Whether this may be asked, as far as it can be told without looking its name up.
+    pub(super) fn admit_url(&self, url: &Url) -> std::result::Result<(), Refused> {
+        let host = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https"));
+        let Some(host) = host else { return Err(Refused("it is no http or https address".into())) };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Refused(format!("the address at {host} has credentials in it")));
+        }
+        if self.names(host) || self.hosts.contains(&name(url)) {
+            return Ok(());
+        }
+        if !self.hosts.contains(ANY) {
+            return Err(Refused(format!("{} is not among those that `foreign-layers` allows", name(url))));
+        }
+        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(address) if !is_public(address) => Err(Refused::private(host)),
+            _ => Ok(()),
+        }
+    }
+
+    fn names(&self, host: &str) -> bool {
+        self.hosts.contains(host)
+    }
+
+    /// Whether a name was allowed with some port or without one: then it may resolve to any address.
+    fn trusts(&self, host: &str) -> bool {
+        let with_port = |allowed: &String| allowed.rsplit_once(':').is_some_and(|(name, _)| name == host);
+        self.names(host) || self.hosts.iter().any(with_port)
+    }
+}
+
+/// A host, with its port where that is not the usual one.
+pub(super) fn name(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The hosts of these addresses, each once, as far as they are any.
+pub(super) fn hosts(addresses: &[String]) -> Vec<String> {
+    let mut hosts: Vec<String> =
+        addresses.iter().filter_map(|a| Url::parse(a).ok()).map(|u| name(&u)).collect();
+    hosts.dedup();
+    hosts
+}
+
+/// Looks names up, and leaves out what is not public.
+#[derive(Debug)]
+pub(super) struct Names(pub(super) Arc<Rules>);
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let rules = self.0.clone();
+        Box::pin(async move {
+            let host = name.as_str();
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await?.collect();
+            let admitted: Vec<_> = if rules.trusts(host) {
+                found
+            } else {
+                found.into_iter().filter(|address| is_public(address.ip())).collect()
+            };
+            if admitted.is_empty() {
+                return Err(Refused::private(host).into());
+            }
+            Ok(Box::new(admitted.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Why an address is not asked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Refused(pub(super) String);
+
+impl Refused {
+    fn private(host: &str) -> Self {
+        Self(format!("{host} is on this machine or its network"))
+    }
+
+    pub(super) fn to_error(&self) -> Error {
+        Error::new(ErrorKind::Unsupported, format!("a foreign layer's address is refused: {self}")).with_help(
+            "have the registry keep the layer, or allow that host by its name with `foreign-layers`",
+        )
+    }
+}

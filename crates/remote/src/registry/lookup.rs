@@ -1,0 +1,91 @@
+//! What a reference is at its registry now: asked for, and not stored.
+
+use hoist_core::{
+    Descriptor, Document, Error, ErrorKind, ImageEntry, Index, MAX_DOCUMENT, Manifest, Platform, Reference,
+    Resolution, Result, config_platform,
+};
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+
+use super::RemoteRegistry;
+use crate::hosts::{Need, Route};
+use crate::manifest::{Fetched, fetch};
+
+impl RemoteRegistry {
+    /// What this reference is at its registry now, with the images that it leads to. Nothing is stored, and no
+    /// layer is fetched: it takes the document itself, and the manifest of the image for this registry's platform,
+    /// if there is one.
+    ///
+    /// Fails as a pull does, but not with [`PlatformMissing`](ErrorKind::PlatformMissing): it says which there are.
+    pub async fn resolve_remote(&self, reference: &str) -> Result<Resolution> {
+        let reference: Reference = reference.parse()?;
+        let looking_up = self.look_up(&reference).await;
+        looking_up.map_err(|error| error.context(format!("cannot resolve {reference}")))
+    }
+
+    async fn look_up(&self, reference: &Reference) -> Result<Resolution> {
+        let route = self.hosts.route(reference)?;
+        let top = fetch(&self.client, &route, &reference.selector(), reference.digest()).await?;
+        let images = match &top.document {
+            Document::Index(index) => self.entries(&route, index).await?,
+            Document::Manifest(manifest) => {
+                let platform = self.platform_of(&route, manifest).await?;
+                vec![entry(&Descriptor { platform, ..top.descriptor.clone() }, Some(manifest))]
+            }
+            other => return Err(Error::new(ErrorKind::Unsupported, format!("unknown document {other:?}"))),
+        };
+        let Descriptor { digest, media_type, size, .. } = top.descriptor;
+        Ok(Resolution { reference: reference.clone(), digest, media_type, size, images })
+    }
+
+    /// The images of an index. Attestations and the like, which are for no platform, are left out.
+    async fn entries(&self, route: &Route, index: &Index) -> Result<Vec<ImageEntry>> {
+        let chosen = index.choose(&self.platform).ok();
+        let manifest = match chosen {
+            Some(chosen) => Some(self.read(route, chosen).await?),
+            None => None,
+        };
+        let is_image =
+            |blob: &&Descriptor| blob.platform.as_ref().is_none_or(|platform| platform.os != "unknown");
+        let of =
+            |blob| entry(blob, manifest.as_ref().and_then(Option::as_ref).filter(|_| Some(blob) == chosen));
+        Ok(index.manifests.iter().filter(is_image).map(of).collect())
+    }
+
+    /// A manifest that an index names. `None`: it is an index within it.
+    async fn read(&self, route: &Route, blob: &Descriptor) -> Result<Option<Manifest>> {
+        let Fetched { descriptor, document, .. } =
+            fetch(&self.client, route, &blob.digest.to_string(), Some(&blob.digest)).await?;
+        descriptor.expect_size(blob.size)?;
+        Ok(match document {
+            Document::Manifest(manifest) => Some(manifest),
+            _ => None,
+        })
+    }
+
+    /// What an image that came without an index is made for, by its configuration.
+    async fn platform_of(&self, route: &Route, manifest: &Manifest) -> Result<Option<Platform>> {
+        let config = &manifest.config;
+        if !manifest.is_runnable() || config.size > MAX_DOCUMENT {
+            return Ok(None);
+        }
+        let read = |_: &HeaderMap, bytes: Vec<u8>| {
+            config.verify(&bytes)?;
+            Ok(config_platform(&bytes))
+        };
+        let request = (Method::GET, &HeaderMap::new());
+        self.client.ask(route, Need::Pull, request, |endpoint| endpoint.blob(&config.digest), read).await
+    }
+}
+
+fn entry(blob: &Descriptor, manifest: Option<&Manifest>) -> ImageEntry {
+    let size_of =
+        |manifest: &Manifest| manifest.blobs().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
+    ImageEntry {
+        platform: blob.platform.clone(),
+        digest: blob.digest.clone(),
+        media_type: blob.media_type.clone(),
+        size: blob.size,
+        content_size: manifest.map(size_of),
+    }
+}

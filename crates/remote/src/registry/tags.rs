@@ -1,0 +1,145 @@
+//! The tags of a repository, page by page
+//! ([distribution-spec](https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-tags)).
+
+use std::collections::HashSet;
+
+use hoist_core::{Error, ErrorKind, Reference, Result};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, Url};
+use serde::Deserialize;
+
+use super::RemoteRegistry;
+use crate::endpoint::Endpoint;
+use crate::hosts::Need;
+use crate::{link, response};
+
+/// How many tags are asked for at once; a registry may give fewer.
+const PAGE: usize = 1000;
+/// How many pages are read: a registry whose list has no end is hostile, or broken (CVE-2023-46737).
+const MAX_PAGES: usize = 1000;
+/// How many bytes of tags are kept. The largest repositories have some megabytes.
+const MAX_BYTES: usize = 64 << 20;
+
+impl RemoteRegistry {
+    /// The tags that a repository has now, in the registry's order, each once. What could not be a tag is left out.
+    ///
+    /// Fails with [`InvalidReference`](ErrorKind::InvalidReference) where this is no repository, but names a tag or
+    /// a digest; with [`NotFound`](ErrorKind::NotFound) where there is no such repository; with
+    /// [`TooLarge`](ErrorKind::TooLarge) where the list does not end.
+    pub async fn tags(&self, repository: &str) -> Result<Vec<String>> {
+        let repository = parse(repository)?;
+        let tags = self.all_tags(&repository).await;
+        tags.map_err(|error| error.context(format!("cannot list the tags of {}", repository.name())))
+    }
+
+    async fn all_tags(&self, repository: &Reference) -> Result<Vec<String>> {
+        // A mirror's list may be older, and its pages are its own.
+        let route = self.hosts.origin(repository.registry(), repository.repository())?;
+        let endpoint = route.origin();
+        let mut found = List { repository, tags: Vec::new(), seen: HashSet::new(), bytes: 0 };
+        let mut url = endpoint.tags();
+        url.set_query(Some(&format!("n={PAGE}")));
+        for _ in 0..MAX_PAGES {
+            let request = (Method::GET, &HeaderMap::new());
+            let keep = |headers: &HeaderMap, body| Ok((headers.clone(), body));
+            let (headers, body) =
+                self.client.ask(&route, Need::Resolve, request, |_| url.clone(), keep).await?;
+            let page = read(endpoint, &body)?;
+            let is_full = page.len() >= PAGE;
+            let last = page.last().cloned();
+            let has_new = found.add(page)?;
+            let next = match (link::next(&headers), last) {
+                (Some(target), _) => Some(link::within(&url, &target).ok_or_else(|| elsewhere(endpoint))?),
+                // Some registries have more, and do not say so.
+                (None, Some(last)) if is_full => Some(after(endpoint, &last)),
+                _ => None,
+            };
+            match next {
+                Some(next) if has_new && next != url => url = next,
+                _ => return Ok(found.tags),
+            }
+        }
+        Err(endless(&format!("{MAX_PAGES} pages")))
+    }
+}
+
+/// What was listed so far.
+struct List<'a> {
+    repository: &'a Reference,
+    tags: Vec<String>,
+    seen: HashSet<String>,
+    bytes: usize,
+}
+
+impl List<'_> {
+    /// Adds what is new of a page, if anything is.
+    fn add(&mut self, page: Vec<String>) -> Result<bool> {
+        let before = self.seen.len();
+        for tag in page {
+            if !self.seen.insert(tag.clone()) {
+                continue;
+            }
+            self.bytes += 2 * tag.len();
+            if self.bytes > MAX_BYTES {
+                return Err(endless(&format!("{MAX_BYTES} bytes")));
+            }
+            if format!("{}:{tag}", self.repository.name()).parse::<Reference>().is_ok() {
+                self.tags.push(tag);
+            } else {
+                tracing::debug!(?tag, "what is listed as a tag cannot be one");
+            }
+        }
+        Ok(self.seen.len() > before)
+    }
+}
+
+/// A repository's name: a reference without tag and digest.
+fn parse(text: &str) -> Result<Reference> {
+    let reference: Reference = text.parse()?;
+    // Only a bare name can have a tag put behind it.
+    if format!("{text}:latest").parse::<Reference>().is_err() {
+        let message = format!("{text:?} is not a repository, but one image of it");
+        let help = format!("leave out the tag and the digest: {}", reference.name());
+        return Err(Error::new(ErrorKind::InvalidReference, message).with_help(help));
+    }
+    Ok(reference)
+}
+
+fn read(endpoint: &Endpoint, body: &[u8]) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Page {
+        tags: Option<Vec<String>>,
+    }
+    let page = serde_json::from_slice::<Page>(body).map_err(|cause| {
+        response::error_in_place(&endpoint.registry, body).unwrap_or_else(|| {
+            let message = format!("{} answered with no list of tags", endpoint.registry);
+            Error::new(ErrorKind::Malformed, message)
+                .with_source(cause)
+                .with_help("is this the address of a registry?")
+        })
+    })?;
+    if page.tags.is_none()
+        && let Some(error) = response::error_in_place(&endpoint.registry, body)
+    {
+        return Err(error);
+    }
+    Ok(page.tags.unwrap_or_default())
+}
+
+/// The page behind this tag.
+fn after(endpoint: &Endpoint, last: &str) -> Url {
+    let mut url = endpoint.tags();
+    url.query_pairs_mut().append_pair("n", &PAGE.to_string()).append_pair("last", last);
+    url
+}
+
+fn elsewhere(endpoint: &Endpoint) -> Error {
+    let message = format!("{} has the list of tags go on at another host", endpoint.registry);
+    Error::new(ErrorKind::Malformed, message)
+        .with_help("it is not followed there; is this registry to be trusted?")
+}
+
+fn endless(limit: &str) -> Error {
+    Error::new(ErrorKind::TooLarge, format!("the list of tags has more than {limit}"))
+        .with_help("is this registry to be trusted?")
+}

@@ -1,0 +1,128 @@
+//! The keys of `[cache]`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hoist_core::{Error, Result};
+use serde::Deserialize;
+
+use super::{Config, invalid, values};
+
+/// `[cache]`: the store as a cache.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct CacheConfig {
+    /// Whether the store answers without asking; by default it does, if the feature `cache` is compiled in.
+    pub enabled: Option<bool>,
+    /// When it answers; by default [`IfNotPresent`](CachePolicy::IfNotPresent).
+    #[serde(deserialize_with = "values::policy")]
+    pub policy: Option<CachePolicy>,
+    /// Whether it answers with what it has, however old, where its policy is to ask and nobody can be reached. It
+    /// is told with an event and in the log. By default it does not.
+    pub serve_stale: bool,
+    /// How long it remembers that there is no such image, spelled `5s` or `1m`; by default not at all.
+    #[serde(deserialize_with = "values::duration")]
+    pub remember_not_found: Option<Duration>,
+}
+
+/// When a store answers a pull by tag without asking. A digest that is here is never asked for again.
+///
+/// It is spelled as `Display` shows it: `if-not-present` (or `missing`), `always`, `never`, `newer-than 1h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum CachePolicy {
+    /// Whenever the image is here.
+    #[default]
+    IfNotPresent,
+    /// Never without asking what the tag is now: one `HEAD`, where nothing has moved.
+    Always,
+    /// Whenever the image is here, and nobody is ever asked: what is not here is not found.
+    Never,
+    /// Where the tag was confirmed no longer ago than this.
+    NewerThan(Duration),
+}
+
+impl FromStr for CachePolicy {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "if-not-present" | "missing" => Ok(Self::IfNotPresent),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            _ => match text.strip_prefix("newer-than ") {
+                Some(age) => values::parse_duration(age).map(Self::NewerThan),
+                None => Err(invalid(format!("{text:?} is not a policy"))
+                    .with_help("write it as if-not-present, always, never, or \"newer-than 1h\"")),
+            },
+        }
+    }
+}
+
+impl fmt::Display for CachePolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IfNotPresent => f.write_str("if-not-present"),
+            Self::Always => f.write_str("always"),
+            Self::Never => f.write_str("never"),
+            Self::NewerThan(age) => write!(f, "newer-than {}s", age.as_secs()),
+        }
+    }
+}
+
+impl CacheConfig {
+    /// Fails where one key contradicts another.
+    pub(super) fn check(&self) -> Result<()> {
+        let said = [
+            ("`cache.policy`", self.policy.is_some()),
+            ("`cache.serve-stale`", self.serve_stale),
+            ("`cache.remember-not-found`", self.remember_not_found.is_some()),
+        ];
+        if let Some((key, _)) = said.iter().find(|(_, said)| *said)
+            && self.enabled == Some(false)
+        {
+            return Err(invalid(format!("{key} is set, and `cache.enabled` is false"))
+                .with_help("leave one of them out"));
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Whether the store answers without asking.
+    pub fn caches(&self) -> bool {
+        self.cache.enabled.unwrap_or(cfg!(feature = "cache"))
+    }
+
+    /// Lets the store answer without asking.
+    pub fn with_cache(mut self) -> Self {
+        self.cache.enabled = Some(true);
+        self
+    }
+
+    /// Asks the sources each time.
+    pub fn without_cache(mut self) -> Self {
+        self.cache.enabled = Some(false);
+        self
+    }
+
+    /// Lets the store answer by this policy.
+    pub fn with_policy(mut self, policy: CachePolicy) -> Self {
+        self.cache.policy = Some(policy);
+        self
+    }
+
+    /// Lets the store answer with what it has, where it wants to ask and nobody can be reached.
+    pub fn with_stale(mut self) -> Self {
+        self.cache.serve_stale = true;
+        self
+    }
+
+    /// Remembers for so long that there is no such image.
+    pub fn with_not_found_kept_for(mut self, time: Duration) -> Self {
+        self.cache.remember_not_found = Some(time);
+        self
+    }
+}

@@ -1,0 +1,84 @@
+//! How single values are written, in a file or in the environment.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use hoist_core::{Error, ErrorKind, Platform, Result};
+use hoist_store::Durability;
+use serde::{Deserialize, Deserializer, de};
+
+use super::CachePolicy;
+
+type Read<T, E> = std::result::Result<T, E>;
+
+pub(super) fn platform<'de, D: Deserializer<'de>>(deserializer: D) -> Read<Option<Platform>, D::Error> {
+    read(deserializer, str::parse).map(Some)
+}
+
+pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Read<Option<u64>, D::Error> {
+    read(deserializer, parse_size).map(Some)
+}
+
+pub(super) fn durability<'de, D: Deserializer<'de>>(deserializer: D) -> Read<Durability, D::Error> {
+    read(deserializer, parse_durability)
+}
+
+pub(super) fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Read<Option<CachePolicy>, D::Error> {
+    read(deserializer, str::parse).map(Some)
+}
+
+pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Read<Option<Duration>, D::Error> {
+    read(deserializer, parse_duration).map(Some)
+}
+
+/// A path, or a list of them.
+pub(super) fn one_or_more<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Read<Option<Vec<PathBuf>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "this has to be a path, or a list of paths")]
+    enum Paths {
+        One(PathBuf),
+        More(Vec<PathBuf>),
+    }
+    Ok(Some(match Paths::deserialize(deserializer)? {
+        Paths::One(path) => vec![path],
+        Paths::More(paths) => paths,
+    }))
+}
+
+fn read<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    parse: impl FnOnce(&str) -> Result<T>,
+) -> Read<T, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse(&text).map_err(|error| de::Error::custom(error.report()))
+}
+
+pub(super) fn parse_size(text: &str) -> Result<u64> {
+    let size = text.parse::<ByteSize>().map_err(|_| unreadable(text, "a size", "20GiB or 500MB"))?;
+    Ok(size.as_u64())
+}
+
+pub(super) fn parse_durability(text: &str) -> Result<Durability> {
+    match text {
+        "synced" => Ok(Durability::Synced),
+        "none" => Ok(Durability::None),
+        _ => Err(unreadable(text, "a durability", "\"synced\" or \"none\"")),
+    }
+}
+
+/// A number and one unit: nobody means `1h30m` when a cache asks again.
+pub(super) fn parse_duration(text: &str) -> Result<Duration> {
+    let unit = |(name, seconds)| Some((text.strip_suffix(name)?.trim_end().parse::<u64>().ok()?, seconds));
+    let units = [('s', 1), ('m', 60), ('h', 60 * 60), ('d', 24 * 60 * 60)];
+    let seconds = units.into_iter().find_map(unit).and_then(|(count, seconds)| count.checked_mul(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| unreadable(text, "a duration", "30s, 5m, 1h or 7d"))
+}
+
+fn unreadable(text: &str, wanted: impl Display, example: &str) -> Error {
+    Error::new(ErrorKind::InvalidConfig, format!("{text:?} is not {wanted}"))
+        .with_help(format!("write it as {example}"))
+}

@@ -1,0 +1,47 @@
+//! The registries, to be asked without pulling.
+
+use hoist_core::{Error, ErrorKind, Platform, Result};
+
+use crate::config::Config;
+use crate::source::remote::{self, Registry};
+use crate::source::{SourceContext, missing};
+
+/// The registries of a configuration, whatever stack is in front of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lookup {
+    registry: Option<Registry>,
+    offline: bool,
+}
+
+impl Lookup {
+    pub(crate) fn new(config: &Config, context: &SourceContext) -> Result<Self> {
+        let registry = config.asks_registries().then(|| remote::open(&config.remote, context)).transpose()?;
+        Ok(Self { registry, offline: config.offline })
+    }
+
+    /// The same for another platform, over the same connections.
+    pub(crate) fn for_platform(&self, platform: &Platform) -> Self {
+        let registry = self.registry.clone().map(|registry| registry.with_platform(platform.clone()));
+        Self { registry, ..*self }
+    }
+
+    /// The registries, where they are asked.
+    pub(crate) fn get(&self) -> Option<&Registry> {
+        self.registry.as_ref()
+    }
+
+    /// Fails where registries are not asked, or not compiled in.
+    pub(crate) fn registry(&self) -> Result<&Registry> {
+        self.registry.as_ref().ok_or_else(|| {
+            if !cfg!(feature = "remote") {
+                missing("remote", "to ask a registry without pulling")
+            } else if self.offline {
+                Error::new(ErrorKind::Unavailable, "no registry is asked: `offline` is set")
+                    .with_help("ask without `offline`")
+            } else {
+                Error::new(ErrorKind::InvalidConfig, "no registry is asked: `remote.enabled` is false")
+                    .with_help("set it to true")
+            }
+        })
+    }
+}
