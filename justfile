@@ -29,6 +29,10 @@ kills:
     cargo build -p hoist-cli
     HOIST_KILLS=1000 cargo test -p hoist-tests --test crash -- --nocapture
 
+# What is hand-written in the sharing of pulls, in every order that threads can take turns in
+loom:
+    RUSTFLAGS="--cfg loom" cargo test -p hoist-cache --lib --target-dir target/loom flights::model
+
 # The main job, with an embedded registry
 demo:
     cargo run --release -p hoist-examples --example demo
