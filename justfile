@@ -34,6 +34,10 @@ scale *ARGS:
     cargo build --release -p hoist-cli
     cargo run --release -p hoist-bench -- scale {{ARGS}}
 
+# What is hand-written in the sharing of pulls, in every order that threads can take turns in
+loom:
+    RUSTFLAGS="--cfg loom" cargo test -p hoist-cache --lib --target-dir target/loom flights::model
+
 # The main job, with an embedded registry
 demo:
     cargo run --release -p hoist-examples --example demo
