@@ -38,6 +38,10 @@ scale *ARGS:
 fuzz CASES="200000":
     HOIST_FUZZ_CASES={{CASES}} cargo test --workspace fuzz_
 
+# What is hand-written in the sharing of pulls, in every order that threads can take turns in
+loom:
+    RUSTFLAGS="--cfg loom" cargo test -p hoist-cache --lib --target-dir target/loom flights::model
+
 # The main job, with an embedded registry
 demo:
     cargo run --release -p hoist-examples --example demo

@@ -1,17 +1,58 @@
 //! A backend of one's own: images that come by a protocol which hoist does not know. The store hashes what
-//! it is given, so that even the shortest backend cannot put wrong bytes on the disk; and it can be wrapped
-//! like any other.
+//! it is given, so that even the shortest backend cannot put wrong bytes on the disk; it can be wrapped
+//! like any other, and the behavioural suite says whether it keeps the contract.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use hoist_cache::Cached;
-use hoist_core::{Descriptor, Error, ErrorKind, ImageRegistry, Platform, PulledImage, Reference, Result};
-use hoist_store::{Claim, Store, StoreOptions, Trust};
-use hoist_testkit::{Blob, Image};
+use hoist_core::{
+    Descriptor, Digest, Document, Error, ErrorKind, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage,
+    Reference, Result,
+};
+use hoist_store::{Claim, Durability, Store, StoreOptions, StoredImage, Trust, blocking};
+use hoist_testkit::contract::{self, Ability, Subject};
+use hoist_testkit::{Image, Origin, Publishable};
 
-/// A registry whose "protocol" is a map in memory; yours might be a message queue, or a tape robot.
+/// The other end of the "protocol": a map in memory; yours might be a message queue, or a tape robot.
+#[derive(Clone, Default)]
+struct Shelf(Arc<Mutex<Content>>);
+
+#[derive(Default)]
+struct Content {
+    names: HashMap<String, Digest>,
+    bytes: HashMap<Digest, Vec<u8>>,
+    replaced: HashMap<Digest, Vec<u8>>,
+    is_down: bool,
+}
+
+impl Shelf {
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.0.lock().expect("nobody panics with it")
+    }
+
+    /// What has this digest, or should have.
+    fn get(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let content = self.content();
+        let found = content.replaced.get(digest).or(content.bytes.get(digest));
+        found.cloned().ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no {digest} on the shelf")))
+    }
+
+    /// What a reference leads to.
+    fn find(&self, reference: &Reference) -> Result<Digest> {
+        let content = self.content();
+        if content.is_down {
+            return Err(Error::new(ErrorKind::Unavailable, "the shelf is out of reach"));
+        }
+        let found = reference.digest().or(content.names.get(&reference.to_string()));
+        found.cloned().ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no {reference} on the shelf")))
+    }
+}
+
+/// The backend. Clones share their store.
+#[derive(Clone)]
 struct Memory {
-    images: HashMap<String, Image>,
+    shelf: Shelf,
     store: Store,
     platform: Platform,
 }
@@ -19,25 +60,60 @@ struct Memory {
 impl Memory {
     async fn fetch(&self, name: &str, trust: Trust) -> Result<PulledImage> {
         let reference: Reference = name.parse()?;
-        let image = self.images.get(&reference.to_string());
-        let image =
-            image.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no {reference} in memory")))?;
+        if trust == Trust::Pool
+            && reference.digest().is_some()
+            && let Some(image) = self.store.hit(&reference, &self.platform)?
+        {
+            return Ok(image.into()); // a digest cannot have moved
+        }
+        let top = self.shelf.find(&reference)?;
+        let bytes = self.shelf.get(&top)?;
+        top.verify(&bytes)?; // against what was asked for, before it is read
+        let (manifest, bytes, index) = match Document::parse(&bytes, None)? {
+            Document::Index(index) => {
+                let manifest = index.choose(&self.platform)?.clone();
+                let content = self.shelf.get(&manifest.digest)?;
+                (manifest, content, Some((top, bytes)))
+            }
+            Document::Manifest(manifest) => (Descriptor::of(&manifest.media_type, &bytes), bytes, None),
+            _ => return Err(Error::new(ErrorKind::Unsupported, format!("{top} is no image"))),
+        };
+        Ok(self.bring(&reference, &manifest, bytes, index, trust).await?.into())
+    }
+
+    /// Puts an image together in the store, and names it.
+    async fn bring(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        bytes: Vec<u8>,
+        index: Option<(Digest, Vec<u8>)>,
+        trust: Trust,
+    ) -> Result<StoredImage> {
         let staging = self.store.stage(trust)?;
-        for blob in image.blobs() {
-            if let Claim::Fetch(ingest) = staging.claim(&describe(blob)).await? {
-                ingest.write(0, blob.bytes.clone()).await?;
+        staging.put(descriptor, bytes.clone()).await?; // checks size and digest
+        let Document::Manifest(manifest) = Document::parse(&bytes, Some(&descriptor.media_type))? else {
+            return Err(Error::new(ErrorKind::Malformed, format!("{} is no manifest", descriptor.digest)));
+        };
+        for blob in manifest.blobs() {
+            if let Claim::Fetch(ingest) = staging.claim(blob).await? {
+                ingest.write(0, self.shelf.get(&blob.digest)?.into()).await?;
                 ingest.commit().await?; // checks size and digest
             }
         }
-        let manifest = describe(image.manifest());
-        staging.put(&manifest, image.manifest().bytes.to_vec()).await?;
-        let lease = staging.commit(manifest).await?;
-        Ok(self.store.name(&reference, &self.platform, &lease, None)?.into())
+        if descriptor.platform.is_none()
+            && let Some(config) = self.store.read_blob(&manifest.config, MAX_DOCUMENT)?
+        {
+            self.platform.check(&config)?;
+        }
+        let lease = staging.commit(descriptor.clone()).await?;
+        let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
+        blocking(move || {
+            let index = index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
+            store.name(&reference, &platform, &lease, index)
+        })
+        .await
     }
-}
-
-fn describe(blob: &Blob) -> Descriptor {
-    Descriptor::of(&blob.media_type, &blob.bytes)
 }
 
 #[async_trait::async_trait]
@@ -53,11 +129,53 @@ impl ImageRegistry for Memory {
         found.is_ok_and(|image| image.is_some())
     }
     async fn remove(&self, reference: &str) -> Result<bool> {
-        self.store.remove(&reference.parse()?, &self.platform)
+        let (this, reference) = (self.clone(), reference.parse()?);
+        blocking(move || this.store.remove(&reference, &this.platform)).await
     }
     async fn list_cached(&self) -> Result<Vec<String>> {
-        Ok(self.store.list(&self.platform)?.iter().map(ToString::to_string).collect())
+        let this = self.clone();
+        let names = blocking(move || this.store.list(&this.platform)).await?;
+        Ok(names.iter().map(ToString::to_string).collect())
     }
+}
+
+/// What the suite does to the other end, to see what the backend makes of it.
+#[async_trait::async_trait]
+impl Origin for Shelf {
+    async fn publish(&self, repository: &str, tag: &str, what: &Publishable) -> String {
+        let reference = format!("shelf.example/{repository}:{tag}");
+        let mut content = self.content();
+        for blob in what.documents().into_iter().chain(what.blobs()) {
+            content.bytes.insert(blob.digest.clone(), blob.bytes.to_vec());
+        }
+        content.names.insert(reference.clone(), what.digest().clone());
+        reference
+    }
+    async fn unpublish(&self, reference: &str) {
+        self.content().names.remove(reference);
+    }
+    async fn go_down(&self) {
+        self.content().is_down = true;
+    }
+    async fn go_up(&self) {
+        self.content().is_down = false;
+    }
+    async fn replace(&self, digest: &Digest, bytes: bytes::Bytes) {
+        self.content().replaced.insert(digest.clone(), bytes.to_vec());
+    }
+    async fn repair(&self) {
+        self.content().replaced.clear();
+    }
+}
+
+/// A backend with nothing in its store, on a shelf with nothing on it.
+async fn start() -> Subject {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let options = StoreOptions::default().with_durability(Durability::None);
+    let store = Store::open(directory.path().join("store"), options).expect("a store can be opened");
+    let shelf = Shelf::default();
+    let platform = contract::PLATFORM.parse().expect("it is a platform");
+    Subject::new(Memory { shelf: shelf.clone(), store, platform }, shelf).keeping(directory)
 }
 
 #[tokio::main]
@@ -65,12 +183,25 @@ async fn main() -> Result<()> {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
     let store = Store::open(directory.path().join("store"), StoreOptions::default())?;
     let platform: Platform = "linux/amd64".parse()?;
-    let images = HashMap::from([("docker.io/library/demo:v1".to_owned(), Image::sample(1))]);
-    let memory = Memory { images, store: store.clone(), platform: platform.clone() };
+    let shelf = Shelf::default();
+    let name = shelf.publish("demo", "v1", &Image::sample(1).into()).await;
+    let memory = Memory { shelf, store: store.clone(), platform: platform.clone() };
     let registry = Cached::new(memory, store).with_platform(platform);
 
-    println!("pulled {}", registry.pull("demo:v1").await?.reference);
-    println!("cached {}", registry.is_cached("demo:v1").await);
+    println!("pulled {}", registry.pull(&name).await?.reference);
+    println!("cached {}", registry.is_cached(&name).await);
     println!("unknown: {}", registry.pull("demo:v2").await.expect_err("it is not there").report());
+
+    // The whole contract, each case on a backend of its own.
+    let abilities = [
+        Ability::AlwaysAsks,
+        Ability::StartsEmpty,
+        Ability::Removes,
+        Ability::KeepsCopies,
+        Ability::Outage,
+        Ability::Damage,
+    ];
+    contract::assert_kept("memory", &abilities, start).await;
+    println!("the contract is kept");
     Ok(())
 }

@@ -54,7 +54,8 @@ fn private_registry() {
 
 #[test]
 fn custom_backend() {
-    let expected = "pulled docker.io/library/demo:v1\n|cached true\n|no docker.io/library/demo:v2 in memory";
+    let expected = "pulled shelf.example/demo:v1\n|cached true\n|no docker.io/library/demo:v2 on the shelf\n|\
+        the contract is kept\n";
     prints("custom_backend", expected);
 }
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use hoist_cache::{Cached, Fallback};
+use hoist_cache::{Cached, Fallback, Limited, Observed, Policy};
 use hoist_core::{ImageRegistry, Platform};
 use hoist_local::LocalRegistry;
 use hoist_remote::RemoteRegistry;
-use hoist_store::{Store, StoreOptions};
+use hoist_store::{Durability, Store, StoreOptions};
 use hoist_testkit::{Ability, Harness, LayoutOrigin, MockRegistry, Outcome, PLATFORM, Subject, cases};
+use hoist_tests::{Faulty, Slow};
 use libtest_mimic::{Arguments, Trial};
 use tempfile::TempDir;
 
@@ -29,7 +30,9 @@ impl Place {
     }
 
     fn store(&self, name: &str) -> Store {
-        Store::open(self.0.path().join(name), StoreOptions::default()).expect("a store can be opened")
+        // No power fails here; `hoist::open` has the usual options.
+        let options = StoreOptions::default().with_durability(Durability::None);
+        Store::open(self.0.path().join(name), options).expect("a store can be opened")
     }
 
     fn remote(&self, store: &str) -> RemoteRegistry {
@@ -147,6 +150,63 @@ const STACKS: &[Stack] = &[
         start: |place| {
             let (_, local) = place.local("store");
             let registry = place.cached(Fallback::new(local, place.remote("store")), "store");
+            Box::pin(place.over_http(registry))
+        },
+    },
+    Stack {
+        name: "limited(remote)",
+        abilities: &[MockRegistry::ABILITIES, ASKS],
+        start: |place| {
+            let registry = Limited::new(1, place.remote("store"));
+            Box::pin(place.over_http(registry))
+        },
+    },
+    Stack {
+        name: "observed(cached(limited(remote)))",
+        abilities: &[MockRegistry::ABILITIES, CACHE],
+        start: |place| {
+            let remote = Limited::new(2, place.remote("store"));
+            let registry = Observed::new(place.cached(remote, "store"));
+            Box::pin(place.over_http(registry))
+        },
+    },
+    Stack {
+        name: "cached(always, slow(limited(remote)))",
+        abilities: &[MockRegistry::ABILITIES, ASKS],
+        start: |place| {
+            let remote = Slow::new(Limited::new(2, place.remote("store")));
+            let registry = place.cached(remote, "store").with_policy(Policy::Always);
+            Box::pin(place.over_http(registry))
+        },
+    },
+    Stack {
+        name: "cached(fallback(faulty(remote), remote))",
+        abilities: &[MockRegistry::ABILITIES, CACHE],
+        start: |place| {
+            let chain = Fallback::new(Faulty::new(place.remote("store")), place.remote("store"));
+            let registry = place.cached(chain, "store");
+            Box::pin(place.over_http(registry))
+        },
+    },
+    Stack {
+        name: "limited(cached(slow(fallback(faulty(remote), local, remote)))), a store each",
+        abilities: &[MockRegistry::ABILITIES, CACHE],
+        start: |place| {
+            let (_, local) = place.local("inner");
+            let rest = Fallback::new(local, place.remote("inner"));
+            let chain = Fallback::new(Faulty::new(place.remote("inner")), rest);
+            let registry = Limited::new(4, place.cached(Slow::new(chain), "outer"));
+            Box::pin(place.over_http(registry))
+        },
+    },
+    Stack {
+        name: "fallback(local, cached(newer-than, remote))",
+        abilities: &[MockRegistry::ABILITIES, CACHE],
+        start: |place| {
+            let (_, local) = place.local("store");
+            let hour = Policy::NewerThan(std::time::Duration::from_hours(1));
+            let registry =
+                Fallback::new(local, place.cached(place.remote("store"), "store").with_policy(hour));
             Box::pin(place.over_http(registry))
         },
     },

@@ -2,9 +2,13 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
+#[cfg(not(all(loom, test)))]
+use std::sync::{Mutex, MutexGuard};
 
 use hoist_core::Result;
+#[cfg(all(loom, test))]
+use loom::sync::{Mutex, MutexGuard};
 use tokio::sync::OnceCell;
 
 type Flight<T> = OnceCell<Result<T>>;
@@ -67,7 +71,10 @@ impl<K, T> Default for Flights<K, T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod model;
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::future::{pending, poll_fn};
 

@@ -199,7 +199,7 @@ impl RemoteRegistry {
         {
             return Ok((image, lease));
         }
-        self.bring(reference, Trust::Pool).await
+        Box::pin(self.bring(reference, Trust::Pool)).await
     }
 
     async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
@@ -214,7 +214,7 @@ impl RemoteRegistry {
         {
             return Ok(image);
         }
-        self.bring(reference, trust).await.map(|(image, _)| image)
+        Box::pin(self.bring(reference, trust)).await.map(|(image, _)| image)
     }
 
     /// What the store has under this name, if that is what the registry has now.

@@ -7,37 +7,22 @@
 //!   [`MockRegistry::publish`] on a mocked one.
 //! - [`MockRegistry`] speaks the distribution protocol on a port of its own, counts what it is asked for,
 //!   and breaks as it is told to: [`Fault`], [`Auth`], [`Gate`].
-//! - [`run_contract`] runs every [`Case`] of the suite on what a [`Harness`] starts. [`assert_valid_layout`]
-//!   is the check that all of them end with.
+//! - [`contract`] is the suite: its cases run on any registry, by one call. [`assert_valid_layout`] is the check that
+//!   all of them end with.
 //!
-//! Whoever writes a backend needs a harness of a dozen lines:
+//! Whoever writes a backend needs one call:
 //!
-//! ```
-//! use std::sync::Arc;
+//! ```no_run
+//! use hoist_testkit::contract::{self, Ability, Subject};
+//! use hoist_testkit::MockRegistry;
 //!
-//! use hoist_core::ImageRegistry;
-//! use hoist_testkit::{Ability, Harness, MockRegistry, Subject, run_contract};
-//!
-//! struct Mine;
-//!
-//! # fn my_registry() -> Arc<dyn ImageRegistry> { unimplemented!() }
-//! #[async_trait::async_trait]
-//! impl Harness for Mine {
-//!     fn name(&self) -> String {
-//!         "mine".to_owned()
-//!     }
-//!
-//!     fn abilities(&self) -> Vec<Ability> {
-//!         [MockRegistry::ABILITIES, &[Ability::AlwaysAsks, Ability::StartsEmpty, Ability::Removes]].concat()
-//!     }
-//!
-//!     async fn start(&self) -> Subject {
-//!         Subject::new(my_registry(), MockRegistry::start().await)
-//!     }
-//! }
-//!
+//! # fn my_registry() -> std::sync::Arc<dyn hoist_core::ImageRegistry> { unimplemented!() }
 //! async fn my_registry_keeps_the_contract() {
-//!     run_contract(&Mine).await.assert_kept();
+//!     let mine = [Ability::AlwaysAsks, Ability::StartsEmpty, Ability::Removes];
+//!     contract::assert_kept("mine", &[MockRegistry::ABILITIES, &mine].concat(), async || {
+//!         Subject::new(my_registry(), MockRegistry::start().await)
+//!     })
+//!     .await;
 //! }
 //! ```
 //!
@@ -46,7 +31,7 @@
 #![allow(clippy::missing_panics_doc, reason = "all of it is for tests, which fail by panicking")]
 
 mod blob;
-mod contract;
+pub mod contract;
 mod image;
 mod index;
 mod layer;
