@@ -139,6 +139,24 @@ async fn a_fleet_host_asks_once_in_a_while() {
 }
 
 #[tokio::test]
+async fn a_fleet_host_asks_its_mirror_and_the_registry_only_where_that_is_down() {
+    let (machine, mirror) = (Host::new().await, MockRegistry::start().await);
+    mirror.publish("team/app", "v1", ImageIndex::sample(1));
+    let with_mirror = || {
+        let policy = CachePolicy::NewerThan(Duration::ZERO);
+        let address = format!("http://{}", mirror.host());
+        machine.builder().mirror(machine.mock.host(), address).cache(policy).build().unwrap()
+    };
+    let hoist = with_mirror();
+    assert_eq!(machine.pull(&hoist).await, NOTHING, "of the registry");
+    let asked = mirror.counts();
+    assert_eq!((asked.manifest_gets, asked.blob_gets), (2, Host::cold(1).blob_gets), "of the mirror");
+    mirror.go_down().await;
+    assert_eq!(machine.pull(&hoist).await, ONE_HEAD, "the mirror is down");
+    assert_eq!(machine.pull(&hoist).await, ONE_HEAD, "and is not waited for again");
+}
+
+#[tokio::test]
 async fn another_platform_costs_its_own_image_and_shares_the_rest() {
     let machine = Host::new().await;
     let hoist = machine.builder().build().unwrap();

@@ -100,6 +100,12 @@ impl Builder {
         self.with(Config::with_remote)
     }
 
+    /// Asks this mirror (`https://mirror.lan`) before this registry (`docker.io`), and after the mirrors that were
+    /// named before.
+    pub fn mirror(self, registry: impl Into<String>, mirror: impl Into<String>) -> Self {
+        self.with(|config| config.with_mirror(registry, mirror))
+    }
+
     /// Asks no registry over HTTP.
     pub fn without_remote(self) -> Self {
         self.with(Config::without_remote)
