@@ -253,7 +253,7 @@ async fn who_trusts_nothing_finds_the_damage_and_heals_it() {
     fs::write(&path, b"lay3r").unwrap();
     let lease = put(&store, &image, Trust::Nothing).await;
     assert_eq!(fs::read(&path).unwrap(), b"layer");
-    assert_eq!(store.name(&reference("demo"), &platform(), &lease, None).unwrap(), stored);
+    assert_eq!(store.name(&reference("demo"), &platform(), &lease, None).unwrap().path, stored.path);
 }
 
 #[tokio::test]
