@@ -60,9 +60,10 @@ struct Memory {
 impl Memory {
     async fn fetch(&self, name: &str, trust: Trust) -> Result<PulledImage> {
         let reference: Reference = name.parse()?;
+        self.store.admit_reference(&reference)?; // whoever has it, it may be one that nobody is to have
         if trust == Trust::Pool
             && reference.digest().is_some()
-            && let Some(image) = self.store.hit(&reference, &self.platform)?
+            && let Some(image) = self.store.hit(&reference, &self.platform).await?
         {
             return Ok(image.into()); // a digest cannot have moved
         }
@@ -125,7 +126,7 @@ impl ImageRegistry for Memory {
         self.fetch(reference, Trust::Nothing).await
     }
     async fn is_cached(&self, reference: &str) -> bool {
-        let found = reference.parse().and_then(|r| self.store.resolve(&r, &self.platform));
+        let found = reference.parse().and_then(|r| self.store.known(&r, &self.platform));
         found.is_ok_and(|image| image.is_some())
     }
     async fn remove(&self, reference: &str) -> Result<bool> {

@@ -121,17 +121,19 @@ impl<R> Cached<R> {
         self.inner
     }
 
-    /// The image, if it is here whole, whatever the policy. Nobody is asked.
-    pub fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
-        Ok(self.store.resolve(&reference.parse()?, &self.platform)?.map(Into::into))
+    /// The image, if it is here whole, whatever the policy. No registry is asked.
+    ///
+    /// Fails where it is not [admitted](Store::with_admission).
+    pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
+        Ok(self.store.resolve(&reference.parse()?, &self.platform).await?.map(Into::into))
     }
 
     /// The image that the store has under this name, if the policy lets it answer: noted as a use, and reported.
-    fn hit(&self, reference: &Reference) -> Result<Option<PulledImage>> {
+    async fn hit(&self, reference: &Reference) -> Result<Option<PulledImage>> {
         if !self.may_answer(reference)? {
             return Ok(None);
         }
-        let Some(image) = self.store.hit(reference, &self.platform)? else { return Ok(None) };
+        let Some(image) = self.store.hit(reference, &self.platform).await? else { return Ok(None) };
         let (of, digest) = (|| reference.clone(), || image.digest.clone());
         self.report(&image, || Event::Hit { reference: of(), digest: digest() });
         Ok(Some(image.into()))
@@ -141,7 +143,7 @@ impl<R> Cached<R> {
         match self.policy {
             Policy::Always => Ok(reference.digest().is_some()),
             Policy::NewerThan(_) if reference.digest().is_none() => {
-                let image = self.store.resolve(reference, &self.platform)?;
+                let image = self.store.known(reference, &self.platform)?;
                 Ok(image.is_some_and(|image| self.policy.trusts(image.pulled)))
             }
             _ => Ok(true),
@@ -149,11 +151,18 @@ impl<R> Cached<R> {
     }
 
     /// The image that is here, in place of one that could not be had.
-    fn stale(&self, reference: &Reference, error: Error) -> Result<PulledImage> {
+    async fn stale(&self, reference: &Reference, error: Error) -> Result<PulledImage> {
         if !self.serves_stale || !error.is_transient() {
             return Err(error);
         }
-        let Some(image) = self.store.hit(reference, &self.platform)? else { return Err(error) };
+        let here = match self.store.hit(reference, &self.platform).await {
+            Err(refusal) if *refusal.kind() == ErrorKind::Refused => {
+                tracing::warn!(%reference, error = refusal.report(), "what is here may not be served in its place");
+                None
+            }
+            here => here?,
+        };
+        let Some(image) = here else { return Err(error) };
         tracing::warn!(%reference, digest = %image.digest, error = error.report(), "served what may be out of date");
         self.report(&image, || Event::ServedStale {
             reference: reference.clone(),
@@ -172,6 +181,11 @@ impl<R> Cached<R> {
         self.events.emit(|| Event::Committed { reference: reference.clone(), digest: digest.clone() });
     }
 
+    /// Fails where nothing may be pulled by this name, whoever has it.
+    fn admit(&self, reference: &Reference) -> Result<()> {
+        self.store.admit_reference(reference).map_err(|error| self.refuse(reference, error))
+    }
+
     /// Reports a pull that fails here, without anybody being asked.
     fn refuse(&self, reference: &Reference, error: Error) -> Error {
         self.events.emit(|| Event::Started { reference: reference.clone() });
@@ -186,7 +200,8 @@ impl<R> Cached<R> {
 
 impl<R: ImageRegistry> Cached<R> {
     async fn answer(&self, reference: &Reference) -> Result<PulledImage> {
-        if let Some(image) = self.hit(reference)? {
+        self.admit(reference)?;
+        if let Some(image) = self.hit(reference).await.map_err(|error| self.refuse(reference, error))? {
             return Ok(image);
         }
         if self.policy == Policy::Never {
@@ -205,7 +220,10 @@ impl<R: ImageRegistry> Cached<R> {
         {
             self.absences.remember(reference, error, asked);
         }
-        outcome.or_else(|error| self.stale(reference, error))
+        match outcome {
+            Err(error) => self.stale(reference, error).await,
+            pulled => pulled,
+        }
     }
 
     /// Asks the registry within, and keeps what it answers.
@@ -244,6 +262,7 @@ impl<R: ImageRegistry> ImageRegistry for Cached<R> {
     /// this call. Under [`Policy::Never`] it fails with [`Unsupported`](ErrorKind::Unsupported).
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
+        self.admit(&reference)?;
         if self.policy == Policy::Never {
             let message =
                 format!("cannot force a pull of {reference}: the policy `never` asks nobody for it");
@@ -257,7 +276,7 @@ impl<R: ImageRegistry> ImageRegistry for Cached<R> {
     }
 
     async fn is_cached(&self, reference: &str) -> bool {
-        match self.resolve(reference) {
+        match reference.parse().and_then(|reference| self.store.known(&reference, &self.platform)) {
             Ok(image) => image.is_some(),
             Err(error) => {
                 tracing::warn!(reference, error = error.report(), "cannot tell whether an image is cached");

@@ -23,6 +23,7 @@ impl<R> Cached<R> {
         let digest: Digest = pulled.digest.parse()?;
         let is_pinned = reference.digest().is_none_or(|pinned| *pinned == digest);
         if !is_pinned && self.known(reference, &digest)?.is_none() {
+            self.store.admit_pulled(reference, &self.platform, &pulled).await?;
             tracing::debug!(%reference, %digest, "an image chosen from an index that is not here is not cached");
             return Ok(Some(PulledImage { reference: reference.to_string(), ..pulled }));
         }
@@ -58,7 +59,11 @@ impl<R> Cached<R> {
         let known = self.known(reference, lease.digest())?;
         let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
         match known {
-            Some(known) if reference.digest().is_some() || !self.policy.ages(known.pulled) => Ok(known),
+            Some(known) if reference.digest().is_some() || !self.policy.ages(known.pulled) => {
+                // Whoever named it may not have had to have it admitted.
+                self.store.admit_pulled(&reference, &platform, &known.clone().into()).await?;
+                Ok(known)
+            }
             Some(_) => blocking(move || store.confirm(&reference, &platform, &lease)).await,
             None => blocking(move || store.name(&reference, &platform, &lease, None)).await,
         }
@@ -66,7 +71,7 @@ impl<R> Cached<R> {
 
     /// What the store has under this name, if that is this image.
     fn known(&self, reference: &Reference, digest: &Digest) -> Result<Option<StoredImage>> {
-        let image = self.store.resolve(reference, &self.platform)?;
+        let image = self.store.known(reference, &self.platform)?;
         Ok(image.filter(|image| image.digest == *digest))
     }
 }

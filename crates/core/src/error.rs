@@ -47,6 +47,8 @@ pub enum ErrorKind {
     Malformed,
     /// A format or feature that this build does not read.
     Unsupported,
+    /// The image may not be handed out: an [`Admission`](crate::Admission) says so.
+    Refused,
     /// A document larger than it may be.
     TooLarge,
     /// The disk or the quota is full.
@@ -72,6 +74,7 @@ impl ErrorKind {
             Self::SizeMismatch => "size_mismatch",
             Self::Malformed => "malformed",
             Self::Unsupported => "unsupported",
+            Self::Refused => "refused",
             Self::TooLarge => "too_large",
             Self::NoSpace => "no_space",
             Self::Storage => "storage",

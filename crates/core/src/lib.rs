@@ -8,6 +8,7 @@
 //!
 //! This crate does no I/O and knows no runtime. With `hoist-store` it is all that a backend of one's own needs.
 
+mod admission;
 mod channel;
 mod digest;
 mod document;
@@ -20,6 +21,7 @@ mod registry;
 mod resolution;
 mod text;
 
+pub use admission::{Admission, Candidate};
 pub use channel::Received;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use document::{Descriptor, Document, Index, MAX_DOCUMENT, Manifest, config_platform, media_type};

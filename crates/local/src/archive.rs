@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hoist_core::{
-    Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Manifest, Platform, PulledImage, Reference,
-    Result, config_platform,
+    Candidate, Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Manifest, Platform, PulledImage,
+    Reference, Result, config_platform,
 };
 use hoist_store::{Claim, Lease, Staging, Store, Trust, blocking};
 use tar::EntryType;
@@ -74,11 +74,13 @@ impl Archive {
     ///
     /// A name that leads to another image already is not moved, unless that is `replace`d: then nothing is loaded at
     /// all (CVE-2026-50195). Fails with [`PlatformMissing`](ErrorKind::PlatformMissing) where none is for this
-    /// platform, and as a pull does where a blob is not what it should be.
+    /// platform, and as a pull does where a blob is not what it should be. Where one image is not
+    /// [admitted](Store::with_admission), none gets a name.
     pub async fn load(&self, store: &Store, platform: &Platform, replace: bool) -> Result<Vec<PulledImage>> {
         let (this, wanted, there) = (self.clone(), platform.clone(), store.clone());
         let entries = blocking(move || {
             let entries = this.entries(&wanted)?;
+            entries.iter().try_for_each(|entry| there.admit_reference(&entry.reference))?;
             if !replace {
                 entries.iter().try_for_each(|entry| entry.check_name(&there, &wanted))?;
             }
@@ -89,10 +91,13 @@ impl Archive {
             let lease = self.take(store, &entry).await.map_err(|error| self.refused(error))?;
             staged.push((entry, lease));
         }
-        // Only now, when all is there, does anything get a name.
+        // Only now, when all is there and may be, does anything get a name.
         let (store, platform) = (store.clone(), platform.clone());
-        blocking(move || staged.iter().map(|(entry, lease)| entry.name(&store, &platform, lease)).collect())
-            .await
+        let named = blocking(move || {
+            staged.iter().try_for_each(|(entry, _)| entry.admit(&store, &platform))?;
+            staged.iter().map(|(entry, lease)| entry.name(&store, &platform, lease)).collect()
+        });
+        named.await.map_err(|error| self.refused(error))
     }
 
     fn refused(&self, error: Error) -> Error {
@@ -222,7 +227,7 @@ impl Archive {
 impl Entry {
     /// Fails where the name leads to another image already.
     fn check_name(&self, store: &Store, platform: &Platform) -> Result<()> {
-        match store.resolve(&self.reference, platform)? {
+        match store.known(&self.reference, platform)? {
             Some(there) if there.digest != self.manifest.digest => {
                 let Self { reference, manifest, .. } = self;
                 let message =
@@ -232,6 +237,14 @@ impl Entry {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Fails where the image may not have its name.
+    fn admit(&self, store: &Store, platform: &Platform) -> Result<()> {
+        let digest = &self.manifest.digest;
+        let resolved = self.index.as_ref().map_or(digest, |(index, _)| index);
+        let path = store.image_path(digest);
+        store.admit(&Candidate::new(&self.reference, platform, resolved, digest, &path))
     }
 
     fn name(&self, store: &Store, platform: &Platform, lease: &Lease) -> Result<PulledImage> {

@@ -109,11 +109,14 @@ impl LocalRegistry {
 
     /// The image, if the directory has it whole. It is taken into the store, for it needs a path; nothing is
     /// reported.
+    ///
+    /// Fails where it is not [admitted](Store::with_admission).
     pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         let reference: Reference = reference.parse()?;
         if !self.has(reference.clone()).await? {
             return Ok(None);
         }
+        self.store.admit_reference(&reference)?;
         let (layout, image) = self.find(&reference, Trust::Pool).await?;
         let (image, _) = self.take(&reference, layout, image, Trust::Pool, Events::default()).await?;
         Ok(Some(image.into()))
@@ -140,6 +143,7 @@ impl LocalRegistry {
     }
 
     async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<(StoredImage, Lease)> {
+        self.store.admit_reference(reference)?;
         let (layout, image) = self.find(reference, trust).await?;
         let digest = image.manifest.digest.clone();
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });

@@ -85,7 +85,7 @@ impl Site {
     }
 
     fn digest(&self, reference: &str) -> String {
-        self.store.resolve(&reference.parse().unwrap(), &amd64()).unwrap().unwrap().digest.to_string()
+        self.store.known(&reference.parse().unwrap(), &amd64()).unwrap().unwrap().digest.to_string()
     }
 }
 

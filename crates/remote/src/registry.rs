@@ -180,9 +180,11 @@ impl RemoteRegistry {
         self
     }
 
-    /// The image, if it is here whole. Nobody is asked.
-    pub fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
-        Ok(self.store.resolve(&reference.parse()?, &self.platform)?.map(Into::into))
+    /// The image, if it is here whole. No registry is asked.
+    ///
+    /// Fails where it is not [admitted](Store::with_admission).
+    pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
+        Ok(self.store.resolve(&reference.parse()?, &self.platform).await?.map(Into::into))
     }
 
     /// A pull whose image is leased before it has its name, and so before anybody could remove it.
@@ -194,6 +196,7 @@ impl RemoteRegistry {
     }
 
     async fn pull_reference_leased(&self, reference: &Reference) -> Result<(StoredImage, Lease)> {
+        self.store.admit_reference(reference)?;
         if let Some(image) = self.unchanged(reference).await?
             && let Some(lease) = self.store.lease(&image.digest)?
         {
@@ -209,6 +212,7 @@ impl RemoteRegistry {
     }
 
     async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
+        self.store.admit_reference(reference)?;
         if trust == Trust::Pool
             && let Some(image) = self.unchanged(reference).await?
         {
@@ -219,7 +223,10 @@ impl RemoteRegistry {
 
     /// What the store has under this name, if that is what the registry has now.
     async fn unchanged(&self, reference: &Reference) -> Result<Option<StoredImage>> {
-        if self.is_current(reference).await? { self.store.hit(reference, &self.platform) } else { Ok(None) }
+        if !self.is_current(reference).await? {
+            return Ok(None);
+        }
+        self.store.hit(reference, &self.platform).await
     }
 
     /// Asks what the image is now, brings what the store lacks of it, and names it.
@@ -241,7 +248,7 @@ impl RemoteRegistry {
 
     /// Whether what the store has under this name is what the registry has now.
     async fn is_current(&self, reference: &Reference) -> Result<bool> {
-        let Some(known) = self.store.resolve(reference, &self.platform)? else { return Ok(false) };
+        let Some(known) = self.store.known(reference, &self.platform)? else { return Ok(false) };
         if reference.digest().is_some() {
             return Ok(true);
         }
@@ -334,7 +341,7 @@ impl ImageRegistry for RemoteRegistry {
     }
 
     async fn is_cached(&self, reference: &str) -> bool {
-        match self.resolve(reference) {
+        match reference.parse().and_then(|reference| self.store.known(&reference, &self.platform)) {
             Ok(image) => image.is_some(),
             Err(error) => {
                 tracing::warn!(reference, error = error.report(), "cannot tell whether an image is cached");

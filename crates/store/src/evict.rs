@@ -27,6 +27,16 @@ impl Store {
             Err(error) => tracing::warn!(error = Error::report(&error), "cannot keep the store to its limit"),
         }
     }
+
+    /// Takes what was refused before, so that a store with a limit does not grow by it; nothing that has a name goes for
+    /// it. What is refused just now is leased still, and costs no transfer if it is admitted soon.
+    pub(crate) fn collect_refused(&self) {
+        if self.options().max_size.is_some()
+            && let Err(error) = self.gc(GcOptions::default())
+        {
+            tracing::warn!(error = Error::report(&error), "what was refused cannot be collected");
+        }
+    }
 }
 
 impl Collection<'_> {

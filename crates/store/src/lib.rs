@@ -10,6 +10,7 @@
 //! under which [`Store::name`] makes the image known by a reference.
 
 mod account;
+mod admission;
 mod adopt;
 mod blocking;
 mod collect;

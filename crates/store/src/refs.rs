@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hoist_core::{Algorithm, Digest, Platform, PulledImage, Reference, Result};
+use hoist_core::{Algorithm, Candidate, Digest, Platform, PulledImage, Reference, Result};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
 use crate::account::modified;
@@ -49,24 +49,43 @@ pub(crate) struct Names {
 }
 
 impl Store {
-    /// The image that this reference leads to, if it is here. Nothing is written, and nobody asked.
+    /// What the store has under this name, to be told and not to be handed out: it may be an image that is not
+    /// [admitted](Self::with_admission). Nothing is written, and nobody asked.
     ///
     /// A digest is found also where it came by a tag of the same repository, by the manifest's digest or the
     /// index's. A few reads of small files: cheap enough to be called from asynchronous code.
-    pub fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+    pub fn known(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
         match self.record_of(reference, platform)? {
             Some((_, record)) => self.stored(reference, &record),
             None => Ok(None),
         }
     }
 
+    /// The image that this reference leads to, if it is [`known`](Self::known), to be handed out.
+    ///
+    /// Fails where it is not [admitted](Self::with_admission).
+    pub async fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+        self.find(reference, platform, Self::resolve_now).await
+    }
+
     /// As [`resolve`](Self::resolve), and noted as a use; and a
     /// digest that was found by another name has one of its own from now on.
-    pub fn hit(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+    pub async fn hit(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+        self.find(reference, platform, Self::hit_now).await
+    }
+
+    fn resolve_now(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+        let image = self.known(reference, platform)?;
+        image.map(|image| self.admitted(image, platform)).transpose()
+    }
+
+    fn hit_now(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
         let own = Place::of(reference, platform);
         if let Some((file, record)) = self.open_record(&own)? {
+            let Some(image) = self.stored(reference, &record)? else { return Ok(None) };
+            let image = self.admitted(image, platform)?;
             note_use(&file).map_err(|e| fail("note the use of", &self.root().join(own.path()), e))?;
-            return self.stored(reference, &record);
+            return Ok(Some(image));
         }
         let Some((place, record)) = self.alias_of(reference, platform)? else { return Ok(None) };
         let Some(lease) = self.lease(&record.image)? else { return Ok(None) };
@@ -77,12 +96,21 @@ impl Store {
         self.name(reference, platform, &lease, index).map(Some)
     }
 
+    /// The image, if it may be handed out by its name.
+    fn admitted(&self, image: StoredImage, platform: &Platform) -> Result<StoredImage> {
+        let StoredImage { path, reference, digest, resolved, .. } = &image;
+        self.admit(&Candidate::new(reference, platform, resolved, digest, path))?;
+        Ok(image)
+    }
+
     /// Makes a leased image known by a reference, in place of what that led to before.
     ///
     /// `index` is what the image was chosen from, where it was: its digest, and its bytes, which are kept.
     ///
     /// If an image was added since the last time, and the store has a [limit](StoreOptions::with_max_size),
     /// others are evicted now; not this one, since it is leased.
+    ///
+    /// Fails where the image is not [admitted](Self::with_admission): the name leads to what it did before.
     pub fn name(
         &self,
         reference: &Reference,
@@ -98,6 +126,8 @@ impl Store {
             resolved: index.map_or(image, |(digest, _)| digest).clone(),
             pulled: now(),
         };
+        let admitted = self.admitted(self.describe(reference, &record), platform);
+        admitted.inspect_err(|_| self.collect_refused())?;
         // Refs are written one after the other, so that each knows what it replaces.
         let dir = lock::hold(self.dir(), &place.dir)?;
         let before = self.record_at(&place)?;
@@ -119,12 +149,20 @@ impl Store {
 
     /// Notes that a reference still leads to this leased image: it counts as [pulled](StoredImage::pulled) now, and
     /// what else is known of it stays. One that leads elsewhere by now is [named](Self::name) anew.
+    ///
+    /// Fails where the image is not [admitted](Self::with_admission).
     pub fn confirm(&self, reference: &Reference, platform: &Platform, lease: &Lease) -> Result<StoredImage> {
         let place = Place::of(reference, platform);
-        let dir = lock::hold(self.dir(), &place.dir)?;
-        let Some(record) = self.record_at(&place)?.filter(|record| record.image == *lease.digest()) else {
-            drop(dir);
+        let same = |known: &Record| known.image == *lease.digest();
+        let Some(known) = self.record_at(&place)?.filter(same) else {
             return self.name(reference, platform, lease, None);
+        };
+        self.admitted(self.describe(reference, &known), platform)?;
+        let dir = lock::hold(self.dir(), &place.dir)?;
+        let unchanged = |record: &Record| same(record) && record.resolved == known.resolved;
+        let Some(record) = self.record_at(&place)?.filter(unchanged) else {
+            drop(dir);
+            return self.confirm(reference, platform, lease);
         };
         let record = Record { pulled: now(), ..record };
         self.write_ref(&dir, &place, &record, None)?;

@@ -10,6 +10,7 @@ use hoist_core::{Algorithm, Descriptor, Digest, Error, ErrorKind, Events, Result
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use crate::admission::Admissions;
 use crate::dir::{Dir, NoLink, fail};
 use crate::options::{Access, Durability, StoreOptions};
 use crate::scratch::Scratch;
@@ -51,13 +52,17 @@ pub(crate) const WRITE_BUDGET: usize = 4 << 20;
 /// let (reference, platform) = ("example.com/demo:v1".parse()?, "linux/amd64".parse::<Platform>()?);
 /// store.name(&reference, &platform, &lease, None)?;
 /// drop(lease);
-/// let image = store.resolve(&reference, &platform)?.expect("it is here");
+/// let image = store.resolve(&reference, &platform).await?.expect("it is here");
 /// assert!(image.path.join("index.json").exists());
 /// # Ok::<(), hoist_core::Error>(())
 /// # }).unwrap();
 /// ```
 #[derive(Debug, Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store {
+    inner: Arc<Inner>,
+    /// Those of this handle and its clones: others may have the same directory open without them.
+    pub(crate) admissions: Admissions,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -97,7 +102,7 @@ impl Store {
         if let Access::Group(group) = options.access {
             open_to_group(&root, group)?;
         }
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             root: dir,
             options: Mutex::new(options),
             events: Mutex::default(),
@@ -106,33 +111,34 @@ impl Store {
             swept: OnceLock::new(),
             grown: AtomicBool::new(false),
             copies: OnceLock::new(),
-        })))
+        };
+        Ok(Self { inner: Arc::new(inner), admissions: Admissions::default() })
     }
 
     /// The directory of the store.
     pub fn root(&self) -> &Path {
-        self.0.root.path()
+        self.inner.root.path()
     }
 
     /// How the store was opened, with the limit that it has now.
     pub fn options(&self) -> StoreOptions {
-        *self.0.options.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.inner.options.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on keeps the store to so many bytes of disk space, in all clones of this: as
     /// [`StoreOptions::with_max_size`] does from the beginning. Nothing is evicted yet.
     pub fn limit_to(&self, max_size: Option<u64>) {
-        self.0.options.lock().unwrap_or_else(PoisonError::into_inner).max_size = max_size;
+        self.inner.options.lock().unwrap_or_else(PoisonError::into_inner).max_size = max_size;
     }
 
     /// From now on reports to these what this store, in all its clones, evicts:
     /// [`Event::Evicted`](hoist_core::Event::Evicted).
     pub fn report_to(&self, events: Events) {
-        *self.0.events.lock().unwrap_or_else(PoisonError::into_inner) = events;
+        *self.inner.events.lock().unwrap_or_else(PoisonError::into_inner) = events;
     }
 
     pub(crate) fn events(&self) -> Events {
-        self.0.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The layout directory that the image with this manifest has, or would have.
@@ -154,7 +160,7 @@ impl Store {
     }
 
     pub(crate) fn dir(&self) -> &Dir {
-        &self.0.root
+        &self.inner.root
     }
 
     /// The pool's directory for blobs of this digest's algorithm.
@@ -164,7 +170,7 @@ impl Store {
 
     /// A directory to prepare something in. The first call removes what dead processes left there.
     pub(crate) fn scratch(&self) -> Result<Scratch> {
-        if self.0.swept.set(()).is_ok() {
+        if self.inner.swept.set(()).is_ok() {
             sweep(self.dir())?;
         }
         Scratch::new(self.dir())
@@ -172,7 +178,7 @@ impl Store {
 
     /// The turn-taking of this process at the ingest of this name.
     pub(crate) fn turn(&self, ingest: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut ingests = self.0.ingests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ingests = self.inner.ingests.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turn) = ingests.get(ingest).and_then(Weak::upgrade) {
             return turn;
         }
@@ -191,7 +197,7 @@ impl Store {
         new: &str,
     ) -> Result<std::result::Result<(), NoLink>> {
         let linked = from.link(name, to, new)?;
-        if linked == Err(NoLink::Impossible) && self.0.copies.set(()).is_ok() {
+        if linked == Err(NoLink::Impossible) && self.inner.copies.set(()).is_ok() {
             let (from, to) = (from.path().display(), to.path().display());
             tracing::warn!(
                 "what is in {from} cannot be linked to from {to}: images take the disk space of copies"
@@ -202,16 +208,16 @@ impl Store {
 
     /// Notes that an image was added.
     pub(crate) fn grow(&self) {
-        self.0.grown.store(true, Ordering::Relaxed);
+        self.inner.grown.store(true, Ordering::Relaxed);
     }
 
     /// Whether an image was added since this was last asked.
     pub(crate) fn has_grown(&self) -> bool {
-        self.0.grown.swap(false, Ordering::Relaxed)
+        self.inner.grown.swap(false, Ordering::Relaxed)
     }
 
     pub(crate) fn write_budget(&self) -> Arc<Semaphore> {
-        self.0.write_budget.clone()
+        self.inner.write_budget.clone()
     }
 }
 

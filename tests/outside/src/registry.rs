@@ -38,9 +38,10 @@ impl ShelfRegistry {
 
     async fn get(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
+        self.store.admit_reference(&reference)?;
         if trust == Trust::Pool
             && reference.digest().is_some()
-            && let Some(image) = self.store.hit(&reference, &self.platform)?
+            && let Some(image) = self.store.hit(&reference, &self.platform).await?
         {
             return Ok(image.into());
         }
@@ -130,7 +131,7 @@ impl ImageRegistry for ShelfRegistry {
     }
 
     async fn is_cached(&self, reference: &str) -> bool {
-        let image = reference.parse().and_then(|reference| self.store.resolve(&reference, &self.platform));
+        let image = reference.parse().and_then(|reference| self.store.known(&reference, &self.platform));
         image.is_ok_and(|image| image.is_some())
     }
 

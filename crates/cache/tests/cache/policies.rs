@@ -54,7 +54,7 @@ async fn always_sees_a_tag_that_moved() {
         let new = image(&dir, "new");
         *cached.get_ref().image.lock().unwrap() = new.clone();
         assert_eq!(cached.pull("demo:v1").await.unwrap().digest, new.manifest.digest.to_string());
-        assert_eq!(cached.resolve("demo:v1").unwrap().unwrap().digest, new.manifest.digest.to_string());
+        assert_eq!(cached.resolve("demo:v1").await.unwrap().unwrap().digest, new.manifest.digest.to_string());
     }
 }
 
@@ -113,7 +113,7 @@ async fn to_confirm_an_image_keeps_the_index_that_it_came_by() {
     let confirmed = store.confirm(&reference, &platform(), &lease).unwrap();
     assert_eq!(confirmed.resolved, top);
     assert!(confirmed.pulled.elapsed().unwrap() < HOUR);
-    assert_eq!(store.resolve(&reference, &platform()).unwrap(), Some(confirmed));
+    assert_eq!(store.known(&reference, &platform()).unwrap(), Some(confirmed));
     cached.pull(&format!("demo@{top}")).await.unwrap();
     assert_eq!(cached.get_ref().pulls(), 1);
 }

@@ -27,7 +27,7 @@ impl Decorator for Cached<Inner> {
     }
 
     async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
-        Self::resolve(self, reference)
+        Self::resolve(self, reference).await
     }
 }
 

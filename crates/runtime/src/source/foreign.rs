@@ -31,6 +31,20 @@ impl Foreign {
         Self { registry: make(&context), make, context }
     }
 
+    /// The registry's answer to a pull, if it may be handed out: the registry itself may not have asked.
+    async fn admitted(
+        &self,
+        reference: &str,
+        pull: impl Future<Output = Result<PulledImage>>,
+    ) -> Result<PulledImage> {
+        let SourceContext { store, platform, .. } = &self.context;
+        let reference = reference.parse()?;
+        store.admit_reference(&reference)?;
+        let image = pull.await?;
+        store.admit_pulled(&reference, platform, &image).await?;
+        Ok(image)
+    }
+
     /// Leases what was pulled, having brought it into the store where it is elsewhere. `None`: it was in the
     /// store and is gone.
     async fn lease(&self, pulled: &PulledImage) -> Result<Option<Lease>> {
@@ -52,7 +66,7 @@ impl Foreign {
 impl Backend for Foreign {
     async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         let SourceContext { store, platform, .. } = &self.context;
-        Ok(store.resolve(&reference.parse()?, platform)?.map(Into::into))
+        Ok(store.resolve(&reference.parse()?, platform).await?.map(Into::into))
     }
 
     async fn pull_leased(&self, reference: &str) -> Result<(PulledImage, Lease)> {
@@ -77,11 +91,11 @@ impl Backend for Foreign {
 #[async_trait::async_trait]
 impl ImageRegistry for Foreign {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.registry.pull(reference).await
+        self.admitted(reference, self.registry.pull(reference)).await
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.registry.force_pull(reference).await
+        self.admitted(reference, self.registry.force_pull(reference)).await
     }
 
     async fn is_cached(&self, reference: &str) -> bool {

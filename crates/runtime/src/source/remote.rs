@@ -61,7 +61,7 @@ pub(crate) fn open(config: &RemoteConfig, context: &SourceContext) -> Result<Reg
 #[async_trait::async_trait]
 impl super::backend::Backend for hoist_remote::RemoteRegistry {
     async fn resolve(&self, reference: &str) -> Result<Option<hoist_core::PulledImage>> {
-        Self::resolve(self, reference)
+        Self::resolve(self, reference).await
     }
 
     async fn pull_leased(&self, reference: &str) -> Result<(hoist_core::PulledImage, hoist_store::Lease)> {

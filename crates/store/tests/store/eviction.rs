@@ -88,7 +88,7 @@ async fn the_image_that_was_not_used_for_longest_goes_first_and_only_as_many_as_
     for (seed, name) in [(1, "a"), (2, "b"), (3, "c")] {
         pull_at(&store, seed, name, u64::from(seed)).await;
     }
-    store.hit(&reference("a"), &platform()).unwrap().unwrap();
+    store.hit(&reference("a"), &platform()).await.unwrap().unwrap();
     let options = limit(total(&store) - 1);
     let would = store.gc(options.with_dry_run(true)).unwrap();
     assert_eq!(list(&store).len(), 3, "a dry run takes nothing");

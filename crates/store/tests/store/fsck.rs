@@ -62,10 +62,10 @@ async fn a_damaged_blob_is_found_and_fetched_again_after_the_repair() {
     assert_eq!(found.findings[1].references, [reference("demo")]);
     assert!(found.findings[1].to_string().contains("demo"), "{}", found.findings[1]);
     assert_eq!(problems(found), [Problem::DamagedBlob, Problem::HasDamagedBlob { blob }]);
-    assert!(store.resolve(&reference("demo"), &platform()).unwrap().is_some(), "it was only looked");
+    assert!(store.known(&reference("demo"), &platform()).unwrap().is_some(), "it was only looked");
 
     repair(&store);
-    assert_eq!(store.resolve(&reference("demo"), &platform()).unwrap(), None);
+    assert_eq!(store.known(&reference("demo"), &platform()).unwrap(), None);
     assert_eq!(store.list(&platform()).unwrap(), []);
     let quarantined = only_file(&store.root().join("quarantine"), |_| true);
     assert_eq!(fs::read(&quarantined).unwrap(), b"lay3r");
@@ -90,7 +90,7 @@ async fn only_the_images_that_have_the_damaged_blob_lose_their_names() {
     repair(&store);
     assert_eq!(store.list(&platform()).unwrap(), [reference("good")]);
     assert!(!stored.path.exists());
-    assert_eq!(store.resolve(&reference("good"), &platform()).unwrap(), Some(kept));
+    assert_eq!(store.known(&reference("good"), &platform()).unwrap(), Some(kept));
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn a_leased_image_that_is_damaged_keeps_what_is_sound_of_it_and_is_replace
     store.fsck(FsckOptions::default().with_repair(true)).unwrap();
     let config = demo.blobs[0].0.digest.hex();
     assert_eq!(fs::read(stored.path.join("blobs/sha256").join(config)).unwrap(), b"{}");
-    assert_eq!(store.resolve(&reference("demo"), &platform()).unwrap(), None);
+    assert_eq!(store.known(&reference("demo"), &platform()).unwrap(), None);
     pull(&store, &demo, "demo").await;
     assert_eq!(fs::read(layer_path(&stored.path, &demo)).unwrap(), b"layer");
     assert_eq!(check(&store).findings, []);
@@ -126,7 +126,7 @@ async fn a_missing_blob_a_broken_layout_and_a_damaged_manifest_are_found_and_hea
         damage();
         assert!(!check(&store).findings.is_empty());
         repair(&store);
-        assert_eq!(store.resolve(&reference("demo"), &platform()).unwrap(), None);
+        assert_eq!(store.known(&reference("demo"), &platform()).unwrap(), None);
         pull(&store, &demo, "demo").await;
         assert_eq!(check(&store).findings, []);
     }
@@ -141,14 +141,14 @@ async fn names_that_lead_nowhere_cannot_be_read_or_are_not_known_to_their_image_
     fs::remove_file(marker).unwrap();
     assert_eq!(problems(repair(&store)), [Problem::UnmarkedRef { digest: stored.digest.clone() }]);
     store.gc(GcOptions::default().with_all(true)).unwrap();
-    assert!(store.resolve(&reference("demo"), &platform()).unwrap().is_some(), "it has its name again");
+    assert!(store.known(&reference("demo"), &platform()).unwrap().is_some(), "it has its name again");
 
     fs::remove_dir_all(&stored.path).unwrap();
     assert_eq!(problems(repair(&store)), [Problem::DanglingRef { image: stored.digest.clone() }]);
 
     pull(&store, &demo, "demo").await;
     damage(Path::new(&only_file(&store.root().join("refs"), |_| true)), b"not a ref");
-    let error = store.resolve(&reference("demo"), &platform()).unwrap_err();
+    let error = store.known(&reference("demo"), &platform()).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Storage);
     assert_eq!(problems(repair(&store)), [Problem::DamagedRef]);
     pull(&store, &demo, "demo").await;
@@ -176,7 +176,7 @@ async fn a_blob_of_the_wrong_size_met_in_a_pull_is_quarantined_and_fetched_again
     let stored = pull(&store, &demo, "demo").await;
     damage(&layer_path(&stored.path, &demo), b"short");
     fs::File::options().write(true).open(layer_path(&stored.path, &demo)).unwrap().set_len(2).unwrap();
-    assert_eq!(store.hit(&reference("demo"), &platform()).unwrap(), None, "it is not whole");
+    assert_eq!(store.hit(&reference("demo"), &platform()).await.unwrap(), None, "it is not whole");
     assert!(store.lease(&stored.digest).unwrap().is_none());
     let healed = pull(&store, &demo, "demo").await;
     assert_eq!(fs::read(layer_path(&healed.path, &demo)).unwrap(), b"layer");

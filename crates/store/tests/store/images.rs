@@ -31,14 +31,14 @@ async fn an_image_is_found_by_tag_and_by_digest_in_its_own_repository_only() {
     let (store, image) = (open(&dir), image(b"layer"));
     let stored = pull(&store, &image, "demo:v1").await;
     let digest = image.manifest.digest.clone();
-    assert_eq!(store.resolve(&reference("demo:v1"), &platform()).unwrap(), Some(stored.clone()));
+    assert_eq!(store.known(&reference("demo:v1"), &platform()).unwrap(), Some(stored.clone()));
     let by_digest = reference(&format!("demo@{digest}"));
-    assert_eq!(store.hit(&by_digest, &platform()).unwrap().unwrap().digest, digest);
+    assert_eq!(store.hit(&by_digest, &platform()).await.unwrap().unwrap().digest, digest);
     assert_eq!(store.list(&platform()).unwrap(), [reference("demo:v1"), by_digest.clone()]);
-    assert_eq!(store.resolve(&reference(&format!("other@{digest}")), &platform()).unwrap(), None);
-    assert_eq!(store.resolve(&reference("demo:v1"), &"linux/arm64".parse().unwrap()).unwrap(), None);
+    assert_eq!(store.known(&reference(&format!("other@{digest}")), &platform()).unwrap(), None);
+    assert_eq!(store.known(&reference("demo:v1"), &"linux/arm64".parse().unwrap()).unwrap(), None);
     assert!(store.remove(&by_digest, &platform()).unwrap(), "by digest, all names in the repository go");
-    assert_eq!(store.resolve(&reference("demo:v1"), &platform()).unwrap(), None);
+    assert_eq!(store.known(&reference("demo:v1"), &platform()).unwrap(), None);
 }
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn the_index_that_an_image_was_chosen_from_is_a_name_for_it_too() {
     let top = Digest::sha256(index);
     store.name(&reference("demo:v1"), &platform(), &lease, Some((&top, index))).unwrap();
     let by_index = reference(&format!("demo@{top}"));
-    let hit = store.hit(&by_index, &platform()).unwrap().unwrap();
+    let hit = store.hit(&by_index, &platform()).await.unwrap().unwrap();
     assert_eq!((hit.digest, hit.resolved), (image.manifest.digest.clone(), top));
     let kept = tree(&store.root().join("refs")).into_iter().filter(|path| path.ends_with("~index.json"));
     assert!(kept.map(|path| fs::read(path).unwrap()).all(|bytes| bytes == index));
@@ -70,7 +70,7 @@ async fn an_index_that_a_crash_left_beside_an_older_ref_is_not_taken_for_its_own
     let file = indexes().next().unwrap();
     fs::remove_file(&file).unwrap();
     fs::write(&file, b"a newer index").unwrap();
-    assert!(store.hit(&reference(&format!("demo@{top}")), &platform()).unwrap().is_some());
+    assert!(store.hit(&reference(&format!("demo@{top}")), &platform()).await.unwrap().is_some());
     assert_eq!(indexes().count(), 1, "bytes that are not the index are not kept as if they were");
 }
 
@@ -109,7 +109,7 @@ async fn a_leased_image_outlives_its_last_name() {
     let stored = pull(&store, &image, "demo").await;
     let lease = store.lease(&stored.digest).unwrap().unwrap();
     assert!(store.remove(&reference("demo"), &platform()).unwrap());
-    assert_eq!(store.resolve(&reference("demo"), &platform()).unwrap(), None);
+    assert_eq!(store.known(&reference("demo"), &platform()).unwrap(), None);
     assert!(layer_path(&stored.path, &image).exists());
     drop(lease);
 }
@@ -282,10 +282,10 @@ async fn a_moved_tag_leads_to_the_new_image_and_leaves_the_old_one_readable() {
     let (a, b) = (image(b"a"), image(b"b"));
     let old = pull(&store, &a, "demo").await;
     let new = pull(&store, &b, "demo").await;
-    assert_eq!(store.resolve(&reference("demo"), &platform()).unwrap(), Some(new));
+    assert_eq!(store.known(&reference("demo"), &platform()).unwrap(), Some(new));
     assert!(layer_path(&old.path, &a).exists());
     let pinned = reference(&format!("demo@{}", old.digest));
-    assert_eq!(store.resolve(&pinned, &platform()).unwrap(), None, "no name leads to it any more");
+    assert_eq!(store.known(&pinned, &platform()).unwrap(), None, "no name leads to it any more");
 }
 
 #[tokio::test]

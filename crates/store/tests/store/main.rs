@@ -1,5 +1,6 @@
 //! A store, through its public interface.
 
+mod admission;
 mod eviction;
 mod fsck;
 mod images;

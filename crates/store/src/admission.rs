@@ -1,0 +1,101 @@
+//! Admission: who says which of a store's images may be handed out.
+
+use std::fmt;
+use std::sync::Arc;
+
+use hoist_core::{Admission, Candidate, Digest, Platform, PulledImage, Reference, Result};
+
+use crate::blocking::blocking;
+use crate::refs::StoredImage;
+use crate::store::Store;
+
+/// Who is asked; as a rule nobody, which costs nothing.
+#[derive(Clone, Default)]
+pub(crate) struct Admissions(Option<Arc<dyn Admission>>);
+
+impl fmt::Debug for Admissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Admissions(some)" } else { "Admissions(none)" })
+    }
+}
+
+/// Both have to admit an image.
+struct Both(Arc<dyn Admission>, Arc<dyn Admission>);
+
+impl Admission for Both {
+    fn admit_reference(&self, reference: &Reference) -> Result<()> {
+        self.0.admit_reference(reference).and_then(|()| self.1.admit_reference(reference))
+    }
+
+    fn admit(&self, image: &Candidate<'_>) -> Result<()> {
+        self.0.admit(image).and_then(|()| self.1.admit(image))
+    }
+}
+
+impl Store {
+    /// The same store, where images get names, and are handed out, only as this admits it, and those that were given
+    /// before. Clones of what is returned, and all that is made with them, ask it; other handles do not.
+    #[must_use]
+    pub fn with_admission(mut self, admission: Arc<dyn Admission>) -> Self {
+        self.admissions = Admissions(Some(match self.admissions.0 {
+            Some(before) => Arc::new(Both(before, admission)),
+            None => admission,
+        }));
+        self
+    }
+
+    /// Fails where no image may be asked for by this name: to be asked before anybody else is, by who is to pull it.
+    pub fn admit_reference(&self, reference: &Reference) -> Result<()> {
+        let Some(admission) = &self.admissions.0 else { return Ok(()) };
+        admission.admit_reference(reference).map_err(|error| error.context(not_admitted(reference)))
+    }
+
+    /// Fails where this image may not be handed out by this name. It may [block](Admission::admit).
+    ///
+    /// [`name`](Self::name), [`confirm`](Self::confirm), [`resolve`](Self::resolve) and [`hit`](Self::hit) ask by
+    /// themselves.
+    pub fn admit(&self, image: &Candidate<'_>) -> Result<()> {
+        let Some(admission) = &self.admissions.0 else { return Ok(()) };
+        let admitted = admission.admit_reference(image.reference).and_then(|()| admission.admit(image));
+        admitted.map_err(|error| error.context(not_admitted(image.reference)))
+    }
+
+    /// As [`admit`](Self::admit), for what another registry has answered with, wherever that is.
+    pub async fn admit_pulled(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        image: &PulledImage,
+    ) -> Result<()> {
+        if self.admissions.0.is_none() {
+            return Ok(());
+        }
+        let (store, reference, platform) = (self.clone(), reference.clone(), platform.clone());
+        let (digest, path): (Digest, _) = (image.digest.parse()?, image.path.clone());
+        blocking(move || {
+            let known = store.known(&reference, &platform)?.filter(|known| known.digest == digest);
+            let resolved = known.as_ref().map(|known| &known.resolved).or(reference.digest());
+            let resolved = resolved.unwrap_or(&digest);
+            store.admit(&Candidate::new(&reference, &platform, resolved, &digest, &path))
+        })
+        .await
+    }
+
+    /// Finds an image where it is allowed to wait for who has to admit it. Where nobody has to, that is here.
+    pub(crate) async fn find(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        find: fn(&Self, &Reference, &Platform) -> Result<Option<StoredImage>>,
+    ) -> Result<Option<StoredImage>> {
+        if self.admissions.0.is_none() {
+            return find(self, reference, platform);
+        }
+        let (store, reference, platform) = (self.clone(), reference.clone(), platform.clone());
+        blocking(move || find(&store, &reference, &platform)).await
+    }
+}
+
+fn not_admitted(reference: &Reference) -> String {
+    format!("{reference} is not admitted")
+}
