@@ -20,7 +20,8 @@ Exit codes:
   10  the format or feature is not supported
   11  the disk is full
   12  the store cannot be read or written
-  13  fsck: something was damaged, repaired or not";
+  13  fsck: something was damaged, repaired or not
+  14  the image may not be handed out, as `admission` in the configuration has it";
 
 /// `fsck` found something.
 pub(crate) const DAMAGED: u8 = 13;
@@ -39,6 +40,7 @@ pub(crate) fn code(kind: &ErrorKind) -> ExitCode {
         Kind::DigestMismatch | Kind::SizeMismatch | Kind::Malformed | Kind::TooLarge => 9,
         Kind::Unsupported => 10,
         Kind::NoSpace => 11,
+        Kind::Refused => 14,
         _ => 12,
     })
 }

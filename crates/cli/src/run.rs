@@ -155,7 +155,12 @@ async fn dispatch(
         Command::Resolve { reference, .. } => lookup::resolve(hoist, json, &reference).await,
         Command::Tags { repository, .. } => lookup::tags(hoist, json, &repository).await,
         Command::IsCached { reference } => {
-            is_cached(json, &reference, hoist.resolve(&reference).await?.is_some())
+            let here = match hoist.resolve(&reference).await {
+                // That it may not be handed out does not make it any less here.
+                Err(error) if *error.kind() == ErrorKind::Refused => hoist.is_cached(&reference).await,
+                image => image?.is_some(),
+            };
+            is_cached(json, &reference, here)
         }
     }
 }
@@ -188,7 +193,7 @@ async fn load(hoist: &Hoist, json: bool, path: &Path, replace: bool) -> Result<E
 
 async fn list(hoist: &Hoist, json: bool) -> Result<ExitCode> {
     for reference in hoist.list_cached().await? {
-        let image: Option<PulledImage> = if json { hoist.resolve(&reference).await? } else { None };
+        let image = if json { stored(hoist, &reference).await? } else { None };
         output::result(json && image.is_some(), &image, || reference.into_bytes())?;
     }
     for digest in hoist.store().unnamed()? {
@@ -196,6 +201,17 @@ async fn list(hoist: &Hoist, json: bool) -> Result<ExitCode> {
         output::result(json, &image, || format!("<none>@{digest}").into_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// An image to be listed, and not to be handed out.
+async fn stored(hoist: &Hoist, reference: &str) -> Result<Option<PulledImage>> {
+    match hoist.resolve(reference).await {
+        Err(error) if *error.kind() == ErrorKind::Refused => {
+            let known = hoist.store().known(&reference.parse()?, hoist.platform())?;
+            Ok(known.map(Into::into))
+        }
+        image => image,
+    }
 }
 
 fn clear(progress: Option<&Progress>) {

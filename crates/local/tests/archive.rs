@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use hoist_core::{Descriptor, Error, ErrorKind, Platform, PulledImage, media_type};
+use hoist_core::{
+    Admission, Candidate, Descriptor, Error, ErrorKind, Platform, PulledImage, Reference, media_type,
+};
 use hoist_local::Archive;
 use hoist_store::{Store, StoreOptions};
 use serde_json::json;
@@ -194,4 +197,60 @@ async fn an_archive_for_another_platform_is_told() {
     let arm64 = "linux/arm64".parse().unwrap();
     let error = Archive::open(path).unwrap().load(&site.store, &arm64, false).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::PlatformMissing { available: vec![amd64()] });
+}
+
+/// Refuses an image, or a name.
+enum Refusing {
+    Image(String),
+    Name(&'static str),
+}
+
+impl Admission for Refusing {
+    fn admit_reference(&self, reference: &Reference) -> Result<(), Error> {
+        match self {
+            Self::Name(name) if reference.to_string() == *name => Err(Error::new(ErrorKind::Refused, "no")),
+            _ => Ok(()),
+        }
+    }
+
+    fn admit(&self, image: &Candidate<'_>) -> Result<(), Error> {
+        match self {
+            Self::Image(digest) if image.digest.to_string() == *digest => {
+                Err(Error::new(ErrorKind::Refused, "nobody has signed it"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The files of a layout with two images.
+fn two(layers: [&[u8]; 2], names: [&str; 2]) -> Vec<(String, Vec<u8>)> {
+    let mut files = layout(layers[0], names[0]);
+    files.extend(layout(layers[1], names[1]));
+    let (indexes, mut files): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|(name, _)| name == "index.json");
+    let entries = indexes.iter().map(|(_, bytes)| {
+        serde_json::from_slice::<serde_json::Value>(bytes).unwrap()["manifests"][0].clone()
+    });
+    let index = json!({"schemaVersion": 2, "manifests": entries.collect::<Vec<_>>()}).to_string();
+    files.sort();
+    files.dedup();
+    files.push(("index.json".to_owned(), index.into_bytes()));
+    files
+}
+
+#[tokio::test]
+async fn where_one_image_is_refused_none_of_the_archive_gets_a_name() {
+    let files = || tar_of(&two([b"one", b"other"], ["a:v1", "b:v1"]));
+    let site = Site::new();
+    assert_eq!(site.load(files(), false).await.unwrap().len(), 2);
+    let other = site.digest("b:v1");
+    for (refusing, blobs) in [(Refusing::Image(other), 5), (Refusing::Name("docker.io/library/b:v1"), 0)] {
+        let mut site = Site::new();
+        site.store = site.store.with_admission(Arc::new(refusing));
+        let error = site.load(files(), false).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Refused, "{}", error.report());
+        assert!(error.report().contains("docker.io/library/b:v1 is not admitted"), "{}", error.report());
+        assert_eq!(site.held(), (0, blobs), "verified blobs stay until they are collected");
+    }
 }

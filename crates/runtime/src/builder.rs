@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hoist_core::{Events, ImageRegistry, Platform, Result};
+use hoist_core::{Admission, Events, ImageRegistry, Platform, Result};
 use hoist_store::{Access, Durability, Store, StoreOptions};
 
 use crate::config::{CachePolicy, Config};
@@ -43,6 +43,7 @@ pub struct Builder {
     opened: Option<Store>,
     events: Events,
     own: Vec<Make>,
+    admissions: Vec<Arc<dyn Admission>>,
 }
 
 impl Builder {
@@ -56,8 +57,8 @@ impl Builder {
         self.with(|config| config.with_root(root))
     }
 
-    /// Uses a store that is open already, with its own options: those of the configuration are not looked at. What it
-    /// evicts it goes on to [report](Store::report_to) where it did.
+    /// Uses a store that is open already, with its own options: those of the configuration are not looked at, but for
+    /// what it [admits](Self::admission), which this stack asks beside what the store has. What it evicts it goes on to [report](Store::report_to) where it did.
     pub fn opened_store(self, store: Store) -> Self {
         Self { opened: Some(store), ..self }
     }
@@ -151,11 +152,19 @@ impl Builder {
         Self { events, ..self }
     }
 
+    /// Hands out only what this admits, such as a check of signatures, and only what all do that were given before and
+    /// the configuration does, if it says: [`AdmissionConfig`](crate::AdmissionConfig). It is asked on every way that an
+    /// image is handed out: when it is pulled, and also where it is here already, whoever has put it there.
+    pub fn admission(mut self, admission: impl Admission + 'static) -> Self {
+        self.admissions.push(Arc::new(admission));
+        self
+    }
+
     /// Opens the store, and stacks what was said on it.
     ///
     /// Fails as [`open`](crate::open) does.
     pub fn build(self) -> Result<Hoist> {
-        let Self { config, opened, events, own } = self;
+        let Self { config, opened, events, own, admissions } = self;
         config.check()?;
         source::check(&config, &own)?;
         let platform = config.platform.clone().unwrap_or_else(Platform::host);
@@ -164,6 +173,7 @@ impl Builder {
             Some(store) => store,
             None => open_store(&config, &events)?,
         };
+        let store = config.admission.rules().into_iter().chain(admissions).fold(store, Store::with_admission);
         // Each pull has one beginning and one end, however many sources are asked in it.
         let context = SourceContext { store, platform, events: events.within() };
         let lookup = Lookup::new(&config, &context)?;
@@ -192,6 +202,7 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("config", &self.config)
             .field("own", &self.own.len())
+            .field("admissions", &self.admissions.len())
             .finish_non_exhaustive()
     }
 }

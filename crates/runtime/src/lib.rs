@@ -44,8 +44,8 @@ mod secret;
 mod source;
 
 pub use hoist_core::{
-    Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageEntry, ImageRegistry, Index,
-    Manifest, Platform, PulledImage, Received, Reference, Resolution, Result, Source,
+    Admission, Candidate, Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageEntry,
+    ImageRegistry, Index, Manifest, Platform, PulledImage, Received, Reference, Resolution, Result, Source,
 };
 pub use hoist_store::{
     Access, Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions, ImageUsage,
@@ -60,7 +60,9 @@ pub use hoist_local::{Archive, LocalRegistry};
 pub use hoist_remote::{Credentials, Keychain, Login, RemoteRegistry, StoredIn};
 
 pub use crate::builder::Builder;
-pub use crate::config::{CacheConfig, CachePolicy, Config, CredentialsConfig, LocalConfig, RemoteConfig};
+pub use crate::config::{
+    AdmissionConfig, CacheConfig, CachePolicy, Config, CredentialsConfig, LocalConfig, RemoteConfig, Scope,
+};
 pub use crate::hoist::{Hoist, open, open_with_events};
 pub use crate::root::default_root;
 pub use crate::secret::Secret;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use hoist::{CachePolicy, Config, Durability, ErrorKind};
+use hoist::{CachePolicy, Config, Durability, ErrorKind, Scope};
 
 const WHOLE: &str = r#"
 root = "/srv/store"
@@ -35,6 +35,11 @@ vouched = true
 
 [cache]
 enabled = false
+
+[admission]
+allow = ["ghcr.io/acme", "GHCR.io:443"]
+deny = ["ghcr.io/acme/old"]
+require-digest = ["*"]
 "#;
 
 fn complaint(text: &str) -> String {
@@ -71,7 +76,11 @@ fn every_key_is_read() {
         .with_local("/srv/images")
         .with_local_repository("example.com/demo".parse().unwrap())
         .with_vouched_local()
-        .without_cache();
+        .without_cache()
+        .with_allowed("ghcr.io/acme".parse().unwrap())
+        .with_allowed("ghcr.io:443".parse().unwrap())
+        .with_denied("ghcr.io/acme/old".parse().unwrap())
+        .with_required_digest("*".parse().unwrap());
     assert_eq!(built, config);
 }
 
@@ -101,6 +110,8 @@ fn a_complaint_names_the_key_and_the_line() {
         ("[cache]\npolicy = \"newest\"", &["line 2", "policy", "newer-than 1h"]),
         ("[cache]\npolicy = \"newer-than 1y\"", &["line 2", "1y", "7d"]),
         ("[cache]\nremember-not-found = \"soon\"", &["line 2", "soon", "30s"]),
+        ("[admission]\nallow = [\"nginx\"]", &["line 2", "\"nginx\"", "docker.io/library"]),
+        ("[admission]\nallowed = []", &["line 2", "`allowed`"]),
         ("max-size = \"much\"", &["max-size", "20GiB"]),
         ("[cache", &["line 1"]),
     ] {
@@ -139,6 +150,10 @@ fn keys_that_contradict_each_other_are_both_named() {
         (
             "[local]\npath = \"/srv\"\nwritable = true\nvouched = true",
             ["`local.writable`", "`local.vouched`"],
+        ),
+        (
+            "[admission]\nallow = [\"ghcr.io/a\"]\ndeny = [\"ghcr.io/b\", \"GHCR.io/a\"]",
+            ["`admission.allow`", "`admission.deny`"],
         ),
     ] {
         let complaint = complaint(text);
@@ -187,4 +202,48 @@ fn hosts_dirs_are_one_or_more_or_none() {
     assert!(said.contains("line 2") && said.contains("a path, or a list of paths"), "{said}");
     let said = complaint("[remote.mirrors]\n'https://ghcr.io' = ['https://mirror.lan']\n");
     assert!(said.contains("remote.mirrors") && said.contains("host:port"), "{said}");
+}
+
+#[test]
+fn a_scope_is_a_registry_or_the_beginning_of_a_path_there() {
+    let has = |scope: &str, name: &str| scope.parse::<Scope>().unwrap().has(&name.parse().unwrap());
+    for (scope, name, is_in) in [
+        ("*", "nginx", true),
+        ("docker.io", "nginx", true),
+        ("docker.io/library", "nginx:1.27", true),
+        ("docker.io/library/nginx", "nginx", true),
+        ("docker.io/library/ngin", "nginx", false),
+        ("docker.io/acme", "acme/app", true),
+        ("docker.io/acme", "acme-labs/app", false),
+        ("docker.io/acme", "library/acme", false),
+        ("ghcr.io/acme/app", "ghcr.io/acme", false),
+        ("ghcr.io/acme", "ghcr.io/acme", true),
+        ("ghcr.io/acme", "GHCR.IO/acme/app", true),
+        ("GHCR.IO/acme", "ghcr.io/acme/app", true),
+        ("ghcr.io", "ghcr.io:443/acme/app", false),
+        ("localhost:5000", "localhost:5000/a/b/c/d", true),
+        ("[::1]:5000/a", "[::1]:5000/a/b", true),
+    ] {
+        assert_eq!(has(scope, name), is_in, "{name} in {scope}");
+    }
+    for text in [
+        "",
+        "/",
+        "nginx",
+        "acme/app",
+        "ghcr.io/",
+        "ghcr.io//a",
+        "ghcr.io/A",
+        "ghcr.io/a:v1",
+        "ghcr.io/a*",
+        "*.example.com",
+        "https://ghcr.io",
+        "ghcr.io/a@sha256:00",
+        "index.docker.io/a",
+        " ghcr.io",
+    ] {
+        let error = text.parse::<Scope>().unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::InvalidConfig, "{text}");
+        assert!(error.help().unwrap().contains("registry/path"), "{text}");
+    }
 }

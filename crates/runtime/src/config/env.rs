@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use hoist_core::Result;
 
-use super::{Config, invalid, values};
+use super::{Config, Scope, invalid, values};
 
 /// The variable that names the file.
 const CONFIG: &str = "HOIST_CONFIG";
@@ -58,6 +58,11 @@ const VARIABLES: &[Variable] = &[
     ("HOIST_CACHE_SERVE_STALE", |config, value| flag(value).map(|it| config.cache.serve_stale = it)),
     ("HOIST_CACHE_REMEMBER_NOT_FOUND", |config, value| {
         values::parse_duration(text(value)?).map(|it| config.cache.remember_not_found = Some(it))
+    }),
+    ("HOIST_ADMISSION_ALLOW", |config, value| scopes(value).map(|it| config.admission.allow = Some(it))),
+    ("HOIST_ADMISSION_DENY", |config, value| scopes(value).map(|it| config.admission.deny = it)),
+    ("HOIST_ADMISSION_REQUIRE_DIGEST", |config, value| {
+        scopes(value).map(|it| config.admission.require_digest = it)
     }),
 ];
 
@@ -138,4 +143,8 @@ fn number<T: FromStr>(value: &OsStr) -> Result<T> {
 fn list(value: &OsStr) -> Result<Vec<String>> {
     let values = text(value)?.split(',').map(str::trim);
     Ok(values.filter(|value| !value.is_empty()).map(str::to_owned).collect())
+}
+
+fn scopes(value: &OsStr) -> Result<Vec<Scope>> {
+    list(value)?.iter().map(|scope| scope.parse()).collect()
 }

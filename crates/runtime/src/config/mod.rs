@@ -1,10 +1,12 @@
 //! The configuration: what is stacked on what, and how; read from TOML, or built by a program.
 
+mod admission;
 mod cache;
 mod env;
 mod file;
 mod local;
 mod remote;
+mod scope;
 mod values;
 
 use std::num::NonZeroUsize;
@@ -16,9 +18,11 @@ use serde::Deserialize;
 
 use crate::root::default_root;
 
+pub use admission::AdmissionConfig;
 pub use cache::{CacheConfig, CachePolicy};
 pub use local::LocalConfig;
 pub use remote::{CredentialsConfig, RemoteConfig};
+pub use scope::Scope;
 
 /// What a [`Hoist`](crate::Hoist) is made of.
 ///
@@ -86,6 +90,8 @@ pub struct Config {
     pub local: LocalConfig,
     /// Whether the store answers without asking.
     pub cache: CacheConfig,
+    /// Which images may be handed out at all.
+    pub admission: AdmissionConfig,
 }
 
 impl Default for Config {
@@ -102,6 +108,7 @@ impl Default for Config {
             remote: RemoteConfig::default(),
             local: LocalConfig::default(),
             cache: CacheConfig::default(),
+            admission: AdmissionConfig::default(),
         }
     }
 }
@@ -113,6 +120,7 @@ impl Config {
         self.local.check()?;
         self.remote.check()?;
         self.cache.check()?;
+        self.admission.check()?;
         if self.offline && self.remote.enabled == Some(true) {
             return Err(invalid("`offline` and `remote.enabled` contradict each other")
                 .with_help("leave one of them out"));

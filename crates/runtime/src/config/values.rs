@@ -49,7 +49,8 @@ pub(super) fn one_or_more<'de, D: Deserializer<'de>>(
     }))
 }
 
-fn read<'de, D: Deserializer<'de>, T>(
+/// A text that stands for something.
+pub(super) fn read<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     parse: impl FnOnce(&str) -> Result<T>,
 ) -> Read<T, D::Error> {
