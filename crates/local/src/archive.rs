@@ -5,7 +5,10 @@
 //! name twice) is refused whole: whoever made it meant something else by it (CVE-2025-62518, RUSTSEC-2026-0067).
 
 use std::collections::HashMap;
+use std::error::Error as StdError;
 use std::fs::File;
+use std::io;
+use std::iter::successors;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -259,8 +262,14 @@ fn blob_name(digest: &Digest) -> String {
 
 /// All files of an archive, by name; and nothing else may be in it but directories.
 fn walk(file: &File) -> Result<HashMap<String, (u64, u64)>> {
-    let broken =
-        |cause| Error::new(ErrorKind::Malformed, "it is no tar archive, or a damaged one").with_source(cause);
+    let broken = |cause: io::Error| {
+        let error = Error::new(ErrorKind::Malformed, "it is no tar archive, or a damaged one");
+        // The parser's own words quote what it cannot read, and that may be of any file.
+        match os_error(&cause) {
+            Some(cause) => error.with_source(cause),
+            None => error,
+        }
+    };
     let refused = |why: String| Error::new(ErrorKind::Malformed, why).with_help("nothing of it was loaded");
     let mut files = HashMap::new();
     for entry in tar::Archive::new(file).entries_with_seek().map_err(broken)? {
@@ -281,6 +290,13 @@ fn walk(file: &File) -> Result<HashMap<String, (u64, u64)>> {
         }
     }
     Ok(files)
+}
+
+/// What the system said, where it is that which a parser failed of.
+fn os_error(cause: &io::Error) -> Option<io::Error> {
+    let mut causes = successors(Some(cause as &(dyn StdError + 'static)), |&cause| cause.source());
+    let code = causes.find_map(|cause| cause.downcast_ref::<io::Error>()?.raw_os_error())?;
+    Some(io::Error::from_raw_os_error(code))
 }
 
 /// The name of a file below the root, in one spelling. `None`: it leads elsewhere, or is spelled as no tool does.

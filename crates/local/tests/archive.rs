@@ -191,6 +191,21 @@ async fn what_is_no_archive_is_told() {
 }
 
 #[tokio::test]
+async fn of_a_file_that_is_no_archive_nothing_is_told_but_its_name() {
+    let site = Site::new();
+    for content in
+        ["root:x:0:0:root:/root:/bin/bash\n".repeat(40), "hunter2 ".repeat(100), "hunter2".to_owned()]
+    {
+        let error = Archive::open(site.write(content.as_bytes())).unwrap_err();
+        let (report, debug) = (error.report(), format!("{error:?}"));
+        for word in ["root", "bash", "hunter"] {
+            assert!(!report.contains(word) && !debug.contains(word), "{report}");
+        }
+        assert!(report.contains("demo.tar is refused: it is no tar archive"), "{report}");
+    }
+}
+
+#[tokio::test]
 async fn an_archive_for_another_platform_is_told() {
     let site = Site::new();
     let path = site.write(&tar_of(&layout(b"x", "v1")).into_inner().unwrap());
