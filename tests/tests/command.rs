@@ -325,6 +325,37 @@ async fn credentials_come_from_the_configuration_and_are_never_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn why_a_mirror_was_passed_over_is_logged() {
+    let setup = Setup::new().await;
+    let reference = setup.mock.publish("library/demo", "v1", Image::sample(1));
+    let (config, host) = (setup.dir.path().join("hoist.toml"), setup.mock.host());
+    for (fault, reason) in [
+        (Fault::Status(503), "503"),
+        (Fault::Status(404), "404"),
+        (Fault::login_page(), "neither a manifest nor an index"),
+        (Fault::FlippedBit, "is not what it should be"),
+    ] {
+        let mirror = MockRegistry::start().await;
+        mirror.publish("library/demo", "v1", Image::sample(1));
+        mirror.fail(On::Manifests, fault);
+        let mirrors = format!("[remote.mirrors]\n'{host}' = ['{}']\n", mirror.url());
+        fs::write(&config, mirrors).unwrap();
+        let pull =
+            |verbose| ["pull", "-q", verbose, "--force", "--config", config.to_str().unwrap(), &reference];
+        let output = setup.hoist(&pull("-vv")).await;
+        output.ok();
+        let line = output.stderr.lines().find(|line| line.contains("passing over a mirror"));
+        let line = line.unwrap_or_else(|| panic!("it is not told: {}", output.stderr));
+        for word in [&*host, &mirror.host(), reason] {
+            assert!(line.contains(word), "no {word:?} in {line}");
+        }
+        let output = setup.hoist(&pull("-v")).await;
+        output.ok();
+        assert!(!output.stderr.contains("passing over"), "only where that is wanted: {}", output.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn offline_nobody_is_asked_and_what_is_here_is_had() {
     let setup = Setup::new().await;
     let [here, missing] =
@@ -397,7 +428,7 @@ async fn a_root_that_cannot_be_written_is_named_with_what_to_do() {
 async fn help_names_every_exit_code() {
     let setup = Setup::new().await;
     let help = setup.hoist(&["--help"]).await;
-    for code in 0..=13 {
+    for code in 0..=14 {
         assert!(help.ok().contains(&format!("  {code}  ")), "{code}");
     }
     assert_eq!(setup.hoist(&["--nonsense"]).await.code, 2);
