@@ -17,6 +17,8 @@ enabled = false
 connections = 3
 stall-timeout = 20
 plain-http = ["10.0.0.5:5000"]
+foreign-layers = ["go.microsoft.com", "*"]
+retries = 2
 connect-timeout = 5
 response-timeout = 60
 hosts-dir = "/etc/hosts.d"
@@ -67,6 +69,9 @@ fn every_key_is_read() {
         .with_connections(3.try_into().unwrap())
         .with_stall_timeout(20.try_into().unwrap())
         .with_plain_http("10.0.0.5:5000")
+        .with_foreign_layers("go.microsoft.com")
+        .with_foreign_layers("*")
+        .with_retries(2)
         .with_connect_timeout(5.try_into().unwrap())
         .with_response_timeout(60.try_into().unwrap())
         .with_hosts_dir("/etc/hosts.d")
@@ -103,6 +108,7 @@ fn a_complaint_names_the_key_and_the_line() {
         ("[local]\npath = \"/srv\"\nrepository = \"A B\"", &["line 3", "local.repository"]),
         ("[local]\nwritable = true", &["`local.path`"]),
         ("[remote]\nplain-http = [\"http://10.0.0.5\"]", &["remote.plain-http", "https://"]),
+        ("[remote]\nforeign-layers = [\"https://a.b\"]", &["remote.foreign-layers", "host:port"]),
         (
             "[remote.credentials.ghcr]\nusername = \"jo\"\npassword = \"p\"",
             &["remote.credentials", "\"ghcr\""],
