@@ -1,8 +1,9 @@
 //! `hoist resolve` and `hoist tags`: what a registry says, with nothing left behind.
 
 use std::path::PathBuf;
+use std::thread;
 
-use hoist::{Durability, Hoist, ImageRegistry, Resolution};
+use hoist::{Durability, ErrorKind, Hoist, ImageRegistry, Resolution};
 use hoist_testkit::{Auth, Image, ImageIndex, MockRegistry, write_layout};
 use hoist_tests::hoist;
 use serde_json::Value;
@@ -104,6 +105,24 @@ async fn a_stack_looks_up_over_its_own_connections_for_each_platform() {
     assert_eq!(sized(arm.resolve_remote(&reference).await.unwrap()), "linux/arm64");
     assert_eq!(hoist.tags(&format!("{}/demo", mock.host())).await.unwrap(), ["v1"]);
     assert_eq!(mock.counts().token_requests, 1, "the token of the pull is used again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_blocking_front_looks_up_as_well() {
+    let mock = MockRegistry::start().await;
+    let index = ImageIndex::sample(1);
+    let reference = mock.publish("demo", "v1", &index);
+    let (_dir, root) = nowhere();
+    let repository = format!("{}/demo", mock.host());
+    let calls = thread::spawn(move || {
+        let hoist = Hoist::builder().store(root).durability(Durability::None).build_blocking().unwrap();
+        assert_eq!(hoist.resolve_remote(&reference).unwrap().digest, *index.digest());
+        assert_eq!(hoist.tags(&repository).unwrap(), ["v1"]);
+        let error = hoist.tags(&reference).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::InvalidReference, "{}", error.report());
+        assert_eq!(hoist.list_cached().unwrap(), [""; 0], "nothing was stored");
+    });
+    calls.join().unwrap();
 }
 
 #[tokio::test]
