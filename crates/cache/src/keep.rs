@@ -24,7 +24,7 @@ impl<R> Cached<R> {
         let is_pinned = reference.digest().is_none_or(|pinned| *pinned == digest);
         if !is_pinned && self.known(reference, &digest)?.is_none() {
             tracing::debug!(%reference, %digest, "an image chosen from an index that is not here is not cached");
-            return Ok(Some(PulledImage { reference: reference.to_string(), ..pulled }));
+            return Ok(Some(pulled));
         }
         let Some(lease) = self.take(&pulled, &digest, trust).await? else { return Ok(None) };
         self.name(reference, lease).await.map(|image| Some(image.into()))
