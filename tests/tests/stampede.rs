@@ -111,7 +111,7 @@ impl World {
                 seen.refusals += 1;
                 assert_eq!(*error.kind(), ErrorKind::Storage, "{}", error.report());
                 assert!(
-                    error.report().contains("was removed each of the 3 times"),
+                    error.report().contains("was removed or replaced each of the 3 times"),
                     "{}",
                     error.report()
                 );
