@@ -4,12 +4,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Instant;
 
-use bytes::Bytes;
-use hoist::{
-    Claim, Config, Descriptor, Durability, Hoist, ImageRegistry, Platform, Reference, Store, StoreOptions,
-    Trust,
-};
-use hoist_testkit::{Blob, Image, Layer};
+use hoist::{Config, Durability, Hoist, ImageRegistry, Platform, Store, StoreOptions};
+use hoist_testkit::{Image, Layer, add_to_store};
 
 use crate::failure::{Doing, Failure, Result};
 use crate::measure::measure;
@@ -130,31 +126,12 @@ async fn fill(root: &Path, images: usize) -> Result<()> {
     for number in 0..images {
         let own = Layer::files(&[("number", number.to_string().as_bytes())]);
         let image = Image::builder().platform(PLATFORM).layers([Layer::empty(), own]).build();
-        add(&store, &image, number).await.doing("making an image")?;
+        add_to_store(&store, &name(number), &image).await.doing("making an image")?;
         if number > 0 && number.is_multiple_of(10_000) {
             eprintln!("made {number}");
         }
     }
     Ok(())
-}
-
-async fn add(store: &Store, image: &Image, number: usize) -> hoist::Result<()> {
-    let staging = store.stage(Trust::Pool)?;
-    let manifest = descriptor(image.manifest());
-    staging.put(&manifest, image.manifest().bytes.to_vec()).await?;
-    for blob in std::iter::once(image.config()).chain(image.layers()) {
-        if let Claim::Fetch(ingest) = staging.claim(&descriptor(blob)).await? {
-            ingest.write(0, Bytes::clone(&blob.bytes)).await?;
-            ingest.commit().await?;
-        }
-    }
-    let lease = staging.commit(manifest).await?;
-    let reference: Reference = name(number).parse()?;
-    store.name(&reference, &PLATFORM.parse()?, &lease, None).map(drop)
-}
-
-fn descriptor(blob: &Blob) -> Descriptor {
-    Descriptor::of(&blob.media_type, &blob.bytes)
 }
 
 fn name(number: usize) -> String {

@@ -87,6 +87,18 @@ impl Default for Authority {
 }
 
 impl Certified {
+    /// A certificate for this name or address that no authority has signed, but itself.
+    ///
+    /// # Panics
+    ///
+    /// If no key can be made.
+    #[must_use]
+    pub fn by_itself(name: &str) -> Self {
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params_for(name).self_signed(&key).expect("a certificate can sign itself");
+        Self { certificate, key }
+    }
+
     /// The certificate.
     #[must_use]
     pub fn der(&self) -> CertificateDer<'static> {

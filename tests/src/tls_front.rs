@@ -13,6 +13,7 @@ use crate::authority::{Authority, Certified};
 /// Passes on what comes over TLS; dropped, it listens no longer.
 #[derive(Debug)]
 pub struct TlsFront {
+    address: &'static str,
     port: u16,
     task: JoinHandle<()>,
 }
@@ -25,8 +26,22 @@ impl TlsFront {
     ///
     /// If there is no free port, or the certificate is no good.
     pub async fn start(certified: &Certified, clients: Option<&Authority>, target: &str) -> Self {
+        Self::start_at("127.0.0.1", certified, clients, target).await
+    }
+
+    /// As [`start`](Self::start), on another address of this machine.
+    ///
+    /// # Panics
+    ///
+    /// If there is no free port, or the certificate is no good.
+    pub async fn start_at(
+        address: &'static str,
+        certified: &Certified,
+        clients: Option<&Authority>,
+        target: &str,
+    ) -> Self {
         let acceptor = TlsAcceptor::from(Arc::new(config(certified, clients)));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+        let listener = TcpListener::bind((address, 0)).await.expect("there is a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let target = target.to_owned();
         let task = tokio::spawn(async move {
@@ -39,13 +54,13 @@ impl TlsFront {
                 });
             }
         });
-        Self { port, task }
+        Self { address, port, task }
     }
 
     /// Where it is: `127.0.0.1:port`.
     #[must_use]
     pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.address, self.port)
     }
 
     /// The port alone, for who gets there by another name.

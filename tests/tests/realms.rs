@@ -1,15 +1,8 @@
 //! Token servers that must not be asked, as the command meets them: by what their names lead to, and by their
 //! certificates.
 
-use std::sync::Arc;
-
 use hoist_testkit::{Auth, Image, MockRegistry};
-use hoist_tests::{Home, Output, hoist_at_home};
-use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use hoist_tests::{Certified, Home, Output, TlsFront, hoist_at_home};
 
 const SECRET: &str = "canary";
 /// `me` and the secret, in base64.
@@ -41,42 +34,17 @@ impl Setup {
     }
 }
 
-/// Passes what comes over TLS on to this host. Returns the port that it comes to.
-async fn serve_tls(CertifiedKey { cert, signing_key }: &CertifiedKey<KeyPair>, host: String) -> u16 {
-    let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key);
-    let acceptor: TlsAcceptor = Arc::new(config.unwrap()).into();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let (acceptor, host) = (acceptor.clone(), host.clone());
-            tokio::spawn(async move {
-                let mut client = acceptor.accept(client).await?;
-                let mut server = TcpStream::connect(host).await?;
-                tokio::io::copy_bidirectional(&mut client, &mut server).await
-            });
-        }
-    });
-    port
-}
-
 /// CVE-2026-33990, by DNS: `localhost` stands for a name that leads into our network. The registry is one that is
 /// not there: it is reached through a proxy, and has a name that this machine does not know.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_realm_whose_name_leads_into_our_network_is_refused() {
     let setup = Setup::new().await;
-    let certified = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let port = serve_tls(&certified, setup.mock.host()).await;
-    let authority = setup.home.path().join("authority.pem");
-    std::fs::write(&authority, certified.cert.pem()).unwrap();
+    let certified = Certified::by_itself("localhost");
+    let front = TlsFront::start(&certified, None, &setup.mock.host()).await;
+    let authority = certified.write(setup.home.path().join("authority.pem"));
     let (proxy, trusted) = (setup.mock.url(), authority.display().to_string());
     let variables = [("http_proxy", proxy.as_str()), ("SSL_CERT_FILE", trusted.as_str())];
-    let realm = format!("https://localhost:{port}/token");
+    let realm = format!("https://localhost:{}/token", front.port());
 
     let refused = setup.pull("registry.example.com", &realm, &variables);
     assert_eq!(refused.code, 5, "{}", refused.stderr);
@@ -112,12 +80,12 @@ async fn a_realm_that_downgrades_or_is_a_bare_address_of_another_host_is_refused
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_certificate_at_the_realm_fails_though_the_registry_has_no_tls() {
     let setup = Setup::new().await;
-    let [certified, other] = [(); 2].map(|()| generate_simple_self_signed(["localhost".to_owned()]).unwrap());
-    let port = serve_tls(&certified, setup.mock.host()).await;
-    let authority = setup.home.path().join("authority.pem");
-    std::fs::write(&authority, other.cert.pem()).unwrap();
+    let [certified, other] = [(); 2].map(|()| Certified::by_itself("localhost"));
+    let front = TlsFront::start(&certified, None, &setup.mock.host()).await;
+    let authority = other.write(setup.home.path().join("authority.pem"));
     let trusted = [("SSL_CERT_FILE", authority.to_str().unwrap())];
-    for realm in [format!("https://localhost:{port}/token"), format!("https://127.0.0.1:{port}/token")] {
+    for host in [format!("localhost:{}", front.port()), front.host()] {
+        let realm = format!("https://{host}/token");
         let refused = setup.pull(&setup.mock.host(), &realm, &trusted);
         assert_eq!(refused.code, 8, "{}", refused.stderr);
         assert!(refused.stderr.contains("certificate"), "{}", refused.stderr);

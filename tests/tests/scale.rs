@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use hoist_core::{Descriptor, Reference};
-use hoist_store::{Claim, Store, StoreOptions, Trust};
-use hoist_testkit::{Blob, Image, Layer};
+use hoist_store::{Store, StoreOptions};
+use hoist_testkit::{Image, Layer, add_to_store};
 use hoist_tests::{Strace, hoist};
 use tempfile::TempDir;
 
@@ -66,27 +65,8 @@ async fn fill(root: &Path, images: usize) {
     for number in 0..images {
         let own = Layer::files(&[("number", number.to_string().as_bytes())]);
         let image = Image::builder().platform(PLATFORM).layers([Layer::empty(), own]).build();
-        add(&store, &image, &name(number)).await.unwrap();
+        add_to_store(&store, &name(number), &image).await.unwrap();
     }
-}
-
-async fn add(store: &Store, image: &Image, name: &str) -> hoist_core::error::Result<()> {
-    let staging = store.stage(Trust::Pool)?;
-    let manifest = descriptor(image.manifest());
-    staging.put(&manifest, image.manifest().bytes.to_vec()).await?;
-    for blob in std::iter::once(image.config()).chain(image.layers()) {
-        if let Claim::Fetch(ingest) = staging.claim(&descriptor(blob)).await? {
-            ingest.write(0, blob.bytes.clone()).await?;
-            ingest.commit().await?;
-        }
-    }
-    let lease = staging.commit(manifest).await?;
-    let reference: Reference = name.parse()?;
-    store.name(&reference, &PLATFORM.parse()?, &lease, None).map(drop)
-}
-
-fn descriptor(blob: &Blob) -> Descriptor {
-    Descriptor::of(&blob.media_type, &blob.bytes)
 }
 
 fn name(number: usize) -> String {

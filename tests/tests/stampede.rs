@@ -1,10 +1,13 @@
-//! A thousand tasks on one stack, while tags move, images are removed and room is short: each answer is a whole image that
-//! its name had, or an honest error, and the numbers add up.
+//! A thousand tasks on one stack, while tags move, images are removed, pulls are given up half-way and room is short: each
+//! answer is a whole image that its name had, or an honest error, and the numbers add up.
 //!
 //! `HOIST_SEED` makes others do other things.
 
 use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use hoist_cache::{Cached, Limited, Observed, counted};
 use hoist_core::{Digest, ErrorKind, Event, Events, ImageRegistry, Platform, Reference, Result};
@@ -17,6 +20,8 @@ use tempfile::TempDir;
 const TASKS: usize = 1000;
 const REFERENCES: usize = 50;
 const IMAGES: usize = 20;
+/// Who gives up a pull has looked at it so often at the most: most pulls are done, or fail, before that.
+const PATIENCE: usize = 16;
 /// The disk space for less than half of the images, each of which has some 60 kB.
 const ROOM: u64 = 500_000;
 
@@ -35,6 +40,7 @@ struct Seen {
     pulls: u64,
     answers: u64,
     refusals: u64,
+    given_up: u64,
     /// Answers that were checked; the others were removed or evicted before that.
     checked: u64,
 }
@@ -67,8 +73,10 @@ impl World {
         let mut seen = Seen::default();
         for _ in 0..3 {
             match dice.below(20) {
-                0..12 => self.pull(&reference, false, &mut seen).await,
-                12..15 => self.pull(&reference, true, &mut seen).await,
+                roll @ 0..15 => {
+                    let patience = if dice.below(4) == 0 { dice.below(PATIENCE) } else { usize::MAX };
+                    self.pull(&reference, roll >= 12, patience, &mut seen).await;
+                }
                 15..17 => _ = self.publish(tag, dice.below(IMAGES)),
                 17..19 => _ = self.stack.remove(&reference).await.unwrap(),
                 _ => {
@@ -80,10 +88,13 @@ impl World {
         seen
     }
 
-    async fn pull(&self, reference: &str, force: bool, seen: &mut Seen) {
-        let outcome =
-            if force { self.stack.force_pull(reference).await } else { self.stack.pull(reference).await };
+    async fn pull(&self, reference: &str, force: bool, patience: usize, seen: &mut Seen) {
+        let pull = if force { self.stack.force_pull(reference) } else { self.stack.pull(reference) };
         seen.pulls += 1;
+        let Some(outcome) = look_at(pull, patience).await else {
+            seen.given_up += 1;
+            return;
+        };
         match outcome {
             Ok(image) => {
                 seen.answers += 1;
@@ -99,7 +110,11 @@ impl World {
             Err(error) => {
                 seen.refusals += 1;
                 assert_eq!(*error.kind(), ErrorKind::Storage, "{}", error.report());
-                assert!(error.report().contains("was removed each of the 3 times"), "{}", error.report());
+                assert!(
+                    error.report().contains("was removed or replaced each of the 3 times"),
+                    "{}",
+                    error.report()
+                );
             }
         }
     }
@@ -110,6 +125,21 @@ impl World {
     }
 }
 
+/// What comes of a future that is looked at once, and so often again when there is something new. It is dropped then,
+/// wherever it is.
+async fn look_at<T>(future: impl Future<Output = T>, mut again: usize) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending if again == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            again -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
 /// What is reported, counted by hand.
 #[derive(Debug, Default)]
 struct Told {
@@ -117,8 +147,11 @@ struct Told {
     ended: u64,
     hits: u64,
     evicted: u64,
-    sizes: HashMap<Digest, u64>,
+    /// How large each blob is that is on its way, and what of it came since it was begun.
+    came: HashMap<Digest, (u64, u64)>,
     verified: u64,
+    /// What came of blobs whose pull was given up.
+    abandoned: u64,
 }
 
 impl Told {
@@ -128,8 +161,17 @@ impl Told {
             Event::Started { .. } => self.begun += 1,
             Event::Hit { .. } => self.hits += 1,
             Event::Evicted { .. } => self.evicted += 1,
-            Event::BlobStarted { digest, size } => _ = self.sizes.insert(digest, size),
-            Event::BlobVerified { digest } => self.verified += self.sizes[&digest],
+            Event::BlobStarted { digest, size } => {
+                self.abandoned += self.came.insert(digest, (size, 0)).map_or(0, |(_, came)| came);
+            }
+            Event::BlobProgress { digest, bytes, .. } => {
+                self.came.get_mut(&digest).expect("it was begun").1 += bytes;
+            }
+            Event::BlobVerified { digest } => {
+                let (size, came) = self.came.remove(&digest).expect("it was begun");
+                assert_eq!(came, size, "what came is what was verified");
+                self.verified += came;
+            }
             _ => {}
         }
     }
@@ -171,23 +213,31 @@ async fn a_thousand_tasks_get_whole_images_or_honest_errors_and_the_numbers_add_
         all.pulls += seen.pulls;
         all.answers += seen.answers;
         all.refusals += seen.refusals;
+        all.given_up += seen.given_up;
         all.checked += seen.checked;
     }
 
-    let told = std::mem::take(&mut *told.lock().unwrap());
-    println!("{all:?}, {} hits, {} evictions, {} bytes", told.hits, told.evicted, told.verified);
+    let mut told = std::mem::take(&mut *told.lock().unwrap());
+    told.abandoned += told.came.values().map(|(_, came)| came).sum::<u64>();
+    println!(
+        "{all:?}, {} hits, {} evictions, {} bytes, {} of them in vain",
+        told.hits, told.evicted, told.verified, told.abandoned
+    );
+    assert!(all.given_up > 0 && told.abandoned > 0, "some were in the middle of a blob: {told:?}");
     assert!(all.checked > all.answers / 2, "most images are still there when they are looked at");
     let sum = |name, label| numbers.sum(name, label);
     assert_eq!(sum("hoist_pulls_total", ""), all.pulls);
     assert_eq!(sum("hoist_pulls_total", "ok"), all.answers);
     assert_eq!(sum("hoist_pulls_total", "storage"), all.refusals);
+    assert_eq!(sum("hoist_pulls_total", "cancelled"), all.given_up);
+    assert_eq!(all.answers + all.refusals + all.given_up, all.pulls);
     assert_eq!(sum("hoist_pull_duration_seconds", ""), all.pulls);
     assert_eq!((told.begun, told.ended), (all.pulls, all.pulls));
     assert!(told.hits > 0 && told.hits < all.answers);
     assert_eq!(sum("hoist_cache_hits_total", ""), told.hits);
     assert!(told.evicted > 0, "there is not enough room");
     assert_eq!(sum("hoist_evictions_total", ""), told.evicted);
-    assert_eq!(sum("hoist_blob_bytes_total", ""), told.verified, "what came is what was verified");
+    assert_eq!(sum("hoist_blob_bytes_total", ""), told.verified + told.abandoned);
     assert!(sum("hoist_blob_bytes_total", "registry") <= world.mock.counts().blob_bytes);
 
     let root = world.store.root();

@@ -1,17 +1,10 @@
 //! TLS, as a user meets it: whom the command trusts, what it says of others, and that it never falls back.
 
-use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use hoist_testkit::{Fault, Image, MockRegistry, On, assert_valid_layout};
-use hoist_tests::{Output, hoist_with};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use hoist_tests::{Certified, Output, TlsFront, hoist_with};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
 /// An address of this machine that is not one of its loopback names: those are spoken to without TLS.
 const THIS_MACHINE: &str = "0.0.0.0";
@@ -22,19 +15,19 @@ struct Setup {
     reference: String,
     authority: PathBuf,
     dir: TempDir,
+    _front: TlsFront,
 }
 
 impl Setup {
     /// The certificate is for this name; the registry is at [`THIS_MACHINE`] in any case.
     async fn named(name: &str) -> Self {
         let dir = TempDir::new().unwrap();
-        let certified = generate_simple_self_signed([name.to_owned()]).unwrap();
-        let authority = dir.path().join("authority.pem");
-        fs::write(&authority, certified.cert.pem()).unwrap();
+        let certified = Certified::by_itself(name);
+        let authority = certified.write(dir.path().join("authority.pem"));
         let mock = MockRegistry::start().await;
         mock.publish("demo", "v1", Image::sample(1));
-        let port = serve(acceptor(&certified), mock.host()).await;
-        Self { mock, reference: format!("{THIS_MACHINE}:{port}/demo:v1"), authority, dir }
+        let front = TlsFront::start_at(THIS_MACHINE, &certified, None, &mock.host()).await;
+        Self { mock, reference: format!("{}/demo:v1", front.host()), authority, dir, _front: front }
     }
 
     /// Pulls from where the registry's own certificate is the system's only one.
@@ -52,33 +45,6 @@ impl Setup {
         };
         tokio::task::spawn_blocking(run).await.unwrap()
     }
-}
-
-fn acceptor(certified: &CertifiedKey<rcgen::KeyPair>) -> TlsAcceptor {
-    let key = PrivateKeyDer::Pkcs8(certified.signing_key.serialize_der().into());
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certified.cert.der().clone()], key);
-    Arc::new(config.unwrap()).into()
-}
-
-/// Passes what comes over TLS on to this host. Returns the port that it comes to.
-async fn serve(acceptor: TlsAcceptor, host: String) -> u16 {
-    let listener = TcpListener::bind((THIS_MACHINE, 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let (acceptor, host) = (acceptor.clone(), host.clone());
-            tokio::spawn(async move {
-                let mut client = acceptor.accept(client).await?;
-                let mut server = TcpStream::connect(host).await?;
-                tokio::io::copy_bidirectional(&mut client, &mut server).await
-            });
-        }
-    });
-    port
 }
 
 #[track_caller]

@@ -1,7 +1,7 @@
 //! A cache in front of any registry: a store that answers by reference, without asking.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hoist_core::{Error, ErrorKind, Event, Events, ImageRegistry, Platform, PulledImage, Reference, Result};
 use hoist_store::{Store, StoredImage, Trust, blocking};
@@ -10,8 +10,8 @@ use crate::absences::Absences;
 use crate::flights::Flights;
 use crate::policy::Policy;
 
-/// How often a pull begins anew because its image was removed from under it. More often than this, somebody
-/// removes on purpose.
+/// How often a pull begins anew because its image was removed from under it, or its name was given to a later one. More
+/// often than this, somebody does so on purpose.
 const ATTEMPTS: usize = 3;
 
 /// A registry whose images are kept in a store, from which [`pull`](ImageRegistry::pull) is answered without
@@ -25,7 +25,7 @@ const ATTEMPTS: usize = 3;
 /// another.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::time::{Duration, SystemTime};
 ///
 /// use hoist_cache::{Cached, Policy};
 /// use hoist_core::ImageRegistry;
@@ -230,17 +230,19 @@ impl<R: ImageRegistry> Cached<R> {
     async fn ask(&self, reference: &Reference, trust: Trust) -> Result<PulledImage> {
         let name = reference.to_string();
         for _ in 0..ATTEMPTS {
+            let asked = SystemTime::now();
             let pulled = match trust {
                 Trust::Pool => self.inner.pull(&name).await?,
                 Trust::Nothing => self.inner.force_pull(&name).await?,
             };
-            let kept = self.keep(reference, pulled, trust).await;
+            let kept = self.keep(reference, pulled, trust, asked).await;
             if let Some(image) = kept.inspect_err(|error| self.report_failure(reference, error))? {
                 return Ok(image);
             }
         }
-        let message = format!("{reference} was removed each of the {ATTEMPTS} times it was pulled");
-        Err(Error::new(ErrorKind::Storage, message).with_help("pull it while nobody removes it"))
+        let message =
+            format!("{reference} was removed or replaced each of the {ATTEMPTS} times it was pulled");
+        Err(Error::new(ErrorKind::Storage, message).with_help("pull it while nobody removes or replaces it"))
     }
 
     /// Lets no pull from now on have anything that was found before.

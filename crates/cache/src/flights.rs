@@ -92,12 +92,15 @@ mod tests {
         let (flights, (land, landed)) = (Flights::default(), oneshot::channel());
         let first = flights.join("a", async { Ok(landed.await.unwrap()) });
         let second = flights.join("a", no_flight());
-        let other = flights.join("b", async {
+        let (depart, departed) = oneshot::channel();
+        let other = flights.join("b", async { Ok(departed.await.unwrap()) });
+        // When the other has begun: that takes nothing from those who began before.
+        let third = flights.join("a", no_flight());
+        let (first, second, other, third, ()) = tokio::join!(first, second, other, third, async {
             land.send(1).unwrap();
-            Ok(2)
+            depart.send(2).unwrap();
         });
-        let (first, second, other) = tokio::join!(first, second, other);
-        assert_eq!((first.unwrap(), second.unwrap(), other.unwrap()), (1, 1, 2));
+        assert_eq!((first.unwrap(), second.unwrap(), third.unwrap(), other.unwrap()), (1, 1, 1, 2));
         assert!(flights.lock().is_empty(), "nothing is kept");
     }
 
@@ -138,6 +141,8 @@ mod tests {
             _ = flights.join("a", pending()) => panic!("it never lands"),
             () = std::future::ready(()) => {}
         }
+        assert_eq!(flights.join("b", async { Ok(1) }).await.unwrap(), 1);
+        assert!(flights.lock().is_empty(), "nothing is kept of what nobody waits for");
         assert_eq!(flights.join("a", async { Ok(2) }).await.unwrap(), 2);
         assert!(flights.lock().is_empty());
     }

@@ -1,12 +1,15 @@
 //! Keeping: what makes an image of the registry within one of the cache.
 
+use std::time::SystemTime;
+
 use hoist_core::{Descriptor, Digest, Error, ErrorKind, Index, PulledImage, Reference, Result, media_type};
 use hoist_store::{Layout, Lease, StoredImage, Trust, blocking};
 
 use crate::cached::Cached;
 
 impl<R> Cached<R> {
-    /// Makes an image of the registry within one of this cache. `None`: it was removed meanwhile.
+    /// Makes an image of the registry within, which was asked for it at this time, one of this cache. `None`: it was
+    /// removed meanwhile, or its name given to what somebody else was told later.
     ///
     /// A digest reference is a promise of content, and a name in the store is this cache's word for it from
     /// then on. So such a name is written only for what has been proven here. Where the digest is the
@@ -19,16 +22,18 @@ impl<R> Cached<R> {
         reference: &Reference,
         pulled: PulledImage,
         trust: Trust,
+        asked: SystemTime,
     ) -> Result<Option<PulledImage>> {
         let digest: Digest = pulled.digest.parse()?;
         let is_pinned = reference.digest().is_none_or(|pinned| *pinned == digest);
         if !is_pinned && self.known(reference, &digest)?.is_none() {
             self.store.admit_pulled(reference, &self.platform, &pulled).await?;
             tracing::debug!(%reference, %digest, "an image chosen from an index that is not here is not cached");
-            return Ok(Some(PulledImage { reference: reference.to_string(), ..pulled }));
+            return Ok(Some(pulled));
         }
         let Some(lease) = self.take(&pulled, &digest, trust).await? else { return Ok(None) };
-        self.name(reference, lease).await.map(|image| Some(image.into()))
+        let image = self.name(reference, lease, asked).await?;
+        Ok(Some(image).filter(|image| image.digest == digest).map(Into::into))
     }
 
     /// Leases the image, having brought it into the store where it is elsewhere. `None`: it was in the store
@@ -55,7 +60,7 @@ impl<R> Cached<R> {
 
     /// Writes the image's name, unless it is there: whoever wrote it knew the index too, which is kept with it.
     /// Its age begins anew, where that matters.
-    async fn name(&self, reference: &Reference, lease: Lease) -> Result<StoredImage> {
+    async fn name(&self, reference: &Reference, lease: Lease, asked: SystemTime) -> Result<StoredImage> {
         let known = self.known(reference, lease.digest())?;
         let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
         match known {
@@ -65,7 +70,7 @@ impl<R> Cached<R> {
                 Ok(known)
             }
             Some(_) => blocking(move || store.confirm(&reference, &platform, &lease)).await,
-            None => blocking(move || store.name(&reference, &platform, &lease, None)).await,
+            None => blocking(move || store.name_as_of(&reference, &platform, &lease, None, asked)).await,
         }
     }
 

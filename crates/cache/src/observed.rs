@@ -147,16 +147,18 @@ impl<R: ImageRegistry> ImageRegistry for Observed<R> {
     }
 
     async fn remove(&self, reference: &str) -> Result<bool> {
-        let span = named(span!("remove"), reference);
-        let outcome = self.inner.remove(reference).instrument(span.clone()).await;
-        outcome.inspect_err(|error| record_error(&span, error))
+        within(named(span!("remove"), reference), self.inner.remove(reference)).await
     }
 
     async fn list_cached(&self) -> Result<Vec<String>> {
-        let span = span!("list_cached");
-        let outcome = self.inner.list_cached().instrument(span.clone()).await;
-        outcome.inspect_err(|error| record_error(&span, error))
+        within(span!("list_cached"), self.inner.list_cached()).await
     }
+}
+
+/// Follows any other call to its end.
+async fn within<T>(span: Span, call: impl Future<Output = Result<T>>) -> Result<T> {
+    let outcome = call.instrument(span.clone()).await;
+    outcome.inspect_err(|error| record_error(&span, error))
 }
 
 /// The span, with what it is about.

@@ -190,6 +190,11 @@ mod tests {
     fn a_digest_prints_as_it_parses() {
         assert_eq!(EMPTY.parse::<Digest>().unwrap().to_string(), EMPTY);
         assert_eq!(Digest::sha256(b"").to_string(), EMPTY);
+        let digest = Digest::sha256(b"");
+        assert_eq!(format!("sha256:{}", digest.hex()), EMPTY);
+        assert_eq!(Digest::of_hex(Algorithm::Sha256, digest.hex()), Some(digest.clone()));
+        assert_eq!(Digest::of_hex(Algorithm::Sha512, digest.hex()), None);
+        assert_eq!(serde_json::to_string(&digest).unwrap(), format!("{EMPTY:?}"));
     }
 
     #[test]

@@ -138,3 +138,35 @@ pub struct Index {
     /// The images. Entries whose digest is of an unknown algorithm are left out.
     pub manifests: Vec<Descriptor>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_bytes_that_are_described_are_taken() {
+        let descriptor = Descriptor::of("text/plain", b"content");
+        assert!(descriptor.verify(b"content").is_ok());
+        for (other, kind) in [
+            (&b"c0ntent"[..], ErrorKind::DigestMismatch),
+            (b"conten", ErrorKind::SizeMismatch),
+            (b"content ", ErrorKind::SizeMismatch),
+        ] {
+            assert_eq!(*descriptor.verify(other).unwrap_err().kind(), kind);
+        }
+    }
+
+    #[test]
+    fn an_image_is_told_from_an_artifact_by_its_configuration() {
+        for (config, runs) in [
+            (media_type::OCI_CONFIG, true),
+            (media_type::DOCKER_CONFIG, true),
+            ("application/vnd.cncf.helm.config.v1+json", false),
+        ] {
+            let config = Descriptor::of(config, b"{}");
+            let manifest =
+                Manifest { media_type: media_type::OCI_MANIFEST.to_owned(), config, layers: Vec::new() };
+            assert_eq!(manifest.is_runnable(), runs, "{}", manifest.config.media_type);
+        }
+    }
+}

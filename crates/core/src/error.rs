@@ -219,6 +219,40 @@ mod tests {
         let full = Error::io("cannot write a blob", std::io::ErrorKind::StorageFull.into());
         assert_eq!(*full.kind(), ErrorKind::NoSpace);
         let other = Error::io("cannot write a blob", std::io::ErrorKind::NotFound.into());
-        assert_eq!(*other.kind(), ErrorKind::Storage);
+        assert_eq!((other.kind(), other.help()), (&ErrorKind::Storage, None));
+        let closed = Error::io("cannot write a blob", std::io::ErrorKind::PermissionDenied.into());
+        assert_eq!(*closed.kind(), ErrorKind::Storage);
+        assert!(closed.help().unwrap().contains("`root`"));
+    }
+
+    #[test]
+    fn a_kind_is_a_word_of_its_own_and_only_two_are_worth_another_try() {
+        let kinds = [
+            ErrorKind::InvalidReference,
+            ErrorKind::InvalidConfig,
+            ErrorKind::NotFound,
+            ErrorKind::Unauthorized,
+            ErrorKind::Forbidden,
+            ErrorKind::RateLimited { retry_after: None },
+            ErrorKind::Unavailable,
+            ErrorKind::Tls,
+            ErrorKind::PlatformMissing { available: Vec::new() },
+            ErrorKind::DigestMismatch,
+            ErrorKind::SizeMismatch,
+            ErrorKind::Malformed,
+            ErrorKind::Unsupported,
+            ErrorKind::TooLarge,
+            ErrorKind::NoSpace,
+            ErrorKind::Storage,
+        ];
+        let words: Vec<_> = kinds.iter().map(ErrorKind::as_str).collect();
+        assert_eq!(words.iter().collect::<std::collections::HashSet<_>>().len(), kinds.len(), "{words:?}");
+        assert!(
+            words.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')),
+            "{words:?}"
+        );
+        let transient = kinds.into_iter().filter(|kind| Error::new(kind.clone(), "").is_transient());
+        let words: Vec<_> = transient.map(|kind| kind.as_str()).collect();
+        assert_eq!(words, ["rate_limited", "unavailable"]);
     }
 }

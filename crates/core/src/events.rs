@@ -109,3 +109,76 @@ impl fmt::Debug for Events {
         f.write_str(if self.0.is_some() { "Events(on)" } else { "Events(off)" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Mutex;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::{Error, ErrorKind};
+
+    /// Keeps what it is told, in short.
+    fn listener() -> (Events, Arc<Mutex<Vec<&'static str>>>) {
+        let told = Arc::<Mutex<Vec<_>>>::default();
+        let sink = told.clone();
+        let short = |event: &Event| match event {
+            Event::Started { .. } => "started",
+            Event::BlobVerified { .. } => "verified",
+            Event::Committed { .. } => "committed",
+            Event::Failed { .. } => "failed",
+            Event::Cancelled { .. } => "cancelled",
+            _ => "something else",
+        };
+        (Events::to(move |event| sink.lock().unwrap().push(short(&event))), told)
+    }
+
+    /// Looks once at a pull that tells of a blob and has this outcome, or none yet. Then it is dropped.
+    fn look_at_a_pull(events: &Events, within: &Events, outcome: Option<Result<Digest>>) {
+        let pull = async {
+            within.emit(|| Event::BlobVerified { digest: Digest::sha256(b"") });
+            match outcome {
+                Some(outcome) => outcome,
+                None => std::future::pending().await,
+            }
+        };
+        let reference = "demo".parse().unwrap();
+        let watched = pin!(events.observe(&reference, pull, Digest::clone));
+        let _: Poll<_> = watched.poll(&mut Context::from_waker(Waker::noop()));
+    }
+
+    #[test]
+    fn a_pull_ends_once_however_it_ends() {
+        for (outcome, end) in [
+            (Some(Ok(Digest::sha256(b""))), "committed"),
+            (Some(Err(Error::new(ErrorKind::NotFound, "lost"))), "failed"),
+            (None, "cancelled"),
+        ] {
+            let (events, told) = listener();
+            look_at_a_pull(&events, &events, outcome);
+            assert_eq!(*told.lock().unwrap(), ["started", "verified", end]);
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_stack_leaves_the_beginning_and_the_end_to_the_whole() {
+        for outcome in [Some(Ok(Digest::sha256(b""))), None] {
+            let (events, told) = listener();
+            look_at_a_pull(&events.within(), &events.within(), outcome);
+            assert_eq!(*told.lock().unwrap(), ["verified"]);
+        }
+    }
+
+    #[test]
+    fn two_who_listen_are_told_both() {
+        let ((one, told), (other, told_too)) = (listener(), listener());
+        for events in
+            [one.clone().and(other.clone()), one.and(Events::default()), Events::default().and(other)]
+        {
+            events.emit(|| Event::BlobVerified { digest: Digest::sha256(b"") });
+        }
+        assert_eq!(*told.lock().unwrap(), ["verified"; 2]);
+        assert_eq!(*told_too.lock().unwrap(), ["verified"; 2]);
+    }
+}

@@ -195,4 +195,24 @@ fn the_digest_decides_and_the_tag_is_kept() {
     assert_eq!(reference.registry(), "docker.io");
     assert_eq!(reference.repository(), "library/nginx");
     assert_eq!(reference.name(), "docker.io/library/nginx");
+    let pinned = reference.pinned(expand("$sha512").parse().unwrap());
+    assert_eq!(pinned.to_string(), expand("docker.io/library/nginx@$sha512"));
+}
+
+#[test]
+fn a_repository_is_one_of_one_registry() {
+    let parse = |text: &str| text.parse::<Reference>().unwrap();
+    let nginx = parse("nginx:1.27");
+    assert!(nginx.same_repository(&parse("docker.io/library/nginx:latest")));
+    assert!(!nginx.same_repository(&parse("ghcr.io/library/nginx:1.27")));
+    assert!(!nginx.same_repository(&parse("user/nginx:1.27")));
+    assert!(!nginx.same_repository(&parse("ghcr.io/nginx:1.27")));
+}
+
+#[test]
+fn a_reference_is_its_text_to_who_serializes_it() {
+    let reference: Reference = "nginx".parse().unwrap();
+    let text = serde_json::to_string(&reference).unwrap();
+    assert_eq!(text, "\"docker.io/library/nginx:latest\"");
+    assert_eq!(serde_json::from_str::<Reference>(&text).unwrap(), reference);
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use hoist_core::{
     Digest, Error, ErrorKind, Event, Events, ImageRegistry, Platform, PulledImage, Reference, Result,
@@ -117,8 +118,9 @@ impl LocalRegistry {
             return Ok(None);
         }
         self.store.admit_reference(&reference)?;
+        let asked = SystemTime::now();
         let (layout, image) = self.find(&reference, Trust::Pool).await?;
-        let (image, _) = self.take(&reference, layout, image, Trust::Pool, Events::default()).await?;
+        let (image, _) = self.take(&reference, layout, image, Trust::Pool, Events::default(), asked).await?;
         Ok(Some(image.into()))
     }
 
@@ -144,10 +146,18 @@ impl LocalRegistry {
 
     async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<(StoredImage, Lease)> {
         self.store.admit_reference(reference)?;
-        let (layout, image) = self.find(reference, trust).await?;
-        let digest = image.manifest.digest.clone();
-        self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
-        self.take(reference, layout, image, trust, self.events.clone()).await
+        loop {
+            let asked = SystemTime::now();
+            let (layout, image) = self.find(reference, trust).await?;
+            let digest = image.manifest.digest.clone();
+            self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
+            let (image, lease) =
+                self.take(reference, layout, image, trust, self.events.clone(), asked).await?;
+            if image.digest == *lease.digest() {
+                return Ok((image, lease));
+            }
+            tracing::debug!(%reference, "the name was given to another image meanwhile; looking again");
+        }
     }
 
     /// The image in the directory; read and hashed there as a whole where nothing is to be trusted, also what
@@ -164,7 +174,8 @@ impl LocalRegistry {
         .await
     }
 
-    /// Brings the image into the store, and names it under the lease that is returned.
+    /// Brings the image into the store, and names it under the lease that is returned, unless what was found later
+    /// than this time has the name: then that is the image.
     async fn take(
         &self,
         reference: &Reference,
@@ -172,6 +183,7 @@ impl LocalRegistry {
         image: Found,
         trust: Trust,
         events: Events,
+        asked: SystemTime,
     ) -> Result<(StoredImage, Lease)> {
         let mut entry = image.manifest;
         entry.annotations =
@@ -181,7 +193,8 @@ impl LocalRegistry {
         let (this, reference) = (self.clone(), reference.clone());
         blocking(move || {
             let index = image.index.as_ref().map(|(digest, bytes): &(Digest, _)| (digest, &bytes[..]));
-            Ok((this.store.name(&reference, &this.source.platform, &lease, index)?, lease))
+            let platform = &this.source.platform;
+            Ok((this.store.name_as_of(&reference, platform, &lease, index, asked)?, lease))
         })
         .await
     }

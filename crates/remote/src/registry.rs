@@ -6,7 +6,7 @@ mod tags;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future;
 use hoist_core::{
@@ -229,8 +229,21 @@ impl RemoteRegistry {
         self.store.hit(reference, &self.platform).await
     }
 
-    /// Asks what the image is now, brings what the store lacks of it, and names it.
+    /// Brings the image. That begins anew where another pull, which asked later, was faster and found another one.
     async fn bring(&self, reference: &Reference, trust: Trust) -> Result<(StoredImage, Lease)> {
+        loop {
+            let (image, lease) = self.bring_once(reference, trust).await?;
+            if image.digest == *lease.digest() {
+                return Ok((image, lease));
+            }
+            tracing::debug!(%reference, "the name was given to another image meanwhile; asking again");
+        }
+    }
+
+    /// Asks what the image is now, brings what the store lacks of it, and names it, unless a later answer has the
+    /// name.
+    async fn bring_once(&self, reference: &Reference, trust: Trust) -> Result<(StoredImage, Lease)> {
+        let asked = SystemTime::now();
         let route = self.hosts.route(reference)?;
         let resolved =
             manifest::resolve(&self.client, &route, reference, &self.platform, &self.store).await?;
@@ -241,7 +254,7 @@ impl RemoteRegistry {
         let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
         blocking(move || {
             let index = resolved.index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
-            Ok((store.name(&reference, &platform, &lease, index)?, lease))
+            Ok((store.name_as_of(&reference, &platform, &lease, index, asked)?, lease))
         })
         .await
     }

@@ -18,6 +18,9 @@ pub(crate) struct Record {
     pub(crate) resolved: Digest,
     /// When it was resolved, in seconds since 1970. The file's own time is that of its last use.
     pub(crate) pulled: u64,
+    /// When it was begun to be resolved, in nanoseconds since 1970; it is not known of what older versions wrote.
+    #[serde(default)]
+    pub(crate) asked: u64,
 }
 
 /// Where the ref of a (reference, platform) is.

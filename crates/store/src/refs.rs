@@ -118,6 +118,20 @@ impl Store {
         lease: &Lease,
         index: Option<(&Digest, &[u8])>,
     ) -> Result<StoredImage> {
+        self.name_as_of(reference, platform, lease, index, SystemTime::now())
+    }
+
+    /// As [`name`](Self::name), of what was begun to be resolved at this time. What the reference leads to stays, and is
+    /// returned, where that was begun to be resolved later: a pull that takes long does not undo what another one has
+    /// done meanwhile.
+    pub fn name_as_of(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        lease: &Lease,
+        index: Option<(&Digest, &[u8])>,
+        asked: SystemTime,
+    ) -> Result<StoredImage> {
         let place = Place::of(reference, platform);
         let image = lease.digest();
         let record = Record {
@@ -125,12 +139,22 @@ impl Store {
             image: image.clone(),
             resolved: index.map_or(image, |(digest, _)| digest).clone(),
             pulled: now(),
+            asked: nanoseconds(asked),
         };
         let admitted = self.admitted(self.describe(reference, &record), platform);
         admitted.inspect_err(|_| self.collect_refused())?;
         // Refs are written one after the other, so that each knows what it replaces.
         let dir = lock::hold(self.dir(), &place.dir)?;
         let before = self.record_at(&place)?;
+        // A time that is still to come is that of a clock which was wrong.
+        let is_later =
+            |other: &&Record| other.asked > record.asked && other.asked <= nanoseconds(SystemTime::now());
+        if let Some(later) = before.as_ref().filter(is_later)
+            && let Some(image) = self.stored(reference, later)?
+        {
+            drop(dir);
+            return self.admitted(image, platform); // whoever named it may not have had to have it admitted
+        }
         for digest in record.leads_to() {
             self.mark(digest, &place.path())?;
         }
@@ -369,4 +393,9 @@ fn note_use(file: &File) -> rustix::io::Result<()> {
 /// In seconds since 1970, as a record has it.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// The same of any time, in nanoseconds.
+fn nanoseconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -3,7 +3,7 @@
 //! contract.
 //!
 //! - [`Image`] and [`ImageIndex`] are built from [`Layer`]s, the same bytes from the same parameters each
-//!   time. [`write_layout`] puts them in a directory, [`push`] on a real registry,
+//!   time. [`write_layout`] puts them in a directory, [`add_to_store`] in a store, [`push`] on a real registry,
 //!   [`MockRegistry::publish`] on a mocked one.
 //! - [`MockRegistry`] speaks the distribution protocol on a port of its own, counts what it is asked for,
 //!   and breaks as it is told to: [`Fault`], [`Auth`], [`Gate`].
@@ -41,6 +41,7 @@ mod origin;
 mod publishable;
 mod push;
 mod random;
+mod stored;
 mod validate;
 
 pub use blob::{Blob, flip_a_bit};
@@ -54,4 +55,5 @@ pub use origin::{LayoutOrigin, Origin};
 pub use publishable::Publishable;
 pub use push::{plain_client, push};
 pub use random::random_bytes;
+pub use stored::add_to_store;
 pub use validate::{assert_valid_layout, check_layout};

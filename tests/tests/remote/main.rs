@@ -12,6 +12,7 @@ mod hosts;
 mod indexes;
 mod lookup;
 mod mirrors;
+mod moved;
 mod ranges;
 mod redirects;
 mod setup;

@@ -1,9 +1,10 @@
 //! What the cache promises, in front of a registry that counts what it is asked.
 
 use std::fs;
+use std::sync::{Arc, Mutex};
 
 use hoist_cache::Cached;
-use hoist_core::{Digest, Error, ErrorKind, ImageRegistry, PulledImage, Reference, Result};
+use hoist_core::{Digest, Error, ErrorKind, Event, Events, ImageRegistry, PulledImage, Reference, Result};
 use tempfile::TempDir;
 
 use crate::support::{Image, REFERENCE, cached, image, platform, store};
@@ -109,10 +110,16 @@ async fn a_digest_is_cached_only_where_it_is_proven() {
 #[tokio::test]
 async fn an_image_for_another_platform_is_not_cached() {
     let dir = TempDir::new().unwrap();
-    let cached = cached(&dir, "foreign", image(&dir, "layer")).with_platform("linux/s390x".parse().unwrap());
+    let seen = Arc::<Mutex<Vec<Event>>>::default();
+    let sink = seen.clone();
+    let cached = cached(&dir, "foreign", image(&dir, "layer"))
+        .with_platform("linux/s390x".parse().unwrap())
+        .with_events(Events::to(move |event| sink.lock().unwrap().push(event)));
     let error = cached.pull("demo:v1").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::PlatformMissing { .. }));
     assert!(!cached.is_cached("demo:v1").await);
+    let seen = seen.lock().unwrap();
+    assert!(matches!(&seen[..], [Event::Failed { kind, .. }] if kind == error.kind()), "{seen:?}");
 }
 
 #[tokio::test]

@@ -135,12 +135,15 @@ async fn a_removal_counts_where_one_of_them_could() {
     assert!(!Fallback::new(lacks("a"), lacks("b")).remove("demo").await.unwrap());
     assert!(Fallback::new(read_only(), lacks("b")).remove("demo").await.is_err());
     assert!(Fallback::new(fails("a", ErrorKind::Storage), has("b")).remove("demo").await.is_err());
+    assert!(Fallback::new(has("a"), fails("b", ErrorKind::Storage)).remove("demo").await.is_err());
 }
 
 #[tokio::test]
 async fn what_is_cached_is_what_either_has() {
     let fallback = Fallback::new(lacks("b"), has("a"));
     assert!(fallback.is_cached("demo").await);
+    assert!(Fallback::new(has("a"), lacks("b")).is_cached("demo").await);
+    assert!(!Fallback::new(lacks("a"), lacks("b")).is_cached("demo").await);
     assert_eq!(fallback.list_cached().await.unwrap(), ["a", "b", "shared"]);
     assert_eq!(fallback.to_string(), "fallback(b, a)");
     let boxed: Box<dyn fmt::Display> = Box::new(Fallback::new(has("b"), has("c")));

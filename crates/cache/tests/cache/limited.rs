@@ -43,12 +43,12 @@ impl ImageRegistry for Room {
         self.stay(reference).await
     }
 
-    async fn is_cached(&self, _: &str) -> bool {
-        true
+    async fn is_cached(&self, reference: &str) -> bool {
+        reference == "here"
     }
 
-    async fn remove(&self, _: &str) -> Result<bool> {
-        Ok(true)
+    async fn remove(&self, reference: &str) -> Result<bool> {
+        Ok(reference == "here")
     }
 
     async fn list_cached(&self) -> Result<Vec<String>> {
@@ -102,8 +102,10 @@ async fn all_else_waits_for_nobody() {
     let limited = Limited::new(1, Room::new());
     let mut inside = Box::pin(limited.pull("inside"));
     assert!(poll!(inside.as_mut()).is_pending());
-    assert!(limited.is_cached("any").await);
-    assert!(limited.remove("any").await.unwrap());
+    for (name, is_here) in [("here", true), ("gone", false)] {
+        assert_eq!(limited.is_cached(name).await, is_here);
+        assert_eq!(limited.remove(name).await.unwrap(), is_here);
+    }
     assert_eq!(limited.list_cached().await.unwrap(), ["all"]);
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use hoist_cache::{Cached, Policy};
 use hoist_core::{Digest, ErrorKind, Event, Events, ImageRegistry};
@@ -61,10 +61,12 @@ async fn always_sees_a_tag_that_moved() {
 #[tokio::test]
 async fn never_answers_with_what_is_here_and_asks_nobody() {
     let dir = TempDir::new().unwrap();
-    let never = with_policy(&dir, Policy::Never);
+    let (events, seen) = recorder();
+    let never = with_policy(&dir, Policy::Never).with_events(events);
     let error = never.pull("demo:v1").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::NotFound);
     assert!(error.report().contains("`never`"), "{}", error.report());
+    assert_eq!(*seen.lock().unwrap(), ["Started", "Failed"], "nobody else tells of it");
     cached(&dir, "store", image(&dir, "layer")).pull("demo:v1").await.unwrap();
     assert_eq!(never.pull("demo:v1").await.unwrap().reference, REFERENCE);
     assert_eq!(*never.force_pull("demo:v1").await.unwrap_err().kind(), ErrorKind::Unsupported);
@@ -98,6 +100,19 @@ async fn what_has_aged_is_confirmed_once_and_then_new_again() {
             assert_eq!(cached.get_ref().pulls(), asked + 1, "pulled at {time}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_does_not_age_is_not_written_again_as_long_as_it_is_so() {
+    let dir = TempDir::new().unwrap();
+    let cached = cached(&dir, "foreign", image(&dir, "layer")).with_policy(Policy::Always);
+    cached.pull("demo:v1").await.unwrap();
+    set_pulled(&dir, 0);
+    cached.pull("demo:v1").await.unwrap();
+    assert_eq!(cached.get_ref().pulls(), 2);
+    let stored =
+        store(&dir, "store").resolve(&REFERENCE.parse().unwrap(), &platform()).await.unwrap().unwrap();
+    assert_eq!(stored.pulled, UNIX_EPOCH);
 }
 
 #[tokio::test]
@@ -194,6 +209,27 @@ async fn what_was_not_found_is_remembered_for_as_long_as_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_more_than_a_thousand_are_remembered_and_the_oldest_make_room_when_their_time_is_over() {
+    let dir = TempDir::new().unwrap();
+    let cached = with_policy(&dir, Policy::IfNotPresent).with_not_found_kept_for(HOUR);
+    let inner = cached.get_ref();
+    inner.open.add_permits(2000);
+    inner.say(ErrorKind::NotFound);
+    for number in 0..=1000 {
+        cached.pull(&format!("demo:{number}")).await.unwrap_err();
+    }
+    assert_eq!(inner.pulls(), 1001);
+    cached.pull("demo:1000").await.unwrap_err();
+    assert_eq!(inner.pulls(), 1002, "there was no room for it");
+    cached.pull("demo:0").await.unwrap_err();
+    assert_eq!(inner.pulls(), 1002, "and nothing had to go for it");
+    tokio::time::advance(HOUR).await;
+    cached.pull("demo:1000").await.unwrap_err();
+    cached.pull("demo:1000").await.unwrap_err();
+    assert_eq!(inner.pulls(), 1003, "now there is");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_force_pull_and_a_remove_end_what_was_remembered() {
     let dir = TempDir::new().unwrap();
     let cached = with_policy(&dir, Policy::Always).with_not_found_kept_for(HOUR);
@@ -240,6 +276,23 @@ async fn a_pull_after_a_force_pull_never_has_an_answer_from_before_it() {
     });
     assert_eq!(early.unwrap().digest, late.unwrap().digest);
     assert_eq!(inner.pulls(), 3, "the early one is not joined");
+}
+
+#[tokio::test]
+async fn a_pull_after_a_removal_never_has_an_answer_from_before_it() {
+    let dir = TempDir::new().unwrap();
+    let cached = with_policy(&dir, Policy::IfNotPresent);
+    let inner = cached.get_ref();
+    inner.open.forget_permits(100);
+    let digest = inner.image.lock().unwrap().manifest.digest.clone();
+    let (early, late) = tokio::join!(cached.pull("demo:v1"), async {
+        // Under whichever of its names an image is removed, no pull of any goes on as if it had not been.
+        cached.remove(&format!("demo@{digest}")).await.unwrap();
+        inner.open.add_permits(2);
+        cached.pull("demo:v1").await
+    });
+    assert_eq!(early.unwrap().digest, late.unwrap().digest);
+    assert_eq!(inner.pulls(), 2, "the early one is not joined");
 }
 
 #[tokio::test]

@@ -195,11 +195,46 @@ mod tests {
 
     #[test]
     fn what_is_not_read_is_named() {
-        assert_eq!(kind(r#"{"schemaVersion":1,"fsLayers":[]}"#, None), ErrorKind::Unsupported);
+        for schema_1 in [r#"{"schemaVersion":1}"#, r#"{"fsLayers":[]}"#] {
+            assert_eq!(kind(schema_1, None), ErrorKind::Unsupported);
+        }
         assert_eq!(kind("<html>log in</html>", Some("text/html")), ErrorKind::Malformed);
         assert_eq!(kind("{}", None), ErrorKind::Malformed);
-        let huge = vec![b' '; usize::try_from(MAX_DOCUMENT).unwrap() + 1];
-        assert_eq!(*Document::parse(&huge, None).unwrap_err().kind(), ErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn the_largest_document_is_read_and_no_larger_one() {
+        let mut text = format!(r#"{{"manifests":[{}]}}"#, entry(DIGEST, "")).into_bytes();
+        text.resize(usize::try_from(MAX_DOCUMENT).unwrap(), b' ');
+        assert!(Document::parse(&text, None).is_ok());
+        text.push(b' ');
+        assert_eq!(*Document::parse(&text, None).unwrap_err().kind(), ErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn a_server_that_agrees_with_the_document_is_believed() {
+        let e = entry(DIGEST, "");
+        let text = format!(r#"{{"mediaType":"{}","manifests":[{e}]}}"#, media_type::OCI_INDEX);
+        let charset = format!("{}; charset=utf-8", media_type::OCI_INDEX);
+        for content_type in [media_type::OCI_INDEX, &charset] {
+            assert!(Document::parse(text.as_bytes(), Some(content_type)).is_ok(), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn the_one_entry_of_an_index_that_does_not_say_what_it_is_for_is_what_there_is() {
+        let amd64 = "linux/amd64".parse().unwrap();
+        let choose = |entries: &[String]| {
+            let text = format!(r#"{{"manifests":[{}]}}"#, entries.join(","));
+            let Document::Index(index) = Document::parse(text.as_bytes(), None).unwrap() else { panic!() };
+            index.choose(&amd64).is_ok()
+        };
+        let (silent, arm64) =
+            (entry(DIGEST, ""), entry(DIGEST, r#","platform":{"os":"linux","architecture":"arm64"}"#));
+        assert!(choose(std::slice::from_ref(&silent)));
+        assert!(!choose(&[silent.clone(), silent.clone()]));
+        assert!(!choose(&[silent, arm64.clone()]));
+        assert!(!choose(&[arm64]));
     }
 
     #[test]
@@ -274,6 +309,8 @@ mod tests {
         let arm64: Platform = "linux/arm64".parse().unwrap();
         assert!(arm64.check(br#"{"os":"linux","architecture":"amd64"}"#).is_err());
         assert!(arm64.check(br#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).is_ok());
-        assert!(arm64.check(b"{}").is_ok(), "an artifact has no platform");
+        for silent in ["{}", r#"{"os":"","architecture":"amd64"}"#, r#"{"os":"linux","architecture":""}"#] {
+            assert!(arm64.check(silent.as_bytes()).is_ok(), "an artifact has no platform: {silent}");
+        }
     }
 }

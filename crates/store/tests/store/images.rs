@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hoist_core::{Digest, ErrorKind};
@@ -286,6 +286,32 @@ async fn a_moved_tag_leads_to_the_new_image_and_leaves_the_old_one_readable() {
     assert!(layer_path(&old.path, &a).exists());
     let pinned = reference(&format!("demo@{}", old.digest));
     assert_eq!(store.known(&pinned, &platform()).unwrap(), None, "no name leads to it any more");
+}
+
+#[tokio::test]
+async fn of_two_that_overlap_the_one_who_asked_later_has_the_last_word() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let (old, new, newest) = (image(b"old"), image(b"new"), image(b"newest"));
+    let (demo, platform) = (reference("demo"), platform());
+    let leases = [
+        put(&store, &old, Trust::Pool).await,
+        put(&store, &new, Trust::Pool).await,
+        put(&store, &newest, Trust::Pool).await,
+    ];
+    let name = |lease: usize, seconds: u64| {
+        let asked = UNIX_EPOCH + Duration::from_secs(seconds);
+        store.name_as_of(&demo, &platform, &leases[lease], None, asked).unwrap()
+    };
+    let later = name(1, 2000);
+    assert_eq!(name(0, 1000), later, "it was slow, and has what the other one found");
+    assert_eq!(store.resolve(&demo, &platform).await.unwrap(), Some(later));
+    assert_eq!(name(2, 3000).digest, newest.manifest.digest);
+
+    fs::remove_file(layer_path(&store.image_path(&newest.manifest.digest), &newest)).unwrap();
+    assert_eq!(name(0, 1000).digest, old.manifest.digest, "what is not whole is no answer");
+    name(1, u64::from(u32::MAX) * 4);
+    assert_eq!(name(0, 1000).digest, old.manifest.digest, "nobody can have asked in a time to come");
 }
 
 #[tokio::test]

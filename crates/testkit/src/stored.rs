@@ -1,0 +1,27 @@
+//! Images in a store, as a pull would have left them there: made without a network.
+
+use hoist_core::{Descriptor, Result};
+use hoist_store::{Claim, Store, Trust};
+
+use crate::blob::Blob;
+use crate::image::Image;
+
+/// Adds an image to a store, for its own platform and under this name. What the store had under the name before loses
+/// it.
+pub async fn add_to_store(store: &Store, name: &str, image: &Image) -> Result<()> {
+    let staging = store.stage(Trust::Pool)?;
+    let manifest = descriptor(image.manifest());
+    staging.put(&manifest, image.manifest().bytes.to_vec()).await?;
+    for blob in image.blobs() {
+        if let Claim::Fetch(ingest) = staging.claim(&descriptor(blob)).await? {
+            ingest.write(0, blob.bytes.clone()).await?;
+            ingest.commit().await?;
+        }
+    }
+    let lease = staging.commit(manifest).await?;
+    store.name(&name.parse()?, image.platform(), &lease, None).map(drop)
+}
+
+fn descriptor(blob: &Blob) -> Descriptor {
+    Descriptor::of(&blob.media_type, &blob.bytes)
+}
