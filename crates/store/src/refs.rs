@@ -118,7 +118,7 @@ impl Store {
         lease: &Lease,
         index: Option<(&Digest, &[u8])>,
     ) -> Result<StoredImage> {
-        self.name_as_of(reference, platform, lease, index, SystemTime::now())
+        self.name_where(reference, platform, lease, index, SystemTime::now(), |_| true)
     }
 
     /// As [`name`](Self::name), of what was begun to be resolved at this time. What the reference leads to stays, and is
@@ -131,6 +131,23 @@ impl Store {
         lease: &Lease,
         index: Option<(&Digest, &[u8])>,
         asked: SystemTime,
+    ) -> Result<StoredImage> {
+        // A time that is still to come is that of a clock which was wrong.
+        let gives_way = |before: &Record| {
+            before.asked <= nanoseconds(asked) || before.asked > nanoseconds(SystemTime::now())
+        };
+        self.name_where(reference, platform, lease, index, asked, gives_way)
+    }
+
+    /// Names an image, unless what the reference leads to does not give way: then that is returned.
+    fn name_where(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        lease: &Lease,
+        index: Option<(&Digest, &[u8])>,
+        asked: SystemTime,
+        gives_way: impl Fn(&Record) -> bool,
     ) -> Result<StoredImage> {
         let place = Place::of(reference, platform);
         let image = lease.digest();
@@ -146,10 +163,7 @@ impl Store {
         // Refs are written one after the other, so that each knows what it replaces.
         let dir = lock::hold(self.dir(), &place.dir)?;
         let before = self.record_at(&place)?;
-        // A time that is still to come is that of a clock which was wrong.
-        let is_later =
-            |other: &&Record| other.asked > record.asked && other.asked <= nanoseconds(SystemTime::now());
-        if let Some(later) = before.as_ref().filter(is_later)
+        if let Some(later) = before.as_ref().filter(|before| !gives_way(before))
             && let Some(image) = self.stored(reference, later)?
         {
             drop(dir);
