@@ -1,7 +1,7 @@
 //! The memory that blobs come through: a few buffers that are used over and over.
 //!
-//! What an HTTP connection hands out is copied into one of these at once. So the connection keeps using the same
-//! memory, which stays in the processor's cache, and what goes to the disk goes in pieces of a good size.
+//! What an HTTP connection hands out in small parts is copied into one of these at once. So the connection keeps using
+//! the same memory, and what goes to the disk goes in pieces of a good size. What comes in large parts is not copied.
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +12,9 @@ use tokio::time::Instant;
 /// How much is gathered before it is handed over, in bytes: less costs more wake-ups, more does not fit in a
 /// processor's own cache. What is gathered is also what a killed process loses of each connection.
 const SIZE: usize = 128 << 10;
+/// What comes in parts of so many bytes is handed over as it is. Such a part keeps the connection's whole buffer, of
+/// some 400 KiB, until it is written.
+pub(crate) const LARGE: usize = 64 << 10;
 /// How many are kept for later.
 const KEPT: usize = 48;
 
@@ -87,6 +90,13 @@ impl Batch {
     /// Since when there is something in it.
     pub(crate) fn since(&self) -> Option<Instant> {
         self.gathered.as_ref().map(|(_, since)| *since)
+    }
+
+    /// So many bytes come next that are handed over as they are; gives where in the blob they begin. To be called
+    /// when nothing is gathered.
+    pub(crate) fn pass_by(&mut self, bytes: usize) -> u64 {
+        let end = self.end() + bytes as u64;
+        mem::replace(&mut self.offset, end)
     }
 
     /// What was gathered, and where in the blob it begins; more is gathered behind it.

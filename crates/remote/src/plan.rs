@@ -163,10 +163,11 @@ impl Plan {
         }
     }
 
-    /// Bringing the piece waited so long for this machine: that is not the connection's time.
-    pub(crate) fn held_up(&mut self, piece: &Piece, took: Duration) {
-        if let Some(flight) = self.flying.get_mut(&piece.id) {
-            flight.since += took;
+    /// So long this machine was busy with what a connection had brought. That is not the connection's time, nor that
+    /// of the others, which meanwhile waited as well.
+    pub(crate) fn was_busy(&mut self, took: Duration, now: Instant) {
+        for flight in self.flying.values_mut() {
+            flight.since = now.min(flight.since + took);
         }
     }
 
@@ -378,8 +379,9 @@ mod tests {
         let mut plan = plan(1, 8 * MIB);
         let piece = plan.take(now).unwrap();
         bring(&mut plan, &piece, 4 * MIB);
-        plan.held_up(&piece, Duration::from_millis(900));
-        assert!(plan.take(now + Duration::from_secs(1)).is_none());
+        let later = now + Duration::from_secs(1);
+        plan.was_busy(Duration::from_millis(900), later);
+        assert!(plan.take(later).is_none());
     }
 
     #[test]

@@ -4,13 +4,14 @@ use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::{Either, poll_immediate, select};
 use hoist_core::{Descriptor, Error, ErrorKind, Result};
 use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use crate::buffers::Batch;
+use crate::buffers::{Batch, LARGE};
 use crate::content_range;
 use crate::fetch::Fetch;
 use crate::hosts::Need;
@@ -69,7 +70,7 @@ impl Fetch<'_> {
             let mut chunk = pin!(answer.chunk());
             let mut came = poll_immediate(chunk.as_mut()).await;
             if came.is_none() {
-                self.state().plan.held_up(piece, busy.elapsed());
+                self.state().plan.was_busy(busy.elapsed(), Instant::now());
                 came = self.wait_for(piece, chunk, batch, pace.deadline).await?;
                 busy = Instant::now();
             }
@@ -88,12 +89,23 @@ impl Fetch<'_> {
             if batch.end() + bytes.len() as u64 > blob.size {
                 blob.expect_size(batch.end() + bytes.len() as u64)?;
             }
-            let mut bytes = &bytes[..];
-            while !bytes.is_empty() {
-                bytes = batch.add(bytes);
-                if batch.is_full() {
-                    self.hand_over(piece, batch).await?;
-                }
+            self.gather(piece, batch, bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what came until there is enough to hand over.
+    async fn gather(&self, piece: &Piece, batch: &mut Batch, bytes: Bytes) -> Result<()> {
+        if bytes.len() >= LARGE {
+            self.hand_over(piece, batch).await?;
+            let offset = batch.pass_by(bytes.len());
+            return self.take_in(piece, batch.host, offset, &bytes).await;
+        }
+        let mut bytes = &bytes[..];
+        while !bytes.is_empty() {
+            bytes = batch.add(bytes);
+            if batch.is_full() {
+                self.hand_over(piece, batch).await?;
             }
         }
         Ok(())
