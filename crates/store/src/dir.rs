@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use hoist_core::{Algorithm, Digest, Error, ErrorKind, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 /// How often a directory is made again that others remove, because it is empty, before it is used.
 const MAKE_TRIES: usize = 1000;
@@ -143,6 +143,16 @@ impl Dir {
         let whole = self.path.join(&name);
         let fd = self.open_at(name.as_ref(), flags, FILE_MODE).map_err(|e| open_failed(&whole, e))?;
         regular(fd.into(), &whole)
+    }
+
+    /// A regular file for reading and writing.
+    pub(crate) fn open_to_write(&self, name: impl AsRef<Path>) -> Result<Option<File>> {
+        let whole = self.path.join(&name);
+        match self.open_at(name.as_ref(), OFlags::RDWR | OFlags::NONBLOCK, Mode::empty()) {
+            Ok(fd) => regular(fd.into(), &whole).map(Some),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(open_failed(&whole, e)),
+        }
     }
 
     /// A regular file for reading.
@@ -381,8 +391,15 @@ fn regular(file: File, path: &Path) -> Result<File> {
 
 /// The content of an open file, which must not be larger than `limit` bytes.
 pub(crate) fn read_bounded(file: &File, limit: u64, path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(USUAL_READ);
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| fail("read", path, e))?;
+    let failed = |e| fail("read", path, e);
+    let mut bytes = vec![0; USUAL_READ];
+    let read = retry_on_intr(|| rustix::io::read(file, &mut bytes)).map_err(|e| failed(e.into()))?;
+    bytes.truncate(read);
+    // A regular file gives less than it is asked for only at its end.
+    if read == USUAL_READ {
+        let more = limit.saturating_add(1).saturating_sub(read as u64);
+        file.take(more).read_to_end(&mut bytes).map_err(failed)?;
+    }
     if bytes.len() as u64 > limit {
         let message = format!("{} has more than {limit} bytes", path.display());
         return Err(Error::new(ErrorKind::TooLarge, message));

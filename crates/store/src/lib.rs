@@ -20,6 +20,7 @@ mod fsck;
 mod gc;
 mod ingest;
 mod inlet;
+mod journal;
 mod layout;
 mod lease;
 mod list;

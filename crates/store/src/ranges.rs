@@ -60,6 +60,14 @@ impl Ranges {
     }
 }
 
+impl From<Range<u64>> for Ranges {
+    fn from(range: Range<u64>) -> Self {
+        let mut ranges = Self::default();
+        ranges.insert(range);
+        ranges
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,6 @@
 //! is read back when the front reaches it.
 
 use std::fs::File;
-use std::io::Write;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -15,6 +14,7 @@ use hoist_core::{Algorithm, Descriptor, Digest, Hasher, Result};
 use rustix::fs::Advice;
 
 use crate::dir::fail;
+use crate::journal::Journal;
 use crate::ranges::Ranges;
 
 const READ_BUFFER: usize = 256 << 10;
@@ -30,7 +30,7 @@ const WRITE_BACK_EVERY: u64 = 8 << 20;
 pub(crate) struct Scribe {
     blob: Descriptor,
     data: File,
-    journal: File,
+    journal: Journal,
     path: PathBuf,
     /// Whether the disk is told to begin with what is written.
     durable: bool,
@@ -53,7 +53,7 @@ impl Scribe {
     pub(crate) fn new(
         blob: Descriptor,
         (data, path): (File, PathBuf),
-        journal: File,
+        journal: Journal,
         written: Ranges,
         durable: bool,
     ) -> Self {
@@ -97,6 +97,7 @@ impl Scribe {
 
     fn write_new(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         let end = offset + bytes.len() as u64;
+        self.journal.expect(offset, &self.written)?;
         self.data.write_all_at(bytes, offset).map_err(|e| fail("write", &self.path, e))?;
         self.written.insert(offset..end);
         self.unnoted.insert(offset..end);
@@ -116,12 +117,7 @@ impl Scribe {
 
     /// Notes what is written, after it was written: so a process that takes over need not fetch it again.
     pub(crate) fn note(&mut self) -> Result<()> {
-        let mut journal = &self.journal;
-        for range in std::mem::take(&mut self.unnoted).iter() {
-            let line = format!("{} {}\n", range.start, range.end);
-            journal.write_all(line.as_bytes()).map_err(|e| fail("write", &self.path, e))?;
-        }
-        Ok(())
+        self.journal.note(&std::mem::take(&mut self.unnoted))
     }
 
     /// Tells the disk to begin with what was written, without waiting for it.
@@ -148,19 +144,6 @@ impl Scribe {
         self.front = self.front.max(end);
         Ok(())
     }
-}
-
-/// The ranges that a journal notes; a last line that a crash tore is passed over.
-pub(crate) fn read_journal(journal: &str) -> Ranges {
-    let mut ranges = Ranges::default();
-    for line in journal.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
-        if let Some((start, end)) = line.split_once(' ')
-            && let (Ok(start), Ok(end)) = (start.parse::<u64>(), end.parse::<u64>())
-        {
-            ranges.insert(start..end);
-        }
-    }
-    ranges
 }
 
 /// Hashes a whole file, and counts its bytes.
@@ -190,15 +173,4 @@ fn hash_range(
         offset += wanted as u64;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_torn_line_of_a_journal_is_passed_over() {
-        let ranges = read_journal("0 10\n20 30\nnonsense\n10 15\n30 9");
-        assert_eq!(ranges.iter().collect::<Vec<_>>(), [0..15, 20..30]);
-    }
 }

@@ -1,21 +1,20 @@
 //! A blob's directory below `ingest/`: its data, and the journal of what of it is there.
 
-use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::sync::Arc;
 
 use hoist_core::{Descriptor, Result};
 
-use crate::dir::{Dir, fail};
+use crate::dir::Dir;
+use crate::journal::Journal;
 use crate::lock;
-use crate::ranges::Ranges;
-use crate::scribe::{Scribe, read_journal};
+use crate::scribe::Scribe;
 use crate::store::Store;
 
 /// The directory of a blob on its way. It is its owner's for as long as it is locked.
 #[derive(Debug)]
 pub(crate) struct Site {
     ingests: Dir,
-    dir: Dir,
+    dir: Arc<Dir>,
 }
 
 impl Site {
@@ -31,7 +30,7 @@ impl Site {
     pub(crate) fn claim(store: &Store, name: &str) -> Result<Option<Self>> {
         let ingests = store.dir().make("ingest")?;
         let dir = lock::own(&ingests, name)?;
-        Ok(dir.map(|dir| Self { ingests, dir }))
+        Ok(dir.map(|dir| Self { ingests, dir: dir.into() }))
     }
 
     pub(crate) fn dir(&self) -> &Dir {
@@ -41,8 +40,7 @@ impl Site {
     /// Who goes on with this blob from what an earlier owner left.
     pub(crate) fn scribe(&self, blob: &Descriptor) -> Result<Scribe> {
         let data = self.dir.open_or_create("data")?;
-        let journal = self.dir.open_or_create("journal")?;
-        let written = recover(&data, &journal, blob.size).map_err(|e| fail("resume", self.dir.path(), e))?;
+        let (journal, written) = Journal::open(self.dir.clone(), &data, blob.size)?;
         let data = (data, self.dir.path().join("data"));
         Ok(Scribe::new(blob.clone(), data, journal, written, self.dir.is_durable()))
     }
@@ -53,22 +51,4 @@ impl Site {
         self.dir.unlink("journal")?;
         self.ingests.remove_empty(self.dir.path().file_name().unwrap_or_default()).map(drop)
     }
-}
-
-/// What an earlier owner wrote. A journal that claims more than there is, as after a power cut, is not
-/// believed at all.
-fn recover(data: &File, mut journal: &File, size: u64) -> std::io::Result<Ranges> {
-    let mut text = String::new();
-    journal.read_to_string(&mut text)?;
-    let written = read_journal(&text);
-    if written.end() > data.metadata()?.len().min(size) {
-        data.set_len(0)?;
-        journal.set_len(0)?;
-        journal.rewind()?;
-        return Ok(Ranges::default());
-    }
-    if !text.is_empty() && !text.ends_with('\n') {
-        journal.write_all(b"\n")?; // a crash tore the last line; the next one must not continue it
-    }
-    Ok(written)
 }
