@@ -7,10 +7,13 @@ use bytes::Bytes;
 use hoist_core::{Descriptor, Result};
 use tokio::sync::OwnedMutexGuard;
 
+use crate::blocking::blocking;
 use crate::inlet::Inlet;
 use crate::pulse::Pulse;
+use crate::scribe::Scribe;
 use crate::site::Site;
 use crate::staging::Staging;
+use crate::store::Store;
 use crate::writer::Writer;
 
 /// How often it is looked whether another process is done with a blob.
@@ -56,9 +59,9 @@ impl Ingest {
     /// Claims a blob. `None`: another has brought it meanwhile, and the image has it.
     pub(crate) async fn begin(staging: Staging, blob: Descriptor) -> Result<Option<Self>> {
         let mut overtaken = 0;
-        let (site, turn) = loop {
+        let (site, scribe, turn) = loop {
             match wait(&staging, &blob, overtaken).await? {
-                Waited::Mine(site, turn) => break (site, turn),
+                Waited::Mine(claimed) => break *claimed,
                 Waited::Present => return Ok(None),
                 Waited::Stalled => overtaken += 1,
             }
@@ -69,7 +72,7 @@ impl Ingest {
             return Ok(None);
         }
         let budget = staging.store().write_budget();
-        let writer = Writer::new(site, staging, blob, turn)?;
+        let writer = Writer::new(site, scribe, staging, blob, turn);
         let written = writer.scribe().written();
         let (missing, resumed) = (written.gaps(writer.blob().size), written.end() > 0);
         Ok(Some(Self { missing, resumed, inlet: Inlet::new(writer, budget) }))
@@ -105,12 +108,15 @@ impl Ingest {
     }
 }
 
+/// A blob's directory, who writes there, and the turn of this process.
+type Claimed = (Site, Scribe, OwnedMutexGuard<()>);
+
 /// What came of waiting for a blob.
 enum Waited {
     /// It is here.
     Present,
     /// It is this one's to fetch.
-    Mine(Site, OwnedMutexGuard<()>),
+    Mine(Box<Claimed>),
     /// Whoever fetches it has stood still for too long.
     Stalled,
 }
@@ -132,8 +138,8 @@ async fn wait(staging: &Staging, blob: &Descriptor, overtaken: usize) -> Result<
         if staging.link(blob).await? {
             return Ok(Waited::Present);
         }
-        if let Some(site) = Site::claim(store, &name)? {
-            return Ok(Waited::Mine(site, turn));
+        if let Some((site, scribe)) = claim(store, &name, blob).await? {
+            return Ok(Waited::Mine(Box::new((site, scribe, turn))));
         }
         if pulse.has_stopped(store)? {
             tracing::warn!(digest = %blob.digest, "another process hangs that fetches a blob; fetching it here");
@@ -141,4 +147,19 @@ async fn wait(staging: &Staging, blob: &Descriptor, overtaken: usize) -> Result<
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// Claims a blob's directory. `None`: another process has it.
+///
+/// To make files takes a file system up to a millisecond each, so that is not done where the network waits for it; and
+/// for one blob after the other, so that it takes no more than one thread.
+async fn claim(store: &Store, name: &str, blob: &Descriptor) -> Result<Option<(Site, Scribe)>> {
+    let _turn = store.claims().lock().await;
+    let (store, name, blob) = (store.clone(), name.to_owned(), blob.clone());
+    blocking(move || {
+        let Some(site) = Site::claim(&store, &name)? else { return Ok(None) };
+        let scribe = site.scribe(&blob)?;
+        Ok(Some((site, scribe)))
+    })
+    .await
 }

@@ -72,6 +72,8 @@ struct Inner {
     events: Mutex<Events>,
     /// Taken by who ingests a blob, by the ingest's name, so that others in this process wait without polling.
     ingests: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    /// Taken by who makes the files of an ingest.
+    claims: tokio::sync::Mutex<()>,
     write_budget: Arc<Semaphore>,
     swept: OnceLock<()>,
     /// Whether an image was added since it was last asked.
@@ -107,6 +109,7 @@ impl Store {
             options: Mutex::new(options),
             events: Mutex::default(),
             ingests: Mutex::default(),
+            claims: tokio::sync::Mutex::default(),
             write_budget: Arc::new(Semaphore::new(WRITE_BUDGET)),
             swept: OnceLock::new(),
             grown: AtomicBool::new(false),
@@ -214,6 +217,10 @@ impl Store {
     /// Whether an image was added since this was last asked.
     pub(crate) fn has_grown(&self) -> bool {
         self.inner.grown.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn claims(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.claims
     }
 
     pub(crate) fn write_budget(&self) -> Arc<Semaphore> {

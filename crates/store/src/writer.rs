@@ -24,12 +24,12 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn new(
         site: Site,
+        scribe: Scribe,
         staging: Staging,
         blob: Descriptor,
         turn: OwnedMutexGuard<()>,
-    ) -> Result<Self> {
-        let scribe = site.scribe(&blob)?;
-        Ok(Self { site, scribe, staging, blob, is_done: false, _turn: turn })
+    ) -> Self {
+        Self { site, scribe, staging, blob, is_done: false, _turn: turn }
     }
 
     pub(crate) fn scribe(&self) -> &Scribe {
