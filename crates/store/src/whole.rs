@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use hoist_core::{Digest, Document, MAX_DOCUMENT, Manifest, Result};
+use rustix::fs::FileType;
 
 use crate::dir::Dir;
 use crate::lock;
@@ -25,8 +26,10 @@ impl Store {
 /// Whether this image has all its files, in their size.
 pub(crate) fn is_whole(image: &Dir, digest: &Digest) -> Result<bool> {
     let Some(manifest) = manifest(image, digest)? else { return Ok(false) };
-    if image.open_file("index.json")?.is_none() || image.stat("oci-layout")?.is_none() {
-        return Ok(false);
+    for name in ["index.json", "oci-layout"] {
+        if !image.stat(name)?.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file()) {
+            return Ok(false);
+        }
     }
     let mut dirs = HashMap::new();
     for blob in manifest.blobs() {
