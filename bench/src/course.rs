@@ -2,9 +2,9 @@
 //! disturbs all of them.
 
 use std::collections::HashSet;
-use std::fs::{File, create_dir_all};
+use std::fs::{File, Permissions, create_dir_all};
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -151,6 +151,7 @@ impl Course {
             sample.succeeded = false;
             sample.stderr = format!("{found} bytes in place of {}", image.bytes);
         }
+        empty(&place.keep()).doing("making room for the next pull")?;
         Ok(sample)
     }
 }
@@ -158,6 +159,21 @@ impl Course {
 fn report(what: &str, image: &Published, peer: Peer, sample: &Sample) {
     let outcome = if sample.succeeded { "" } else { sample.complaint() };
     eprintln!("{what}: {}, {peer}: {:.3} s {outcome}", image.kind, sample.wall);
+}
+
+/// Frees the space of all files under a directory, which stay where they are until the end: ext4 looks at each one that was
+/// deleted in the last minutes before it makes a new one, so the next pull would pay for what others have deleted.
+fn empty(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
+        if kind.is_dir() {
+            empty(&path)?;
+        } else if kind.is_file() {
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            File::options().write(true).open(&path)?.set_len(0)?;
+        }
+    }
+    Ok(())
 }
 
 /// The bytes of all files under a directory, each once.
