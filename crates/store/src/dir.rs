@@ -16,6 +16,8 @@ use rustix::io::{Errno, retry_on_intr};
 
 /// How often a directory is made again that others remove, because it is empty, before it is used.
 const MAKE_TRIES: usize = 1000;
+/// How often something is looked for that others move away while it is opened.
+const OPEN_TRIES: usize = 1000;
 /// Holds most of what is read at once, refs and manifests, in bytes.
 const USUAL_READ: usize = 4 << 10;
 const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
@@ -343,7 +345,15 @@ impl Dir {
 
     fn open_at(&self, path: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(&self.file, path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, mode, beneath)
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let mut tries = 1..OPEN_TRIES;
+        loop {
+            match rustix::fs::openat2(&self.file, path, flags, mode, beneath) {
+                // What was found had been moved elsewhere before it was open (`complete_walk` of Linux's `fs/namei.c`).
+                Err(Errno::XDEV | Errno::AGAIN) if tries.next().is_some() => {}
+                outcome => return outcome,
+            }
+        }
     }
 }
 
@@ -422,4 +432,31 @@ pub(crate) fn fail(doing: impl Display, path: &Path, cause: impl Into<std::io::E
 fn unexpected(path: &Path, wanted: &str) -> Error {
     Error::new(ErrorKind::Storage, format!("{} is not {wanted}", path.display()))
         .with_help("something else wrote there; move it away and try again")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn what_is_moved_while_it_is_opened_is_there_or_is_not() {
+        let temp = tempfile::TempDir::new().unwrap();
+        let root = Dir::open(temp.path(), false).unwrap();
+        let (here, there) = (root.make_unsynced("here").unwrap(), root.make_unsynced("there").unwrap());
+        here.make_unsynced("image").unwrap();
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    here.rename("image", &there, "image").unwrap();
+                    there.rename("image", &here, "image").unwrap();
+                }
+            });
+            let outcome = (0..100_000).try_for_each(|_| here.sub("image").map(drop));
+            is_done.store(true, Ordering::Relaxed);
+            outcome.unwrap();
+        });
+    }
 }
