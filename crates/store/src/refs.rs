@@ -271,20 +271,16 @@ impl Store {
             return Ok(None);
         }
         let dir = lock::hold(self.dir(), &place.dir)?;
-        let Some(record) = self.record_at(place)?.filter(if_is) else { return Ok(None) };
-        self.unlink_ref(&dir, place)?;
-        for digest in record.leads_to() {
-            self.unmark(digest, &place.path())?;
+        let record = self.record_at(place)?.filter(if_is);
+        if let Some(record) = &record {
+            unlink_ref(&dir, place)?;
+            for digest in record.leads_to() {
+                self.unmark(digest, &place.path())?;
+            }
         }
-        Ok(Some(record))
-    }
-
-    /// Removes the files of a ref, whose directory is held.
-    pub(crate) fn unlink_ref(&self, dir: &Dir, place: &Place) -> Result<()> {
-        dir.unlink(&place.file)?;
-        dir.unlink(place.index())?;
-        dir.sync()?;
-        self.prune_empty(&place.dir)
+        // Last of all: whoever makes the directory anew need not wait for who holds this one.
+        self.prune_empty(&place.dir)?;
+        Ok(record)
     }
 
     /// The refs that lead to this image, of whatever platform.
@@ -395,6 +391,13 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Removes the files of a ref, whose directory is held.
+pub(crate) fn unlink_ref(dir: &Dir, place: &Place) -> Result<()> {
+    dir.unlink(&place.file)?;
+    dir.unlink(place.index())?;
+    dir.sync()
 }
 
 /// The time of a ref's file is that of its last use.

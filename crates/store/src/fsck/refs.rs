@@ -6,6 +6,7 @@ use super::{Check, Problem};
 use crate::dir::Dir;
 use crate::lock;
 use crate::record::Place;
+use crate::refs::unlink_ref;
 
 impl Check<'_> {
     pub(super) fn refs(&mut self) -> Result<()> {
@@ -43,7 +44,7 @@ impl Check<'_> {
         if self.repair {
             match &problem {
                 Problem::UnmarkedRef { digest } => self.store.mark(digest, &place.path())?,
-                _ => self.store.unlink_ref(&dir, place)?,
+                _ => unlink_ref(&dir, place).and_then(|()| self.store.prune_empty(&place.dir))?,
             }
         }
         let is_lost = !matches!(problem, Problem::UnmarkedRef { .. });

@@ -9,7 +9,9 @@ use hoist_core::{Digest, ErrorKind};
 use hoist_store::{Access, Claim, Collected, FsckOptions, GcOptions, Layout, Store, StoreOptions, Trust};
 use tempfile::TempDir;
 
-use crate::support::{damage, image, layer_path, open, platform, pull, put, reference, tree};
+use crate::support::{
+    damage, image, is_waited_for, layer_path, open, platform, pull, put, reference, tree, wait_until,
+};
 
 #[tokio::test]
 async fn a_committed_image_is_a_layout_whose_blobs_are_kept_once() {
@@ -483,4 +485,29 @@ async fn what_a_failed_pull_left_is_kept_for_a_day_or_taken_with_all_the_rest() 
     }
     assert!(!store.root().join("blobs/sha256").join(image.blobs[0].0.digest.hex()).exists());
     assert!(fs::read_dir(store.root().join("ingest")).unwrap().next().is_none());
+}
+
+#[tokio::test]
+async fn a_name_that_is_given_while_it_is_taken_away_is_known_to_its_index() {
+    let dir = TempDir::new().unwrap();
+    let (store, old, new) = (open(&dir), image(b"old"), image(b"new"));
+    let leases = [put(&store, &old, Trust::Pool).await, put(&store, &new, Trust::Pool).await];
+    let (demo, index) = (reference("demo:v1"), Digest::sha256(b"an index"));
+    let name = |lease| store.name(&demo, &platform(), lease, Some((&index, b"an index"))).unwrap();
+    name(&leases[0]);
+    // Whoever takes the name away is held up when the ref has gone, and the old image is to be told.
+    let names = store.root().join("names/sha256").join(old.manifest.digest.hex());
+    let held = fs::File::open(&names).unwrap();
+    held.lock().unwrap();
+    let place = tree(&store.root().join("refs")).into_iter().find(|path| path.ends_with("/_tag/v1")).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| store.remove(&demo, &platform()).unwrap());
+        wait_until(|| is_waited_for(&names));
+        let naming = scope.spawn(|| name(&leases[1]));
+        wait_until(|| naming.is_finished() || is_waited_for(place.as_ref()));
+        drop(held);
+    });
+    assert_eq!(store.known(&demo, &platform()).unwrap().unwrap().digest, new.manifest.digest);
+    assert_eq!(store.names_of(&index, &platform()).unwrap(), [demo]);
+    assert_eq!(store.fsck(FsckOptions::default()).unwrap().findings, []);
 }

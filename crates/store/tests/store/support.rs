@@ -1,7 +1,7 @@
 //! Images in memory, and what is done with them in every test.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -82,4 +82,18 @@ pub(crate) fn tree(dir: &Path) -> Vec<String> {
 pub(crate) fn damage(path: &Path, bytes: &[u8]) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(path, bytes).unwrap();
+}
+
+/// Gives others their turn until this is so.
+pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        std::thread::yield_now();
+    }
+}
+
+/// Whether anybody waits for the lock of this directory: proc_locks(5).
+pub(crate) fn is_waited_for(dir: &Path) -> bool {
+    let inode = fs::metadata(dir).map_or(0, |dir| dir.ino());
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().any(|lock| lock.contains("->") && lock.contains(&format!(":{inode} ")))
 }
