@@ -17,10 +17,13 @@ mod tests;
 mod tokens;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 
 use bytes::Bytes;
 use hoist_core::Digest;
+use tokio::task::coop;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
 
@@ -48,7 +51,17 @@ pub struct MockRegistry(Arc<Inner>);
 struct Inner {
     front: Front,
     state: Shared,
-    server: MockServer,
+    /// There until the end.
+    server: Option<MockServer>,
+}
+
+/// The server waits at its end for a lock of tokio's, with which a task that has had its turn would wait forever.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let server = self.server.take();
+        let end = pin!(coop::unconstrained(async { drop(server) }));
+        _ = end.poll(&mut Context::from_waker(Waker::noop()));
+    }
 }
 
 /// What the registry holds, shared with those who answer.
@@ -74,7 +87,7 @@ impl MockRegistry {
             .with_priority(LAST)
             .mount(&server)
             .await;
-        Self(Arc::new(Inner { front, state, server }))
+        Self(Arc::new(Inner { front, state, server: Some(server) }))
     }
 
     /// Where the registry is, as it stands in a reference: `127.0.0.1:port`.
@@ -90,7 +103,7 @@ impl MockRegistry {
     /// The server that answers, for mocks of a test's own: they are asked before the registry. Its address
     /// is not the registry's.
     pub fn server(&self) -> &MockServer {
-        &self.0.server
+        self.0.server.as_ref().expect("it is there until the end")
     }
 
     /// Puts an image into a repository and points a tag at it, which moves if it was there. Returns the

@@ -1,6 +1,11 @@
 //! The mocked registry serves what was published, and breaks as it is told to.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
 use reqwest::{Method, Response, StatusCode};
+use tokio::task::coop;
 
 use super::*;
 use crate::{Image, ImageIndex, plain_client};
@@ -316,4 +321,17 @@ async fn a_challenge_is_in_the_words_that_it_is_told_but_at_the_api() {
     assert_eq!(headers.get_all("www-authenticate").iter().collect::<Vec<_>>(), ["One", "Two"]);
     let headers = get(&mock, "/v2/").await.headers().clone();
     assert!(headers["www-authenticate"].to_str().unwrap().starts_with("Bearer realm="));
+}
+
+#[tokio::test]
+async fn it_ends_in_a_task_that_has_had_its_turn() {
+    let mut mock = Some(with_an_image().await.0);
+    poll_fn(|context| {
+        while coop::has_budget_remaining() {
+            _ = pin!(coop::consume_budget()).poll(context);
+        }
+        drop(mock.take());
+        Poll::Ready(())
+    })
+    .await;
 }
