@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     blobs: BTreeMap<usize, Missing>,
     flying: BTreeMap<u64, Flight>,
     next: u64,
+    /// Whether all that is missing is asked for, so that connections are idle.
+    is_shared_out: bool,
     /// Bytes a second of a connection, as seen lately.
     usual: Option<f64>,
 }
@@ -72,6 +74,8 @@ struct Flight {
     to_come: VecDeque<Range<u64>>,
     since: Instant,
     brought: u64,
+    /// What it had brought, and when, as connections fell idle: from then on, what they leave to it is its own.
+    lap: Option<(Instant, u64)>,
     patience: Duration,
     relieved: Arc<Notify>,
 }
@@ -81,7 +85,7 @@ impl Plan {
     pub(crate) fn new(connections: usize, bytes: u64) -> Self {
         let connections = connections.max(1) as u64;
         let (blobs, flying) = (BTreeMap::new(), BTreeMap::new());
-        Self { connections, ahead: bytes, blobs, flying, next: 0, usual: None }
+        Self { connections, ahead: bytes, blobs, flying, next: 0, is_shared_out: false, usual: None }
     }
 
     /// Of a blob of so many bytes it is known now what is missing.
@@ -112,8 +116,15 @@ impl Plan {
     }
 
     /// Whether there is anything to do for a connection that is idle.
-    pub(crate) fn has_work(&self, now: Instant) -> bool {
-        self.blobs.values().any(|missing| !missing.unasked.is_empty()) || self.slowest(now).is_some()
+    pub(crate) fn has_work(&mut self, now: Instant) -> bool {
+        let was_shared_out = self.is_shared_out;
+        self.is_shared_out = self.blobs.values().all(|missing| missing.unasked.is_empty());
+        if self.is_shared_out && !was_shared_out {
+            for flight in self.flying.values_mut() {
+                flight.lap = Some((now, flight.brought));
+            }
+        }
+        !self.is_shared_out || self.slowest(now).is_some()
     }
 
     /// The next piece for a connection that is idle.
@@ -168,6 +179,7 @@ impl Plan {
     pub(crate) fn was_busy(&mut self, took: Duration, now: Instant) {
         for flight in self.flying.values_mut() {
             flight.since = now.min(flight.since + took);
+            flight.lap = flight.lap.map(|(since, brought)| (now.min(since + took), brought));
         }
     }
 
@@ -218,7 +230,8 @@ impl Plan {
     ) -> Piece {
         let (id, relieved) = (self.next, Arc::new(Notify::new()));
         self.next += 1;
-        let flight = Flight { blob, to_come, since, brought: 0, patience, relieved: relieved.clone() };
+        let relieved_too = relieved.clone();
+        let flight = Flight { blob, to_come, since, brought: 0, lap: None, patience, relieved: relieved_too };
         self.flying.insert(id, flight);
         Piece { blob, id, relieved }
     }
@@ -279,11 +292,16 @@ impl Flight {
         now.saturating_duration_since(self.since)
     }
 
-    /// Bytes a second; `None`: it has brought nothing, or it is too early to say.
-    #[expect(clippy::cast_precision_loss)]
+    /// Bytes a second; `None`: it has brought nothing, or it is too early to say. Who had to share a line with
+    /// connections that are idle now was slow on their account.
     fn rate(&self, now: Instant) -> Option<f64> {
-        let age = self.age(now);
-        (self.brought > 0 && age > WARM_UP).then(|| self.brought as f64 / age.as_secs_f64())
+        let whole = rate(self.brought, self.age(now));
+        let Some((since, before)) = self.lap.filter(|_| whole.is_some()) else { return whole };
+        let age = now.saturating_duration_since(since);
+        match rate(self.brought - before, age) {
+            None if age > WARM_UP => whole,
+            lap => lap,
+        }
     }
 
     /// Seconds until it has come, as it goes; `None`: there is too little left to divide, or it is too early
@@ -299,6 +317,12 @@ impl Flight {
             _ => None,
         }
     }
+}
+
+/// Bytes a second.
+#[expect(clippy::cast_precision_loss)]
+fn rate(brought: u64, age: Duration) -> Option<f64> {
+    (brought > 0 && age > WARM_UP).then(|| brought as f64 / age.as_secs_f64())
 }
 
 fn length<'a>(ranges: impl IntoIterator<Item = &'a Range<u64>>) -> u64 {
@@ -382,6 +406,21 @@ mod tests {
         let later = now + Duration::from_secs(1);
         plan.was_busy(Duration::from_millis(900), later);
         assert!(plan.take(later).is_none());
+    }
+
+    #[test]
+    fn who_was_slow_among_others_is_given_time_when_they_are_done() {
+        let now = Instant::now();
+        let mut plan = plan(2, 16 * MIB);
+        let (slow, quick) = (plan.take(now).unwrap(), plan.take(now).unwrap());
+        bring(&mut plan, &slow, MIB);
+        bring(&mut plan, &quick, 8 * MIB);
+        let idle = now + Duration::from_millis(500);
+        plan.land(&quick, idle);
+        assert!(!plan.has_work(idle), "it may be as quick as the other now");
+        bring(&mut plan, &slow, 4 * MIB);
+        assert!(!plan.has_work(idle + WARM_UP * 2), "it is");
+        assert!(plan.has_work(idle + WARM_UP * 20), "it was");
     }
 
     #[test]
