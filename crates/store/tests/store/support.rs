@@ -91,7 +91,7 @@ pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
     }
 }
 
-/// Whether anybody waits for the lock of this directory: proc_locks(5).
+/// Whether anybody waits for the lock of this directory, as `proc_locks(5)` has it.
 pub(crate) fn is_waited_for(dir: &Path) -> bool {
     let inode = fs::metadata(dir).map_or(0, |dir| dir.ino());
     let locks = fs::read_to_string("/proc/locks").unwrap();
