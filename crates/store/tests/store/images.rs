@@ -511,3 +511,46 @@ async fn a_name_that_is_given_while_it_is_taken_away_is_known_to_its_index() {
     assert_eq!(store.names_of(&index, &platform()).unwrap(), [demo]);
     assert_eq!(store.fsck(FsckOptions::default()).unwrap().findings, []);
 }
+
+#[tokio::test]
+async fn a_name_that_is_confirmed_counts_as_pulled_now_and_stays_what_it_was() {
+    let dir = TempDir::new().unwrap();
+    let (store, old, new) = (open(&dir), image(b"old"), image(b"new"));
+    let leases = [put(&store, &old, Trust::Pool).await, put(&store, &new, Trust::Pool).await];
+    let (demo, index) = (reference("demo:v1"), Digest::sha256(b"an index"));
+    let stored = store.name(&demo, &platform(), &leases[0], Some((&index, b"an index"))).unwrap();
+    // As if that had been long ago.
+    let mut files = tree(&store.root().join("refs")).into_iter();
+    let file = files.find(|path| path.ends_with("/_tag/v1/linux-amd64")).unwrap();
+    let record = fs::read_to_string(&file).unwrap();
+    let pulled = stored.pulled.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, record.replace(&format!(r#""pulled":{pulled}"#), r#""pulled":1"#)).unwrap();
+    let known = || store.known(&demo, &platform()).unwrap().unwrap();
+    assert_eq!(known().pulled, UNIX_EPOCH + Duration::from_secs(1));
+
+    let confirmed = store.confirm(&demo, &platform(), &leases[0]).unwrap();
+    assert!(confirmed.pulled >= stored.pulled);
+    assert_eq!((&confirmed.digest, &confirmed.resolved), (&old.manifest.digest, &index));
+    assert_eq!(known(), confirmed);
+
+    let renamed = store.confirm(&demo, &platform(), &leases[1]).unwrap();
+    assert_eq!((&renamed.digest, &renamed.resolved), (&new.manifest.digest, &new.manifest.digest));
+    assert_eq!(known(), renamed);
+}
+
+#[tokio::test]
+async fn an_image_that_is_removed_as_unnamed_has_neither_a_name_nor_a_lease() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let stored = pull(&store, &image, "demo:v1").await;
+    assert!(!store.remove_unnamed(&stored.digest).unwrap(), "it has a name");
+    let lease = store.lease(&stored.digest).unwrap().unwrap();
+    assert!(store.remove(&reference("demo:v1"), &platform()).unwrap());
+    assert!(!store.remove_unnamed(&stored.digest).unwrap(), "it is leased");
+    assert_eq!(store.unnamed().unwrap(), std::slice::from_ref(&stored.digest));
+    drop(lease);
+    assert!(store.remove_unnamed(&stored.digest).unwrap());
+    assert!(!stored.path.exists());
+    assert!(!store.remove_unnamed(&stored.digest).unwrap(), "it has gone");
+}
