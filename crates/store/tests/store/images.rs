@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use hoist_core::{Digest, ErrorKind};
+use hoist_core::{Descriptor, Digest, ErrorKind};
 use hoist_store::{Access, Claim, Collected, FsckOptions, GcOptions, Layout, Store, StoreOptions, Trust};
 use tempfile::TempDir;
 
@@ -518,7 +518,9 @@ async fn a_name_that_is_confirmed_counts_as_pulled_now_and_stays_what_it_was() {
     let (store, old, new) = (open(&dir), image(b"old"), image(b"new"));
     let leases = [put(&store, &old, Trust::Pool).await, put(&store, &new, Trust::Pool).await];
     let (demo, index) = (reference("demo:v1"), Digest::sha256(b"an index"));
+    let before = SystemTime::now();
     let stored = store.name(&demo, &platform(), &leases[0], Some((&index, b"an index"))).unwrap();
+    assert!(stored.pulled + Duration::from_secs(1) > before, "it is told to the second");
     // As if that had been long ago.
     let mut files = tree(&store.root().join("refs")).into_iter();
     let file = files.find(|path| path.ends_with("/_tag/v1/linux-amd64")).unwrap();
@@ -553,4 +555,35 @@ async fn an_image_that_is_removed_as_unnamed_has_neither_a_name_nor_a_lease() {
     assert!(store.remove_unnamed(&stored.digest).unwrap());
     assert!(!stored.path.exists());
     assert!(!store.remove_unnamed(&stored.digest).unwrap(), "it has gone");
+}
+
+#[tokio::test]
+async fn the_last_name_of_a_host_leaves_no_directory_behind() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    pull(&store, &image, "registry.example/team/demo:v1").await;
+    pull(&store, &image, "registry.example/team/demo:v2").await;
+    let refs = || tree(&store.root().join("refs"));
+    assert!(store.remove(&reference("registry.example/team/demo:v1"), &platform()).unwrap());
+    assert!(!refs().iter().any(|path| path.ends_with("/v1")), "{:?}", refs());
+    assert!(store.remove(&reference("registry.example/team/demo:v2"), &platform()).unwrap());
+    assert_eq!(refs(), <[String; 0]>::default());
+}
+
+#[tokio::test]
+async fn what_the_disk_has_no_space_for_is_known_before_it_is_fetched() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let staging = store.stage(Trust::Pool).unwrap();
+    let (small, _) = &image.blobs[1];
+    staging.check_space([small]).unwrap();
+    let huge = Descriptor { size: 1 << 60, ..Descriptor::of("application/octet-stream", b"huge") };
+    let error = staging.check_space([small, &huge]).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::NoSpace);
+    let message = error.report();
+    assert!(
+        message.contains("the image needs 1.0 EiB more") && message.contains("available for"),
+        "{message}"
+    );
+    assert!(message.contains(&store.root().display().to_string()), "{message}");
 }
