@@ -67,12 +67,15 @@ async fn sixteen_processes_that_pull_the_same_images_transfer_each_blob_once() {
     }
 }
 
-/// A process that pulls all of these, beginning with another one each.
+/// A process that pulls all of these, beginning with another one each. It has one connection, and patience with it: no
+/// other takes over what a blob that is held does not bring.
 fn start_pulls(root: &Path, references: &[String], first: usize) -> Child {
     let mut references = references.to_vec();
     references.rotate_left(first % IMAGES);
     let mut command = Command::new(hoist_binary());
-    command.env_clear().env("HOIST_ROOT", root).args(["pull", "--quiet", "--platform", &host_platform()]);
+    command.env_clear().env("HOIST_ROOT", root);
+    command.env("HOIST_REMOTE_CONNECTIONS", "1").env("HOIST_REMOTE_STALL_TIMEOUT", "60");
+    command.args(["pull", "--quiet", "--platform", &host_platform()]);
     command.args(references).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
