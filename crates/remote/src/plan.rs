@@ -228,12 +228,13 @@ impl Plan {
         since: Instant,
         patience: Duration,
     ) -> Piece {
-        let (id, relieved) = (self.next, Arc::new(Notify::new()));
+        let id = self.next;
         self.next += 1;
-        let relieved_too = relieved.clone();
-        let flight = Flight { blob, to_come, since, brought: 0, lap: None, patience, relieved: relieved_too };
+        let flight =
+            Flight { blob, to_come, since, brought: 0, lap: None, patience, relieved: Arc::default() };
+        let piece = Piece { blob, id, relieved: flight.relieved.clone() };
         self.flying.insert(id, flight);
-        Piece { blob, id, relieved }
+        piece
     }
 
     /// Takes over what another connection is slow to bring: so much that both are done at once, or all.

@@ -501,8 +501,9 @@ async fn a_name_that_is_given_while_it_is_taken_away_is_known_to_its_index() {
     held.lock().unwrap();
     let place = tree(&store.root().join("refs")).into_iter().find(|path| path.ends_with("/_tag/v1")).unwrap();
     std::thread::scope(|scope| {
-        scope.spawn(|| store.remove(&demo, &platform()).unwrap());
-        wait_until(|| is_waited_for(&names));
+        let removing = scope.spawn(|| store.remove(&demo, &platform()).unwrap());
+        wait_until(|| removing.is_finished() || is_waited_for(&names));
+        assert!(!removing.is_finished(), "it is held up");
         let naming = scope.spawn(|| name(&leases[1]));
         wait_until(|| naming.is_finished() || is_waited_for(place.as_ref()));
         drop(held);
