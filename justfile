@@ -30,8 +30,7 @@ kills:
     HOIST_KILLS=1000 cargo test -p hoist-tests --test crash -- --nocapture
 
 # The tests of the store on xfs, btrfs, tmpfs and overlayfs; as root
-file-systems:
-    .ci/file-systems
+file-systems: (run "file-systems")
 
 # What it costs to look into stores of 10 and of 100,000 images, made without a network (takes minutes)
 scale *ARGS:
