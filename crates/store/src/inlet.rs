@@ -48,7 +48,7 @@ impl Inlet {
         let state = State { pieces: VecDeque::new(), writer: Some(writer), ended: None };
         let desk = Arc::new(Desk { budget, state: Mutex::new(state) });
         if is_resumed {
-            desk.begin(&mut desk.state());
+            desk.begin();
         }
         Self(desk)
     }
@@ -79,13 +79,16 @@ impl Desk {
             return Err(error.clone());
         }
         state.pieces.push_back(piece);
-        self.begin(&mut state);
+        drop(state);
+        self.begin();
         Ok(())
     }
 
-    /// Has a thread write, unless one does.
-    fn begin(self: &Arc<Self>, state: &mut State) {
-        if let Some(writer) = state.writer.take() {
+    /// Has a thread write, unless one does. A runtime that is shutting down drops the shift here and now, which ends it:
+    /// so the state must not be locked.
+    fn begin(self: &Arc<Self>) {
+        let writer = self.state().writer.take();
+        if let Some(writer) = writer {
             let shift = Shift { desk: self.clone(), writer: Some(writer) };
             tokio::task::spawn_blocking(move || shift.work());
         }

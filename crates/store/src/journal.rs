@@ -67,8 +67,9 @@ fn recover(data: &File, journal: Option<&File>, size: u64) -> Result<Ranges> {
 }
 
 fn read(mut journal: &File) -> Result<Ranges> {
-    let mut text = String::new();
-    journal.read_to_string(&mut text)?;
+    let mut bytes = Vec::new();
+    journal.read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes); // what is no text is passed over, as a torn line is
     if !text.is_empty() && !text.ends_with('\n') {
         journal.write_all(b"\n")?; // a crash tore the last line; the next one must not continue it
     }

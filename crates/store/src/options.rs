@@ -39,7 +39,8 @@ pub struct StoreOptions {
     pub durability: Durability,
     /// How much the store may hold, in bytes of disk space.
     pub max_size: Option<u64>,
-    /// How long a blob that another task or process fetches may stand still, before it is fetched here as well.
+    /// How long a blob that another task or process fetches may stand still, or get less than 16 KiB a second, before it is
+    /// fetched here as well.
     pub stall: Duration,
     /// Who may look into the store.
     pub access: Access,
@@ -64,7 +65,7 @@ impl StoreOptions {
         Self { max_size: Some(bytes), ..self }
     }
 
-    /// Fetches a blob that another task or process fetches, as soon as that has stood still for so long.
+    /// Fetches a blob that another task or process fetches, as soon as that has stood still, or next to, for so long.
     pub fn with_stall(self, stall: Duration) -> Self {
         Self { stall, ..self }
     }

@@ -1,30 +1,33 @@
 //! The pulse of an ingest: whether the one who fetches a blob, in whatever process, still gets on with it.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use hoist_core::Result;
 
-use crate::account::{disk_space, modified};
+use crate::account::disk_space;
 use crate::store::Store;
 
 /// How often a pulse is felt at least.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Somebody else's ingest, as it is seen from outside: alive for as long as its data changes.
+/// Less than so many bytes a second is standing still: it may be a registry that keeps a blob from others; and where it is
+/// the link, that is slow for them as well.
+const SLOWEST: u64 = 16 << 10;
+
+/// Somebody else's ingest, as it is seen from outside: alive for as long as its data grows.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     data: String,
-    seen: Option<Beat>,
+    /// How much disk space the data took when it had last grown by enough, in bytes.
+    space: u64,
+    /// When that was.
     since: Instant,
 }
-
-/// When data was last written, and how much disk space it takes.
-type Beat = (SystemTime, u64);
 
 impl Pulse {
     /// Of the ingest of this name.
     pub(crate) fn of(name: &str) -> Self {
-        Self { data: format!("ingest/{name}/data"), seen: None, since: Instant::now() }
+        Self { data: format!("ingest/{name}/data"), space: 0, since: Instant::now() }
     }
 
     /// How often to feel it.
@@ -32,13 +35,15 @@ impl Pulse {
         (store.options().stall / 4).min(LONGEST)
     }
 
-    /// Whether nothing has come for as long as the store's options allow.
+    /// Whether nothing, or next to nothing, has come for as long as the store's options allow.
     pub(crate) fn has_stopped(&mut self, store: &Store) -> Result<bool> {
-        let beat = store.dir().stat(&self.data)?;
-        let beat = beat.as_ref().map(|stat| (modified(stat), disk_space(stat)));
-        if beat != self.seen {
-            (self.seen, self.since) = (beat, Instant::now());
+        let stall = store.options().stall;
+        let space = store.dir().stat(&self.data)?.as_ref().map_or(0, disk_space);
+        let enough = SLOWEST.saturating_mul(stall.as_secs());
+        // Data that somebody has begun anew is smaller than it was.
+        if space < self.space || space - self.space > enough {
+            (self.space, self.since) = (space, Instant::now());
         }
-        Ok(self.since.elapsed() > store.options().stall)
+        Ok(self.since.elapsed() > stall)
     }
 }

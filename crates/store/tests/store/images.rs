@@ -1,7 +1,11 @@
 //! What a store promises to those who put images in, take them out, and pull the plug half-way.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -236,6 +240,85 @@ async fn who_hangs_with_a_blob_is_overtaken_once_by_all_who_wait_and_may_still_c
 }
 
 #[tokio::test]
+async fn who_trickles_a_blob_is_overtaken_too() {
+    let dir = TempDir::new().unwrap();
+    let options = StoreOptions::default().with_stall(Duration::from_millis(40));
+    let stores = [0, 1].map(|_| Store::open(dir.path().join("store"), options).unwrap());
+    let layer = image(&vec![7; 1 << 20]).blobs[1].0.clone();
+    let stagings = stores.map(|store| store.stage(Trust::Pool).unwrap());
+    let Claim::Fetch(trickling) = stagings[0].claim(&layer).await.unwrap() else { panic!("it is new") };
+    let trickle = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(5));
+        for offset in 0..4000 {
+            pace.tick().await;
+            trickling.write(offset, Bytes::from_static(&[7])).await.unwrap();
+        }
+    };
+    let ingest = tokio::select! {
+        claim = stagings[1].claim(&layer) => claim.unwrap(),
+        () = trickle => panic!("a registry that trickles keeps a blob from all others"),
+    };
+    assert!(matches!(ingest, Claim::Fetch(_)));
+}
+
+#[test]
+fn a_pull_whose_runtime_has_ended_fails_and_does_not_hang() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"0123456789"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let claim = || async {
+        let staging = store.stage(Trust::Pool).unwrap();
+        let Claim::Fetch(ingest) = staging.claim(&image.blobs[1].0).await.unwrap() else {
+            panic!("it is new")
+        };
+        ingest
+    };
+    let ingest = runtime.block_on(claim());
+    let handle = runtime.handle().clone();
+    runtime.shutdown_background();
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _entered = handle.enter();
+        // It is polled as a task is that is just running.
+        let mut context = Context::from_waker(Waker::noop());
+        let written = pin!(ingest.write(0, Bytes::from_static(b"0123"))).poll(&mut context);
+        assert!(written.is_ready());
+        let Poll::Ready(outcome) = pin!(ingest.commit()).poll(&mut context) else {
+            panic!("nobody would end it")
+        };
+        done.send(outcome.unwrap_err()).unwrap();
+    });
+    let error = ended.recv_timeout(Duration::from_secs(60)).expect("it hangs");
+    assert_eq!(*error.kind(), ErrorKind::Storage, "{}", error.report());
+}
+
+#[tokio::test]
+async fn what_is_no_text_in_a_journal_is_passed_over() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"0123456789"));
+    let claim = async || {
+        let staging = open(&dir).stage(Trust::Pool).unwrap();
+        match staging.claim(&image.blobs[1].0).await.unwrap() {
+            Claim::Fetch(ingest) => ingest,
+            Claim::Present => panic!("it is new"),
+        }
+    };
+    // Twice out of order, so that the second one goes on with the journal of the first.
+    for (offset, bytes) in [(4, b"45"), (8, b"89")] {
+        let ingest = claim().await;
+        ingest.write(offset, Bytes::from_static(bytes)).await.unwrap();
+    }
+    let journal =
+        tree(&store.root().join("ingest")).into_iter().find(|path| path.ends_with("/journal")).unwrap();
+    let ingest = claim().await;
+    assert_eq!(ingest.missing(), [0..4, 6..8]);
+    drop(ingest);
+    let mut file = fs::OpenOptions::new().append(true).open(journal).unwrap();
+    file.write_all(&[0xff]).unwrap();
+    assert_eq!(claim().await.missing(), [0..4, 6..8]);
+}
+
+#[tokio::test]
 async fn an_image_that_lacks_a_blob_is_not_published() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"layer"));
@@ -374,6 +457,24 @@ async fn a_symlink_at_a_blob_is_not_followed() {
     let entry = layout.entries().unwrap().remove(0);
     let error = open(&dir).adopt(layout, entry, Trust::Pool).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Storage, "{}", error.report());
+}
+
+#[tokio::test]
+async fn a_directory_that_was_moved_is_not_found_by_a_symlink() {
+    for is_inside in [true, false] {
+        for moved in ["blobs", "images", "refs", "names", "ingest", "staging", "quarantine"] {
+            let (dir, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+            let store = open(&dir);
+            pull(&store, &image(b"layer"), "demo").await;
+            let from = store.root().join(moved);
+            let to = if is_inside { store.root().join("moved") } else { outside.path().join("moved") };
+            fs::create_dir_all(&from).unwrap();
+            fs::rename(&from, &to).unwrap();
+            symlink(if is_inside { Path::new("moved") } else { &to }, &from).unwrap();
+            let error = store.usage().unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::Storage, "{moved}: {}", error.report());
+        }
+    }
 }
 
 #[tokio::test]
