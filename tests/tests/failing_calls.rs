@@ -148,6 +148,7 @@ fn survives(setup: &PullSetup, pull: Pull, failure: &Failure) -> Result<Hit, Str
     if let (Some(pulled), Hit::Store) = (&pulled, hit) {
         says_so(pulled, &failed, failure.error)?;
     }
+    is_not_gone_on_from(&failed)?;
     let [old, new] = [&setup.old, &setup.new].map(ToString::to_string);
     let before = (pull == Pull::MovedTag).then_some(old);
     let cached = site.cached()?;
@@ -157,6 +158,15 @@ fn survives(setup: &PullSetup, pull: Pull, failure: &Failure) -> Result<Hit, Str
     }
     site.heal(pull, &setup.new)?;
     Ok(hit)
+}
+
+/// Fails where somebody could go on from data whose sync failed: it may never reach the disk.
+fn is_not_gone_on_from(failed: &[Call]) -> Result<(), String> {
+    let mut synced = failed.iter().filter(|call| call.name == "fsync").flat_map(Call::paths);
+    match synced.find(|path| path.ends_with("data") && path.exists()) {
+        Some(path) => Err(format!("{} is still there after its sync failed", path.display())),
+        None => Ok(()),
+    }
 }
 
 /// Whether a command answers as the error of its calls asks for.

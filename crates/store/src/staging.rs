@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use hoist_core::{Algorithm, Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
 
 use crate::blocking::blocking;
-use crate::dir::{Dir, NoLink};
+use crate::dir::{Dir, NoLink, unless_damaged};
 use crate::layout::{OCI_LAYOUT, index_of_one};
 use crate::lease::Lease;
 use crate::lock;
@@ -180,12 +180,14 @@ impl Staging {
         let (store, pool) = (self.store(), self.pool(&blob.digest)?);
         let Some(file) = pool.open_file(blob.digest.hex())? else { return Ok(false) };
         let path = store.root().join(pool_file(&blob.digest));
-        let (found, size) = crate::scribe::hash(&file, &path, blob.digest.algorithm())?;
-        if found != blob.digest {
-            store.quarantine(pool, &blob.digest)?;
-            return Ok(false);
+        let hashed = crate::scribe::hash(&file, &path, blob.digest.algorithm()).map(Some);
+        match unless_damaged(hashed)? {
+            Some((found, size)) if found == blob.digest => blob.expect_size(size).map(|()| true),
+            _ => {
+                store.quarantine(pool, &blob.digest)?;
+                Ok(false)
+            }
         }
-        blob.expect_size(size).map(|()| true)
     }
 
     /// What needs no blob: done while those are still on their way.
@@ -294,7 +296,7 @@ impl Staging {
         if there.read("oci-layout", MAX_DOCUMENT)?.as_deref() != Some(OCI_LAYOUT) {
             return Ok(false);
         }
-        if !names_only(there, digest) {
+        if !names_only(there, digest)? {
             return Ok(false);
         }
         let blobs = self.0.image.make_unsynced("blobs")?;
@@ -314,10 +316,10 @@ impl Staging {
 }
 
 /// Whether a layout's index has this one entry.
-pub(crate) fn names_only(layout: &Dir, digest: &Digest) -> bool {
-    let bytes = layout.read("index.json", MAX_DOCUMENT).ok().flatten().unwrap_or_default();
-    match Document::parse(&bytes, None) {
+pub(crate) fn names_only(layout: &Dir, digest: &Digest) -> Result<bool> {
+    let bytes = unless_damaged(layout.read("index.json", MAX_DOCUMENT))?.unwrap_or_default();
+    Ok(match Document::parse(&bytes, None) {
         Ok(Document::Index(index)) => matches!(&index.manifests[..], [only] if only.digest == *digest),
         _ => false,
-    }
+    })
 }

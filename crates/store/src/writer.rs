@@ -3,7 +3,7 @@
 use hoist_core::{Descriptor, ErrorKind, Result};
 use tokio::sync::OwnedMutexGuard;
 
-use crate::dir::fail;
+use crate::dir::{fail, is_damage};
 use crate::scribe::Scribe;
 use crate::site::Site;
 use crate::staging::Staging;
@@ -64,7 +64,12 @@ impl Writer {
     /// Gives the verified blob its names: in the image first, so that no collector can take it.
     fn publish(&self) -> Result<()> {
         let (dir, data) = (self.site.dir(), self.scribe.data());
-        dir.seal(data, self.scribe.path())?;
+        if let Err(error) = dir.seal(data, self.scribe.path()) {
+            // What could not be synced may never reach the disk, though it can be read for now, and the next sync succeeds
+            // (`fsync(2)`): nobody may go on from it.
+            self.site.discard()?;
+            return Err(error);
+        }
         let (digest, name) = (&self.blob.digest, self.blob.digest.hex());
         // Whoever overtook this one has brought it.
         if self.staging.link_sound(&self.blob)? {
@@ -78,12 +83,14 @@ impl Writer {
         self.site.discard()
     }
 
-    /// After an error there is nothing more to do here. Bytes that are wrong are thrown away.
+    /// After an error there is nothing more to do here. Bytes that are wrong are thrown away, and those that the disk does
+    /// not give back.
     fn settle(&mut self, outcome: Result<()>) -> Result<()> {
         let outcome = outcome.map_err(|error| self.staging.store().explain_full(error, &self.blob));
         if let Err(error) = &outcome {
             self.is_done = true;
-            if matches!(error.kind(), ErrorKind::DigestMismatch | ErrorKind::SizeMismatch) {
+            let is_wrong = matches!(error.kind(), ErrorKind::DigestMismatch | ErrorKind::SizeMismatch);
+            if is_wrong || is_damage(error) {
                 self.site.discard()?;
             }
         }

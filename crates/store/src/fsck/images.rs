@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use hoist_core::{Algorithm, Digest, MAX_DOCUMENT, Reference, Result};
 
 use super::{Check, Problem};
-use crate::dir::Dir;
+use crate::dir::{Dir, unless_damaged};
 use crate::layout::OCI_LAYOUT;
 use crate::lock;
 use crate::quarantine::is_same;
@@ -46,11 +46,11 @@ impl Check<'_> {
 
     fn problems(&mut self, image: &Dir, digest: &Digest) -> Result<Vec<Problem>> {
         let mut problems = Vec::new();
-        let marker = image.read("oci-layout", MAX_DOCUMENT).ok().flatten();
-        if marker.as_deref() != Some(OCI_LAYOUT) || !names_only(image, digest) {
+        let marker = unless_damaged(image.read("oci-layout", MAX_DOCUMENT))?;
+        if marker.as_deref() != Some(OCI_LAYOUT) || !names_only(image, digest)? {
             problems.push(Problem::DamagedLayout);
         }
-        let Ok(Some(manifest)) = manifest(image, digest) else {
+        let Some(manifest) = unless_damaged(manifest(image, digest))? else {
             problems.push(Problem::HasDamagedBlob { blob: digest.clone() });
             return Ok(problems);
         };
@@ -63,7 +63,9 @@ impl Check<'_> {
 
     fn blob_problem(&mut self, image: &Dir, digest: &Digest, size: u64) -> Result<Option<Problem>> {
         let (path, blob) = (pool_file(digest), digest.clone());
-        let Ok(Some(stat)) = image.stat(&path) else { return Ok(Some(Problem::LacksBlob { blob })) };
+        let Some(stat) = unless_damaged(image.stat(&path))? else {
+            return Ok(Some(Problem::LacksBlob { blob }));
+        };
         // The pool's own file was hashed before, and need not be again.
         let is_pooled = self.store.dir().stat(&path)?.is_some_and(|pooled| is_same(&pooled, &stat));
         let sound = u64::try_from(stat.st_size) == Ok(size)
@@ -74,9 +76,9 @@ impl Check<'_> {
     /// Whether a blob that only this image has is sound.
     fn is_sound_in(&mut self, image: &Dir, digest: &Digest) -> Result<bool> {
         let Some(blobs) = image.sub(pool_path(digest.algorithm()))? else { return Ok(false) };
-        match blobs.open_file(digest.hex()) {
-            Ok(Some(file)) => Ok(self.is_sound(&blobs, &file, digest)),
-            _ => Ok(false),
+        match unless_damaged(blobs.open_file(digest.hex()))? {
+            Some(file) => self.is_sound(&blobs, &file, digest),
+            None => Ok(false),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use hoist_core::{Algorithm, Digest, Result};
 
 use super::{Check, Problem};
-use crate::dir::Dir;
+use crate::dir::{Dir, is_damage};
 use crate::scribe::hash;
 use crate::store::pool_path;
 
@@ -25,29 +25,33 @@ impl Check<'_> {
     fn pooled(&mut self, pool: &Dir, digest: Digest) -> Result<()> {
         match pool.open_file(digest.hex()) {
             Ok(None) => Ok(()),
-            Ok(Some(file)) if self.is_sound(pool, &file, &digest) => Ok(()),
-            Ok(Some(_)) => {
+            Ok(Some(file)) => {
+                if self.is_sound(pool, &file, &digest)? {
+                    return Ok(());
+                }
                 let repaired = self.repair && self.store.quarantine(pool, &digest)?;
                 self.found(&pool.path().join(digest.hex()), Problem::DamagedBlob, Vec::new(), repaired);
                 self.damaged.insert(digest);
                 Ok(())
             }
-            Err(_) => self.stray(pool, digest.hex()),
+            Err(error) if is_damage(&error) => self.stray(pool, digest.hex()),
+            Err(error) => Err(error),
         }
     }
 
     /// Whether a blob hashes to its digest. Where the disk does not give it back, it does not.
-    pub(super) fn is_sound(&mut self, blobs: &Dir, file: &File, digest: &Digest) -> bool {
+    pub(super) fn is_sound(&mut self, blobs: &Dir, file: &File, digest: &Digest) -> Result<bool> {
         let hashed = hash(file, &blobs.path().join(digest.hex()), digest.algorithm());
         let (found, bytes) = match hashed {
             Ok(hashed) => hashed,
-            Err(error) => {
+            Err(error) if is_damage(&error) => {
                 tracing::warn!(error = error.report(), "a blob cannot be read");
-                return false;
+                return Ok(false);
             }
+            Err(error) => return Err(error),
         };
         self.checked.blobs += 1;
         self.checked.bytes += bytes;
-        found == *digest
+        Ok(found == *digest)
     }
 }
