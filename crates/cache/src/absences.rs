@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 /// More than this are not remembered: somebody tries names at random.
 const MOST: usize = 1000;
+/// No process runs for longer, and no clock need go further.
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// References that were not found, each with what was said and until when that holds.
 #[derive(Debug, Default)]
@@ -58,8 +60,10 @@ impl Absences {
         if state.said.len() >= MOST {
             state.said.retain(|_, (until, _)| *until > now);
         }
-        if state.said.len() < MOST {
-            state.said.insert(reference.clone(), (now + self.kept_for, error.clone()));
+        if state.said.len() < MOST
+            && let Some(until) = now.checked_add(self.kept_for.min(LONGEST))
+        {
+            state.said.insert(reference.clone(), (until, error.clone()));
         }
     }
 

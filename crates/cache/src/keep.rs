@@ -32,25 +32,42 @@ impl<R> Cached<R> {
             return Ok(Some(pulled));
         }
         let Some(lease) = self.take(&pulled, &digest, trust).await? else { return Ok(None) };
-        let image = self.name(reference, lease, asked).await?;
+        let image = self.name(reference, lease, trust, asked).await?;
         Ok(Some(image).filter(|image| image.digest == digest).map(Into::into))
     }
 
-    /// Leases the image, having brought it into the store where it is elsewhere. `None`: it was in the store
-    /// and is gone.
+    /// Leases the image, having brought it into the store where it is elsewhere. `None`: it is gone.
     async fn take(&self, pulled: &PulledImage, digest: &Digest, trust: Trust) -> Result<Option<Lease>> {
         let is_ours = pulled.path == self.store.image_path(digest);
         let ours = if is_ours { self.store.lease(digest)? } else { None };
         if is_ours && ours.is_none() {
             return Ok(None);
         }
+        match self.take_checked(pulled, digest, ours, trust).await {
+            Err(_) if !pulled.path.exists() => Ok(None),
+            // That a layout lacks something is not the registry's word that there is no such image.
+            Err(error) if *error.kind() == ErrorKind::NotFound => {
+                let message = format!("{} is not whole", pulled.path.display());
+                Err(Error::new(ErrorKind::Storage, message).with_source(error))
+            }
+            taken => taken.map(Some),
+        }
+    }
+
+    async fn take_checked(
+        &self,
+        pulled: &PulledImage,
+        digest: &Digest,
+        ours: Option<Lease>,
+        trust: Trust,
+    ) -> Result<Lease> {
         let layout = Layout::open(&pulled.path)?;
         let entry = only_entry(&layout, digest)?;
         self.check_platform(&entry)?;
-        if ours.is_some() {
-            return Ok(ours);
+        match ours {
+            Some(lease) => Ok(lease),
+            None => self.store.adopt_reporting(layout, entry, trust, self.events.clone()).await,
         }
-        self.store.adopt_reporting(layout, entry, trust, self.events.clone()).await.map(Some)
     }
 
     fn check_platform(&self, entry: &Descriptor) -> Result<()> {
@@ -58,20 +75,28 @@ impl<R> Cached<R> {
         of_one.choose(&self.platform).map(drop)
     }
 
-    /// Writes the image's name, unless it is there: whoever wrote it knew the index too, which is kept with it.
-    /// Its age begins anew, where that matters.
-    async fn name(&self, reference: &Reference, lease: Lease, asked: SystemTime) -> Result<StoredImage> {
+    /// Writes the image's name, unless it is there: whoever wrote it knew the index too, which is kept with it. Then it is
+    /// a use; and its age begins anew where that matters: to who trusts it for a time, and where it was forced.
+    async fn name(
+        &self,
+        reference: &Reference,
+        lease: Lease,
+        trust: Trust,
+        asked: SystemTime,
+    ) -> Result<StoredImage> {
+        let is_kept = |known: &StoredImage| trust == Trust::Pool && !self.policy.ages(known.pulled);
         let known = self.known(reference, lease.digest())?;
-        let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
-        match known {
-            Some(known) if reference.digest().is_some() || !self.policy.ages(known.pulled) => {
-                // Whoever named it may not have had to have it admitted.
-                self.store.admit_pulled(&reference, &platform, &known.clone().into()).await?;
-                Ok(known)
-            }
-            Some(_) => blocking(move || store.confirm(&reference, &platform, &lease)).await,
-            None => blocking(move || store.name_as_of(&reference, &platform, &lease, None, asked)).await,
+        if known.as_ref().is_some_and(|known| reference.digest().is_some() || is_kept(known))
+            && let Some(image) = self.store.hit(reference, &self.platform).await?
+        {
+            return Ok(image);
         }
+        let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
+        blocking(move || match known {
+            Some(_) => store.confirm(&reference, &platform, &lease, asked),
+            None => store.name_as_of(&reference, &platform, &lease, None, asked),
+        })
+        .await
     }
 
     /// What the store has under this name, if that is this image.

@@ -26,11 +26,11 @@ pub(crate) fn count_pull(method: &'static str, result: &'static str, took: Durat
 /// | --- | --- | --- |
 /// | `hoist_pulls_total` | `method`, `result` | calls that have ended: `pull` or `force_pull`, by `ok`, `cancelled`, or the error's kind, such as `not_found` |
 /// | `hoist_pull_duration_seconds` | the same | how long each took (a histogram) |
-/// | `hoist_cache_hits_total` | | pulls that a cache answered without asking |
+/// | `hoist_cache_hits_total` | | pulls that a cache answered without asking; those that overlap and are equal are one |
 /// | `hoist_cache_stale_total` | | pulls that a cache answered because nobody could be asked |
 /// | `hoist_blobs_found_total` | | blobs that a pull needed and the store had |
 /// | `hoist_blobs_verified_total` | | blobs that came, and had the right digest |
-/// | `hoist_blob_bytes_total` | `source`, `name` | what came of blobs, in bytes: `registry` and its name, `directory` and its path, or `store`, for what an earlier pull had left |
+/// | `hoist_blob_bytes_total` | `source`, `name` | what came of blobs, in bytes: `registry` and its name, `directory`, or `store`, for what an earlier pull had left |
 /// | `hoist_evictions_total` | | images that had to go, where the store [reports](hoist_store::Store::report_to) to this |
 /// | `hoist_evicted_bytes_total` | | the disk space that this freed |
 #[cfg(feature = "metrics")]
@@ -68,7 +68,8 @@ fn source(from: &hoist_core::Source) -> (&'static str, String) {
 
     match from {
         Source::Registry(name) => ("registry", name.to_string()),
-        Source::Directory(path) => ("directory", path.display().to_string()),
+        // Which one is not told: each image of another store is a directory.
+        Source::Directory(_) => ("directory", String::new()),
         Source::Store => ("store", String::new()),
         _ => ("other", String::new()),
     }

@@ -16,9 +16,9 @@ pub(crate) struct Record {
     pub(crate) reference: Reference,
     pub(crate) image: Digest,
     pub(crate) resolved: Digest,
-    /// When it was resolved, in seconds since 1970. The file's own time is that of its last use.
+    /// When it was last asked for of who knows, in seconds since 1970. The file's own time is that of its last use.
     pub(crate) pulled: u64,
-    /// When it was begun to be resolved, in nanoseconds since 1970; it is not known of what older versions wrote.
+    /// The same in nanoseconds; it is not known of what older versions wrote.
     #[serde(default)]
     pub(crate) asked: u64,
 }

@@ -8,6 +8,7 @@ use hoist_core::{Algorithm, Candidate, Digest, Platform, PulledImage, Reference,
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
 use crate::account::modified;
+use crate::blocking::blocking;
 use crate::dir::{Dir, fail};
 use crate::lease::Lease;
 use crate::lock;
@@ -71,7 +72,12 @@ impl Store {
     /// As [`resolve`](Self::resolve), and noted as a use; and a
     /// digest that was found by another name has one of its own from now on.
     pub async fn hit(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
-        self.find(reference, platform, Self::hit_now).await
+        let own = self.find(reference, platform, Self::hit_own).await?;
+        if own.is_some() || reference.digest().is_none() {
+            return Ok(own);
+        }
+        let (store, reference, platform) = (self.clone(), reference.clone(), platform.clone());
+        blocking(move || store.hit_alias(&reference, &platform)).await
     }
 
     fn resolve_now(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
@@ -79,13 +85,19 @@ impl Store {
         image.map(|image| self.admitted(image, platform)).transpose()
     }
 
-    fn hit_now(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+    fn hit_own(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
         let own = Place::of(reference, platform);
-        if let Some((file, record)) = self.open_record(&own)? {
-            let Some(image) = self.stored(reference, &record)? else { return Ok(None) };
-            let image = self.admitted(image, platform)?;
-            note_use(&file).map_err(|e| fail("note the use of", &self.root().join(own.path()), e))?;
-            return Ok(Some(image));
+        let Some((file, record)) = self.open_record(&own)? else { return Ok(None) };
+        let Some(image) = self.stored(reference, &record)? else { return Ok(None) };
+        let image = self.admitted(image, platform)?;
+        note_use(&file).map_err(|e| fail("note the use of", &self.root().join(own.path()), e))?;
+        Ok(Some(image))
+    }
+
+    /// Gives a digest that has no name of its own one, if it is here by another.
+    fn hit_alias(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+        if self.record_at(&Place::of(reference, platform))?.is_some() {
+            return Ok(None);
         }
         let Some((place, record)) = self.alias_of(reference, platform)? else { return Ok(None) };
         let Some(lease) = self.lease(&record.image)? else { return Ok(None) };
@@ -132,10 +144,7 @@ impl Store {
         index: Option<(&Digest, &[u8])>,
         asked: SystemTime,
     ) -> Result<StoredImage> {
-        // A time that is still to come is that of a clock which was wrong.
-        let gives_way = |before: &Record| {
-            before.asked <= nanoseconds(asked) || before.asked > nanoseconds(SystemTime::now())
-        };
+        let gives_way = |before: &Record| before.gives_way_to(asked);
         self.name_where(reference, platform, lease, index, asked, gives_way)
     }
 
@@ -155,7 +164,7 @@ impl Store {
             reference: reference.clone(),
             image: image.clone(),
             resolved: index.map_or(image, |(digest, _)| digest).clone(),
-            pulled: now(),
+            pulled: seconds(asked),
             asked: nanoseconds(asked),
         };
         let admitted = self.admitted(self.describe(reference, &record), platform);
@@ -179,31 +188,38 @@ impl Store {
             }
         }
         drop(dir);
-        if self.has_grown() {
-            self.keep_to_limit();
-        }
+        self.keep_to_limit();
         Ok(self.describe(reference, &record))
     }
 
-    /// Notes that a reference still leads to this leased image: it counts as [pulled](StoredImage::pulled) now, and
-    /// what else is known of it stays. One that leads elsewhere by now is [named](Self::name) anew.
+    /// Notes that a reference still leads to this leased image, as somebody was told who asked at this time: it counts as
+    /// [pulled](StoredImage::pulled) then, and what else is known of it stays. One that leads elsewhere by now is
+    /// [named](Self::name_as_of) anew, unless somebody else asked later.
     ///
     /// Fails where the image is not [admitted](Self::with_admission).
-    pub fn confirm(&self, reference: &Reference, platform: &Platform, lease: &Lease) -> Result<StoredImage> {
+    pub fn confirm(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        lease: &Lease,
+        asked: SystemTime,
+    ) -> Result<StoredImage> {
         let place = Place::of(reference, platform);
         let same = |known: &Record| known.image == *lease.digest();
         let Some(known) = self.record_at(&place)?.filter(same) else {
-            return self.name(reference, platform, lease, None);
+            return self.name_as_of(reference, platform, lease, None, asked);
         };
         self.admitted(self.describe(reference, &known), platform)?;
         let dir = lock::hold(self.dir(), &place.dir)?;
         let unchanged = |record: &Record| same(record) && record.resolved == known.resolved;
-        let Some(record) = self.record_at(&place)?.filter(unchanged) else {
+        let Some(mut record) = self.record_at(&place)?.filter(unchanged) else {
             drop(dir);
-            return self.confirm(reference, platform, lease);
+            return self.confirm(reference, platform, lease, asked);
         };
-        let record = Record { pulled: now(), ..record };
-        self.write_ref(&dir, &place, &record, None)?;
+        if record.gives_way_to(asked) {
+            (record.pulled, record.asked) = (seconds(asked), nanoseconds(asked));
+            self.write_ref(&dir, &place, &record, None)?;
+        }
         Ok(self.describe(reference, &record))
     }
 
@@ -407,12 +423,20 @@ fn note_use(file: &File) -> rustix::io::Result<()> {
     rustix::fs::futimens(file, &times)
 }
 
-/// In seconds since 1970, as a record has it.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+/// A time in seconds since 1970, as a record has it.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// The same of any time, in nanoseconds.
+/// The same in nanoseconds.
 fn nanoseconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+impl Record {
+    /// Whether somebody who asked at this time knows better than this.
+    fn gives_way_to(&self, asked: SystemTime) -> bool {
+        // A time that is still to come is that of a clock which was wrong.
+        self.asked <= nanoseconds(asked) || self.asked > nanoseconds(SystemTime::now())
+    }
 }

@@ -268,7 +268,7 @@ mod counting {
         assert_eq!(
             numbers.all(),
             [
-                "hoist_blob_bytes_total directory /srv 5",
+                "hoist_blob_bytes_total directory 5",
                 "hoist_blob_bytes_total registry ghcr.io 30",
                 "hoist_blob_bytes_total store 7",
                 "hoist_blobs_found_total 1",

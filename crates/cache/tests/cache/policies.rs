@@ -1,11 +1,13 @@
 //! When the cache asks, what it remembers, and what it serves when nobody can be asked.
 
 use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hoist_cache::{Cached, Policy};
-use hoist_core::{Digest, ErrorKind, Event, Events, ImageRegistry};
+use hoist_core::{Digest, ErrorKind, Event, Events, ImageRegistry, PulledImage, Result};
 use tempfile::TempDir;
 
 use crate::support::{Fake, Image, REFERENCE, cached, image, platform, store};
@@ -16,9 +18,14 @@ fn with_policy(dir: &TempDir, policy: Policy) -> Cached<Fake> {
     cached(dir, "store", image(dir, "layer")).with_policy(policy)
 }
 
+/// The ref of the one image.
+fn ref_path(dir: &TempDir) -> PathBuf {
+    dir.path().join("store/refs/docker.io/library/demo/_tag/v1/linux-amd64")
+}
+
 /// Makes the ref of the one image look as if it was written at this time, in seconds since 1970.
 fn set_pulled(dir: &TempDir, time: u64) {
-    let path = dir.path().join("store/refs/docker.io/library/demo/_tag/v1/linux-amd64");
+    let path = ref_path(dir);
     let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     record["pulled"] = time.into();
     fs::write(path, record.to_string()).unwrap();
@@ -116,6 +123,102 @@ async fn what_does_not_age_is_not_written_again_as_long_as_it_is_so() {
 }
 
 #[tokio::test]
+async fn what_is_asked_for_each_time_is_used_each_time() {
+    for inner_store in ["store", "foreign"] {
+        let dir = TempDir::new().unwrap();
+        let cached = cached(&dir, inner_store, image(&dir, "layer")).with_policy(Policy::Always);
+        cached.pull("demo:v1").await.unwrap();
+        fs::File::open(ref_path(&dir)).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        cached.pull("demo:v1").await.unwrap();
+        assert_ne!(fs::metadata(ref_path(&dir)).unwrap().modified().unwrap(), UNIX_EPOCH, "{inner_store}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_removed_before_it_is_here_is_asked_for_again_and_never_called_missing() {
+    for inner_store in ["store", "foreign"] {
+        let dir = TempDir::new().unwrap();
+        let cached = cached(&dir, inner_store, image(&dir, "layer")).with_not_found_kept_for(HOUR);
+        cached.get_ref().vanishing.store(1, Ordering::SeqCst);
+        cached.pull("demo:v1").await.unwrap();
+        assert_eq!(cached.get_ref().pulls(), 2, "{inner_store}");
+        cached.get_ref().vanishing.store(100, Ordering::SeqCst);
+        let error = cached.force_pull("demo:v1").await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Storage, "{}", error.report());
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_whole_where_it_comes_from_is_not_called_missing() {
+    let dir = TempDir::new().unwrap();
+    let whole = image(&dir, "layer");
+    let cached = Cached::new(Careless(whole.clone()), store(&dir, "store")).with_platform(platform());
+    let cached = cached.with_not_found_kept_for(HOUR);
+    let layer = whole.source.join("blobs/sha256").join(Digest::sha256(b"layer").hex());
+    fs::remove_file(&layer).unwrap();
+    let error = cached.pull("demo:v1").await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Storage, "{}", error.report());
+    assert!(error.report().contains(&whole.source.display().to_string()), "{}", error.report());
+    fs::write(&layer, "layer").unwrap();
+    cached.pull("demo:v1").await.unwrap();
+}
+
+/// Hands out a layout as it is.
+struct Careless(Image);
+
+#[async_trait::async_trait]
+impl ImageRegistry for Careless {
+    async fn pull(&self, reference: &str) -> Result<PulledImage> {
+        let Image { source, manifest, .. } = &self.0;
+        Ok(PulledImage {
+            path: source.clone(),
+            reference: reference.to_owned(),
+            digest: manifest.digest.to_string(),
+        })
+    }
+
+    async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
+        self.pull(reference).await
+    }
+
+    async fn is_cached(&self, _: &str) -> bool {
+        false
+    }
+
+    async fn remove(&self, _: &str) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn list_cached(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_found_may_be_remembered_for_ever() {
+    let dir = TempDir::new().unwrap();
+    let cached = with_policy(&dir, Policy::IfNotPresent).with_not_found_kept_for(Duration::MAX);
+    cached.get_ref().say(ErrorKind::NotFound);
+    for _ in 0..2 {
+        assert_eq!(*cached.pull("demo:v1").await.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+    assert_eq!(cached.get_ref().pulls(), 1);
+}
+
+#[tokio::test]
+async fn what_is_forced_counts_as_pulled_then() {
+    for inner_store in ["store", "foreign"] {
+        let dir = TempDir::new().unwrap();
+        let cached = cached(&dir, inner_store, image(&dir, "layer"));
+        cached.pull("demo:v1").await.unwrap();
+        set_pulled(&dir, 0);
+        cached.force_pull("demo:v1").await.unwrap();
+        let known = store(&dir, "store").known(&REFERENCE.parse().unwrap(), &platform()).unwrap().unwrap();
+        assert!(known.pulled.elapsed().unwrap() < HOUR, "{inner_store}");
+    }
+}
+
+#[tokio::test]
 async fn to_confirm_an_image_keeps_the_index_that_it_came_by() {
     let dir = TempDir::new().unwrap();
     let index = b"an index".to_vec();
@@ -125,7 +228,7 @@ async fn to_confirm_an_image_keeps_the_index_that_it_came_by() {
     let (store, reference) = (store(&dir, "store"), REFERENCE.parse().unwrap());
     set_pulled(&dir, 0);
     let lease = store.lease(&image.digest.parse().unwrap()).unwrap().unwrap();
-    let confirmed = store.confirm(&reference, &platform(), &lease).unwrap();
+    let confirmed = store.confirm(&reference, &platform(), &lease, SystemTime::now()).unwrap();
     assert_eq!(confirmed.resolved, top);
     assert!(confirmed.pulled.elapsed().unwrap() < HOUR);
     assert_eq!(store.known(&reference, &platform()).unwrap(), Some(confirmed));

@@ -22,6 +22,8 @@ pub(crate) struct Fake {
     /// What it says in place of an image.
     pub(crate) error: Mutex<Option<Error>>,
     pulls: AtomicUsize,
+    /// How many of its answers are removed before anybody looks at them.
+    pub(crate) vanishing: AtomicUsize,
     /// Whoever pulls waits for a permit, unless it is forced.
     pub(crate) open: Semaphore,
 }
@@ -40,6 +42,7 @@ impl Fake {
             image: Mutex::new(image),
             error: Mutex::default(),
             pulls: AtomicUsize::new(0),
+            vanishing: AtomicUsize::new(0),
             open: Semaphore::new(100),
         }
     }
@@ -67,7 +70,14 @@ impl Fake {
         let lease = self.store.adopt(Layout::open(&source)?, manifest, trust).await?;
         let index = index.as_ref().map(|bytes| (Digest::sha256(bytes), bytes));
         let index = index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
-        Ok(self.store.name(&reference.parse()?, &platform(), &lease, index)?.into())
+        let reference = reference.parse()?;
+        let image = self.store.name(&reference, &platform(), &lease, index)?;
+        drop(lease);
+        let less = |count: usize| count.checked_sub(1);
+        if self.vanishing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+            self.store.remove(&reference, &platform())?;
+        }
+        Ok(image.into())
     }
 }
 

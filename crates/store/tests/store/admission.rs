@@ -125,11 +125,11 @@ async fn what_is_refused_is_not_confirmed_and_its_use_not_noted() {
     std::fs::File::open(&file).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
     let lease = store.lease(&stored.digest).unwrap().unwrap();
     *watch.refused.lock().unwrap() = Some(stored.digest);
-    assert_refused(store.confirm(&reference("demo:v1"), &platform(), &lease));
+    assert_refused(store.confirm(&reference("demo:v1"), &platform(), &lease, SystemTime::now()));
     assert_refused(store.hit(&reference("demo:v1"), &platform()).await);
     assert_eq!(file.metadata().unwrap().modified().unwrap(), SystemTime::UNIX_EPOCH);
     *watch.refused.lock().unwrap() = None;
-    store.confirm(&reference("demo:v1"), &platform(), &lease).unwrap();
+    store.confirm(&reference("demo:v1"), &platform(), &lease, SystemTime::now()).unwrap();
     assert_ne!(file.metadata().unwrap().modified().unwrap(), SystemTime::UNIX_EPOCH);
 }
 

@@ -400,6 +400,28 @@ async fn of_two_that_overlap_the_one_who_asked_later_has_the_last_word() {
 }
 
 #[tokio::test]
+async fn what_was_told_before_a_name_was_given_is_no_confirmation_and_a_confirmation_is_not_undone() {
+    let dir = TempDir::new().unwrap();
+    let (store, old, new) = (open(&dir), image(b"old"), image(b"new"));
+    let (demo, platform) = (reference("demo"), platform());
+    let leases = [put(&store, &old, Trust::Pool).await, put(&store, &new, Trust::Pool).await];
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let name = |lease: usize, seconds| {
+        store.name_as_of(&demo, &platform, &leases[lease], None, at(seconds)).unwrap()
+    };
+    let confirm =
+        |lease: usize, seconds| store.confirm(&demo, &platform, &leases[lease], at(seconds)).unwrap();
+    assert_eq!(name(0, 1000).pulled, at(1000), "however long it took");
+    let moved = name(1, 3000);
+    assert_eq!(confirm(0, 2000), moved, "the one who asked later was told of another one");
+    assert_eq!(confirm(1, 2000), moved, "and knew more");
+    let confirmed = confirm(1, 5000);
+    assert_eq!((&confirmed.digest, confirmed.pulled), (&moved.digest, at(5000)));
+    assert_eq!(name(0, 4000), confirmed, "it was still there after that");
+    assert_eq!(confirm(0, 6000).digest, old.manifest.digest, "until somebody was told of another one");
+}
+
+#[tokio::test]
 async fn a_layout_from_elsewhere_is_adopted_if_it_is_what_it_says() {
     let (dir, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (store, source, image) = (open(&dir), open(&elsewhere), image(b"layer"));
@@ -633,12 +655,12 @@ async fn a_name_that_is_confirmed_counts_as_pulled_now_and_stays_what_it_was() {
     let known = || store.known(&demo, &platform()).unwrap().unwrap();
     assert_eq!(known().pulled, UNIX_EPOCH + Duration::from_secs(1));
 
-    let confirmed = store.confirm(&demo, &platform(), &leases[0]).unwrap();
+    let confirmed = store.confirm(&demo, &platform(), &leases[0], SystemTime::now()).unwrap();
     assert!(confirmed.pulled >= stored.pulled);
     assert_eq!((&confirmed.digest, &confirmed.resolved), (&old.manifest.digest, &index));
     assert_eq!(known(), confirmed);
 
-    let renamed = store.confirm(&demo, &platform(), &leases[1]).unwrap();
+    let renamed = store.confirm(&demo, &platform(), &leases[1], SystemTime::now()).unwrap();
     assert_eq!((&renamed.digest, &renamed.resolved), (&new.manifest.digest, &new.manifest.digest));
     assert_eq!(known(), renamed);
 }
