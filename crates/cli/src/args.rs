@@ -224,7 +224,7 @@ impl Args {
     /// The configuration: the file's, with what the environment and then the command line say in its place.
     pub(crate) fn config(&self) -> Result<Config> {
         let mut config = match &self.config {
-            Some(path) => Config::load(path)?.with_env()?,
+            Some(path) => Config::load_with_env(path)?,
             None => Config::from_env()?,
         };
         if let Some(root) = &self.root {

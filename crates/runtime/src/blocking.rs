@@ -65,6 +65,11 @@ impl Hoist {
         self.hoist.store()
     }
 
+    /// The platform that images are chosen for.
+    pub fn platform(&self) -> &Platform {
+        self.hoist.platform()
+    }
+
     /// The same for another platform, as [`hoist::Hoist::for_platform`](crate::Hoist::for_platform).
     #[must_use]
     pub fn for_platform(&self, platform: Platform) -> Self {
@@ -113,6 +118,11 @@ impl Hoist {
     /// As [`ImageRegistry::remove`].
     pub fn remove(&self, reference: &str) -> Result<bool> {
         self.engine.wait(self.hoist.remove(reference))
+    }
+
+    /// As [`hoist::Hoist::remove_all`](crate::Hoist::remove_all).
+    pub fn remove_all(&self, which: &str) -> Result<Vec<String>> {
+        self.engine.wait(self.hoist.remove_all(which))
     }
 
     /// As [`ImageRegistry::list_cached`].

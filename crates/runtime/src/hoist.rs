@@ -133,12 +133,14 @@ impl Hoist {
         let Ok(digest) = which.parse::<Digest>() else {
             return self.remove_reference(&which.parse()?).await;
         };
-        let mut removed = Vec::new();
-        for reference in self.names_of(&digest).await? {
-            if self.remove(&reference.to_string()).await? {
-                removed.push(reference.to_string());
-            }
+        let (names, mut was_here) = (self.names_of(&digest).await?, false);
+        for reference in &names {
+            // One that has a digest in it takes others along.
+            was_here |= self.remove(&reference.to_string()).await?;
         }
+        let left = if was_here { self.names_of(&digest).await? } else { names.clone() };
+        let removed = names.iter().filter(|name| !left.contains(name));
+        let mut removed: Vec<_> = removed.map(ToString::to_string).collect();
         let store = self.store.clone();
         let (id, unnamed) = (digest.clone(), blocking(move || store.remove_unnamed(&digest)).await?);
         if removed.is_empty() && unnamed {

@@ -152,7 +152,10 @@ fn a_policy_is_spelled_as_it_is_shown() {
 fn keys_that_contradict_each_other_are_both_named() {
     for (text, keys) in [
         ("offline = true\n[remote]\nenabled = true", ["`offline`", "`remote.enabled`"]),
-        ("offline = true\n[cache]\nenabled = false", ["`offline`", "`cache.enabled`"]),
+        (
+            "[local]\npath = \"/srv\"\nwritable = true\n[cache]\nenabled = true",
+            ["`local.writable`", "`cache.enabled`"],
+        ),
         (
             "[local]\npath = \"/srv\"\nwritable = true\nvouched = true",
             ["`local.writable`", "`local.vouched`"],
@@ -194,6 +197,16 @@ fn a_password_is_never_shown() {
         let complaint = complaint(&format!("{head}{password}"));
         assert!(!complaint.contains("31337"), "{complaint}");
         assert!(complaint.contains("line 3"), "{complaint}");
+    }
+    for text in [
+        "[remote]\ncredentials = \"jo:31337\"",
+        "[remote.credentials]\n\"ghcr.io\" = \"jo:31337, expected \"",
+        "[remote]\nretries = \"jo:31337\"",
+        "[remote]\nplain-http = [\"jo:31337@10.0.0.5\"]",
+        "[remote.mirrors]\n\"jo:31337@ghcr.io\" = []",
+    ] {
+        let complaint = complaint(text);
+        assert!(!complaint.contains("31337"), "{complaint}");
     }
 }
 

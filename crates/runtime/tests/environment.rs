@@ -44,8 +44,8 @@ fn each_variable_goes_before_its_key() {
         ("HOIST_REMOTE_PLAIN_HTTP", "a:5000, b:5000"),
         ("HOIST_LOCAL_PATH", "/srv/images"),
         ("HOIST_LOCAL_REPOSITORY", "example.com/demo"),
-        ("HOIST_LOCAL_WRITABLE", "1"),
-        ("HOIST_LOCAL_VOUCHED", "0"),
+        ("HOIST_LOCAL_WRITABLE", "0"),
+        ("HOIST_LOCAL_VOUCHED", "1"),
         ("HOIST_CACHE_ENABLED", "true"),
         ("HOIST_CACHE_POLICY", "newer-than 1h"),
         ("HOIST_CACHE_SERVE_STALE", "true"),
@@ -67,7 +67,7 @@ fn each_variable_goes_before_its_key() {
         .with_plain_http("b:5000")
         .with_local("/srv/images")
         .with_local_repository("example.com/demo".parse().unwrap())
-        .with_writable_local()
+        .with_vouched_local()
         .with_cache()
         .with_policy(CachePolicy::NewerThan(Duration::from_hours(1)))
         .with_stale()
@@ -114,8 +114,33 @@ fn a_complaint_names_the_variable() {
 
 #[test]
 fn what_fits_neither_alone_is_seen_in_the_end() {
-    let writable = with("", &[("HOIST_LOCAL_WRITABLE", "true")]).unwrap_err();
-    assert!(writable.report().contains("`local.path`"), "{}", writable.report());
-    let both = [("HOIST_LOCAL_WRITABLE", "true"), ("HOIST_LOCAL_PATH", "/srv/images")];
-    assert!(with("", &both).unwrap().local.writable);
+    let vouched = with("", &[("HOIST_LOCAL_VOUCHED", "true")]).unwrap_err();
+    assert!(vouched.report().contains("`local.path`"), "{}", vouched.report());
+    let all = [
+        ("HOIST_LOCAL_WRITABLE", "true"),
+        ("HOIST_LOCAL_PATH", "/srv/images"),
+        ("HOIST_CACHE_ENABLED", "false"),
+    ];
+    assert!(with("", &all).unwrap().local.writable);
+}
+
+#[test]
+fn a_cache_that_is_turned_off_has_nothing_of_what_the_file_says_of_it() {
+    let file = "[cache]\npolicy = \"always\"\nserve-stale = true\nremember-not-found = \"5s\"";
+    let config = with(file, &[("HOIST_CACHE_ENABLED", "false")]).unwrap();
+    assert_eq!(config, Config::default().without_cache());
+    let variables = [("HOIST_CACHE_ENABLED", "false"), ("HOIST_CACHE_POLICY", "always")];
+    let error = with("", &variables).unwrap_err().report();
+    assert!(error.contains("`cache.policy`") && error.contains("`cache.enabled`"), "{error}");
+}
+
+#[test]
+fn a_file_and_the_environment_are_checked_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("hoist.toml");
+    std::fs::write(&path, "[local]\nrepository = \"example.com/demo\"").unwrap();
+    assert!(Config::load(&path).is_err(), "it has no path");
+    let variables = |name: &str| (name == "HOIST_LOCAL_PATH").then(|| "/srv/images".into());
+    let config = Config::load_with_variables(&path, variables).unwrap();
+    assert_eq!(config.local.path.as_deref(), Some(Path::new("/srv/images")));
 }

@@ -1,6 +1,7 @@
 //! What is stacked on what, and what is said where it is not compiled in.
 
 mod layout;
+mod mine;
 
 use hoist::ErrorKind;
 use layout::Layout;
@@ -44,6 +45,76 @@ fn what_is_not_compiled_in_is_named_when_it_is_asked_for() {
             }
         }
     }
+}
+
+#[test]
+fn who_says_how_the_store_answers_is_told_where_it_cannot() {
+    use hoist::CachePolicy;
+
+    let dir = Layout::empty();
+    for config in [
+        dir.store_only().with_policy(CachePolicy::Never),
+        dir.store_only().with_stale(),
+        dir.store_only().with_not_found_kept_for(std::time::Duration::from_secs(5)),
+    ] {
+        let opened = hoist::Hoist::builder().config(config).without_remote();
+        let opened = opened.source(|context| mine::Mine(context.platform.clone())).build();
+        assert_eq!(opened.is_ok(), cfg!(feature = "cache"));
+    }
+}
+
+#[test]
+fn offline_there_has_to_be_something_that_answers() {
+    let dir = Layout::empty();
+    let error = hoist::open(&dir.store_only().with_offline().without_cache()).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::InvalidConfig);
+    let message = error.to_string();
+    assert!(message.contains("`offline`") && message.contains("`cache.enabled`"), "{message}");
+    let own = hoist::Hoist::builder().store(dir.store()).offline().without_cache();
+    own.source(|context| mine::Mine(context.platform.clone())).build().unwrap();
+}
+
+#[cfg(feature = "local")]
+#[tokio::test]
+async fn a_limit_is_kept_to_where_images_have_no_names_in_the_store() {
+    use hoist::LocalRegistry;
+
+    let dir = Layout::with_images(&["v1", "v2", "v3"]);
+    let images = dir.images();
+    let other = dir.store().with_file_name("other");
+    let builder = hoist::Hoist::builder().store(dir.store()).max_size(1).without_remote().without_cache();
+    let hoist = builder
+        .source(move |_| {
+            let store = hoist::Store::open(&other, hoist::StoreOptions::default()).unwrap();
+            LocalRegistry::open(&images, store).unwrap()
+        })
+        .build()
+        .unwrap();
+    let held = || hoist.store().usage().unwrap().images.len();
+    let (first, lease) = hoist.pull_leased("images:v1").await.unwrap();
+    drop(hoist.pull_leased("images:v2").await.unwrap());
+    assert_eq!(held(), 2, "both were leased");
+    drop(lease);
+    let (_, _lease) = hoist.pull_leased("images:v3").await.unwrap();
+    assert_eq!(held(), 1);
+    assert!(!first.path.exists());
+}
+
+#[cfg(feature = "local")]
+#[tokio::test]
+async fn all_names_that_an_image_loses_are_told() {
+    let dir = Layout::with_image();
+    let hoist = hoist::open(&dir.config()).unwrap();
+    let (image, lease) = hoist.pull_leased("images:v1").await.unwrap();
+    let pinned = format!("docker.io/library/images:v0@{}", image.digest);
+    for name in [&pinned, "docker.io/library/images:v2", "example.com/images:v3"] {
+        hoist.store().name(&name.parse().unwrap(), hoist.platform(), &lease, None).unwrap();
+    }
+    drop(lease);
+    let removed = hoist.remove_all(&image.digest).await.unwrap();
+    let names = ["docker.io/library/images:v1", "docker.io/library/images:v2", "example.com/images:v3"];
+    assert!(names.iter().all(|name| removed.iter().any(|one| one == name)), "{removed:?}");
+    assert_eq!(hoist.store().usage().unwrap().images, []);
 }
 
 #[cfg(feature = "local")]
@@ -159,37 +230,8 @@ async fn another_platform_is_another_view_of_the_same_store() {
 
 #[tokio::test]
 async fn a_registry_of_ones_own_is_a_source_like_any_other() {
-    use std::fmt;
-
-    use hoist::{Error, Hoist, ImageRegistry, Platform, PulledImage, Result};
-
-    /// Says for which platform it was asked.
-    struct Mine(Platform);
-
-    #[async_trait::async_trait]
-    impl ImageRegistry for Mine {
-        async fn pull(&self, reference: &str) -> Result<PulledImage> {
-            Err(Error::new(ErrorKind::NotFound, format!("no {reference} for {}", self.0)))
-        }
-        async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-            self.pull(reference).await
-        }
-        async fn is_cached(&self, _: &str) -> bool {
-            false
-        }
-        async fn remove(&self, _: &str) -> Result<bool> {
-            Ok(false)
-        }
-        async fn list_cached(&self) -> Result<Vec<String>> {
-            Ok(Vec::new())
-        }
-    }
-
-    impl fmt::Display for Mine {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("mine")
-        }
-    }
+    use hoist::Hoist;
+    use mine::Mine;
 
     let dir = Layout::empty();
     let config = dir.store_only();

@@ -12,8 +12,14 @@ use crate::refs::Names;
 use crate::store::{Store, images_path, pool_path};
 
 impl Store {
-    /// Keeps the store to its limit, if it has one, after a pull that succeeded whatever becomes of this.
-    pub(crate) fn keep_to_limit(&self) {
+    /// Keeps the store to its limit, if it has one and an image was added since the last time: after a pull that
+    /// succeeded whatever becomes of this. [`name`](Self::name) does it by itself; who adds images without names has to.
+    ///
+    /// Waits for the disk: not to be called from asynchronous code.
+    pub fn keep_to_limit(&self) {
+        if !self.has_grown() {
+            return;
+        }
         let Some(limit) = self.options().max_size else { return };
         match self.gc(GcOptions::default().with_max_size(limit)) {
             Ok(collected) => {

@@ -75,25 +75,31 @@ impl fmt::Display for CachePolicy {
 impl CacheConfig {
     /// Fails where one key contradicts another.
     pub(super) fn check(&self) -> Result<()> {
-        let said = [
+        match self.said() {
+            Some(key) if self.enabled == Some(false) => {
+                Err(invalid(format!("{key} is set, and `cache.enabled` is false"))
+                    .with_help("leave one of them out"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A key that is set, and says how the store answers.
+    fn said(&self) -> Option<&'static str> {
+        let keys = [
             ("`cache.policy`", self.policy.is_some()),
             ("`cache.serve-stale`", self.serve_stale),
             ("`cache.remember-not-found`", self.remember_not_found.is_some()),
         ];
-        if let Some((key, _)) = said.iter().find(|(_, said)| *said)
-            && self.enabled == Some(false)
-        {
-            return Err(invalid(format!("{key} is set, and `cache.enabled` is false"))
-                .with_help("leave one of them out"));
-        }
-        Ok(())
+        keys.into_iter().find(|(_, is_said)| *is_said).map(|(key, _)| key)
     }
 }
 
 impl Config {
     /// Whether the store answers without asking.
     pub fn caches(&self) -> bool {
-        self.cache.enabled.unwrap_or(cfg!(feature = "cache"))
+        // Who says how wants it: where it is not compiled in, that is an error.
+        self.cache.enabled.unwrap_or(cfg!(feature = "cache") || self.cache.said().is_some())
     }
 
     /// Lets the store answer without asking.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use hoist_core::Result;
 
-use super::{Config, Scope, invalid, values};
+use super::{CacheConfig, Config, Scope, invalid, values};
 
 /// The variable that names the file.
 const CONFIG: &str = "HOIST_CONFIG";
@@ -53,7 +53,7 @@ const VARIABLES: &[Variable] = &[
     }),
     ("HOIST_LOCAL_WRITABLE", |config, value| flag(value).map(|it| config.local.writable = it)),
     ("HOIST_LOCAL_VOUCHED", |config, value| flag(value).map(|it| config.local.vouched = it)),
-    ("HOIST_CACHE_ENABLED", |config, value| flag(value).map(|it| config.cache.enabled = Some(it))),
+    ("HOIST_CACHE_ENABLED", cache),
     ("HOIST_CACHE_POLICY", |config, value| text(value)?.parse().map(|it| config.cache.policy = Some(it))),
     ("HOIST_CACHE_SERVE_STALE", |config, value| flag(value).map(|it| config.cache.serve_stale = it)),
     ("HOIST_CACHE_REMEMBER_NOT_FOUND", |config, value| {
@@ -74,7 +74,7 @@ impl Config {
     /// variable.
     pub fn from_env() -> Result<Self> {
         match std::env::var_os(CONFIG).filter(|path| !path.is_empty()) {
-            Some(path) => Self::load(path)?.with_env(),
+            Some(path) => Self::load_with_env(path),
             None => Self::default().with_env(),
         }
     }
@@ -114,6 +114,16 @@ fn offline(config: &mut Config, value: &OsStr) -> Result<()> {
     if config.offline {
         config.remote.enabled = None;
     }
+    Ok(())
+}
+
+/// One that does not answer has nothing of what a file says of how.
+fn cache(config: &mut Config, value: &OsStr) -> Result<()> {
+    let enabled = flag(value)?;
+    if !enabled {
+        config.cache = CacheConfig::default();
+    }
+    config.cache.enabled = Some(enabled);
     Ok(())
 }
 

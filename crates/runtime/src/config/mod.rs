@@ -125,9 +125,10 @@ impl Config {
             return Err(invalid("`offline` and `remote.enabled` contradict each other")
                 .with_help("leave one of them out"));
         }
-        if self.offline && !self.caches() && self.local.path.is_none() {
-            return Err(invalid("`offline` leaves nothing to answer from, since `cache.enabled` is false")
-                .with_help("let the store answer, or set `local.path` to a directory of images"));
+        if self.local.writable && self.caches() {
+            return Err(invalid("`local.writable` is set, and `cache.enabled` is not false").with_help(
+                "where the store answers, `remove` is about the store alone: leave one of them out",
+            ));
         }
         Ok(())
     }

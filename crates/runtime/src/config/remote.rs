@@ -73,6 +73,10 @@ impl RemoteConfig {
         let hosts = self.foreign_layers.iter().filter(|name| *name != "*");
         let hosts = hosts.map(|name| ("remote.foreign-layers", name));
         match registries.chain(credentials).chain(hosts).find(|(_, name)| !is_registry(name)) {
+            Some((key, name)) if name.contains('@') => {
+                Err(invalid(format!("`{key}` has a name with an @ in it, which is not a registry"))
+                    .with_help("write it as host or host:port; who asks is said in `remote.credentials`"))
+            }
             Some((key, name)) => Err(invalid(format!("`{key}` has {name:?}, which is not a registry"))
                 .with_help("write it as host or host:port, without https://")),
             None => Ok(()),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use hoist_core::{Digest, Error, ErrorKind, ImageRegistry, Platform, PulledImage, Result};
-use hoist_store::{Layout, Lease, Trust};
+use hoist_store::{Layout, Lease, Trust, blocking};
 
 use super::SourceContext;
 use super::backend::Backend;
@@ -58,7 +58,13 @@ impl Foreign {
             let message = format!("{} is not a layout of {digest}", pulled.path.display());
             Error::new(ErrorKind::Malformed, message)
         })?;
-        store.adopt(layout, entry, Trust::Pool).await.map(Some)
+        let lease = store.adopt(layout, entry, Trust::Pool).await?;
+        let store = store.clone();
+        blocking(move || {
+            store.keep_to_limit(); // it gets no name, which would be the moment for it
+            Ok(Some(lease))
+        })
+        .await
     }
 }
 

@@ -48,6 +48,12 @@ pub struct SourceContext {
 pub(crate) fn check(config: &Config, own: &[Make]) -> Result<()> {
     let invalid = |message: String| Error::new(ErrorKind::InvalidConfig, message);
     match config.local.path.as_deref() {
+        None if config.offline && !config.caches() && own.is_empty() => {
+            let message =
+                "`offline` leaves nothing to answer from: `cache.enabled` is false, or not compiled in";
+            Err(invalid(message.to_owned())
+                .with_help("let the store answer, or set `local.path` to a directory of images"))
+        }
         None if !config.asks_registries() && !config.offline && own.is_empty() => {
             Err(invalid("no source of images is enabled".to_owned())
                 .with_help("set `remote.enabled = true`, or `local.path` to a directory of images"))

@@ -22,13 +22,15 @@ impl Layout {
 
     /// With one image, whose reference is `images:v1`.
     pub(crate) fn with_image() -> Self {
+        Self::with_images(&["v1"])
+    }
+
+    /// With an image for each of these tags.
+    pub(crate) fn with_images(tags: &[&str]) -> Self {
         let layout = Self::empty();
         let config = layout.put("application/vnd.oci.image.config.v1+json", b"{}");
-        let manifest = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [] });
-        let mut manifest =
-            layout.put("application/vnd.oci.image.manifest.v1+json", manifest.to_string().as_bytes());
-        manifest["annotations"] = serde_json::json!({ "org.opencontainers.image.ref.name": "v1" });
-        layout.write_index(&[manifest]);
+        let manifests: Vec<_> = tags.iter().map(|tag| layout.manifest(&config, tag)).collect();
+        layout.write_index(&manifests);
         layout
     }
 
@@ -49,6 +51,16 @@ impl Layout {
 
     pub(crate) fn store(&self) -> PathBuf {
         self.0.path().join("store")
+    }
+
+    fn manifest(&self, config: &serde_json::Value, tag: &str) -> serde_json::Value {
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "config": config, "layers": [], "annotations": { "tag": tag },
+        });
+        let mut manifest =
+            self.put("application/vnd.oci.image.manifest.v1+json", manifest.to_string().as_bytes());
+        manifest["annotations"] = serde_json::json!({ "org.opencontainers.image.ref.name": tag });
+        manifest
     }
 
     fn put(&self, media_type: &str, bytes: &[u8]) -> serde_json::Value {

@@ -1,6 +1,7 @@
 //! Measuring a store, and keeping it to a size: what goes, in which order, and what stays whatever the size.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,7 +10,7 @@ use hoist_core::Reference;
 use hoist_store::{Claim, GcOptions, Store, StoreOptions, StoredImage, Trust, Usage};
 use tempfile::TempDir;
 
-use crate::support::{image, open, platform, pull, reference, tree};
+use crate::support::{image, layer_path, open, platform, pull, reference, tree};
 
 const LARGE: usize = 1 << 20;
 
@@ -79,6 +80,41 @@ async fn usage_tells_what_failed_and_what_is_on_its_way_from_images() {
     drop(staging);
     let usage = store.usage().unwrap();
     assert!(usage.unused >= LARGE as u64 && usage.unused == usage.pool, "{usage:?}");
+}
+
+/// The disk space of the files in a directory of the store and below, those that have a name elsewhere left out.
+fn alone_in(store: &Store, dir: &str) -> u64 {
+    let files = tree(&store.root().join(dir)).into_iter().map(|path| fs::metadata(path).unwrap());
+    files.filter(|meta| meta.is_file() && meta.nlink() == 1).map(|meta| meta.blocks() * 512).sum()
+}
+
+#[tokio::test]
+async fn usage_is_what_the_disk_says_of_each_place() {
+    let dir = TempDir::new().unwrap();
+    let (store, kept) = (open(&dir), image(&large(1)));
+    let coming = [image(&large(2)), image(&large(3))];
+    pull(&store, &kept, "demo").await;
+    // As where links cannot be had: the image alone has its layer.
+    fs::remove_file(layer_path(store.root(), &kept)).unwrap();
+    // Two images and two blobs on their way, and what was damaged, in a directory and beside it.
+    let stagings = [store.stage(Trust::Pool).unwrap(), store.stage(Trust::Pool).unwrap()];
+    for (staging, image) in stagings.iter().zip(&coming) {
+        staging.put(&image.manifest, image.bytes.clone()).await.unwrap();
+    }
+    let files = coming.each_ref().map(|image| format!("ingest/{}/data", image.blobs[1].0.digest.hex()));
+    let quarantined = ["quarantine/one", "quarantine/two", "quarantine/stray-0/three"].map(String::from);
+    for file in files.iter().chain(&quarantined) {
+        let path = store.root().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, large(4)).unwrap();
+        fs::File::open(&path).unwrap().sync_all().unwrap();
+    }
+    let usage = store.usage().unwrap();
+    let places = ["images", "ingest", "staging", "quarantine"].map(|place| alone_in(&store, place));
+    assert_eq!([usage.beside_pool, usage.ingests, usage.staging, usage.quarantine], places);
+    assert!(places.iter().all(|space| *space > 0), "{places:?}");
+    assert_eq!(usage.total(), usage.pool + places.iter().sum::<u64>());
+    drop(stagings);
 }
 
 #[tokio::test]
