@@ -191,13 +191,17 @@ impl Collection<'_> {
             let entry = entry?;
             let stat = quarantine.stat(&entry.name)?.filter(|stat| self.options.takes(stat.st_ctime));
             let Some(stat) = stat else { continue };
+            self.collected.quarantined += 1;
+            self.collected.bytes += match entry.is_dir {
+                true => self.store.space_of(&format!("quarantine/{}", entry.name))?,
+                false if stat.st_nlink == 1 => disk_space(&stat),
+                false => 0,
+            };
             match (self.options.dry_run, entry.is_dir) {
                 (true, _) => {}
                 (false, true) => quarantine.remove_all(&entry.name)?,
                 (false, false) => _ = quarantine.unlink(&entry.name)?,
             }
-            self.collected.quarantined += 1;
-            self.collected.bytes += if stat.st_nlink == 1 { disk_space(&stat) } else { 0 };
         }
         Ok(())
     }

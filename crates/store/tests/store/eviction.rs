@@ -3,14 +3,15 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use hoist_core::Reference;
-use hoist_store::{Claim, GcOptions, Store, StoreOptions, StoredImage, Trust, Usage};
+use hoist_core::{Digest, Event, Events, Reference};
+use hoist_store::{Claim, FsckOptions, GcOptions, Store, StoreOptions, StoredImage, Trust, Usage};
 use tempfile::TempDir;
 
-use crate::support::{image, layer_path, open, platform, pull, reference, tree};
+use crate::support::{image, layer_path, open, platform, pull, put, reference, tree};
 
 const LARGE: usize = 1 << 20;
 
@@ -135,7 +136,63 @@ async fn the_image_that_was_not_used_for_longest_goes_first_and_only_as_many_as_
     assert_eq!(list(&store), [reference("a"), reference("c")]);
     assert_eq!(did.held, Some(total(&store)));
     assert!(did.bytes >= LARGE as u64);
+    assert_eq!(did.blobs, 2, "its layer and its manifest; the configuration is the others' too");
+    assert_eq!(store.fsck(FsckOptions::default()).unwrap().findings, [], "nothing leads there any more");
     assert_eq!(store.gc(options).unwrap().evicted, [], "it is small enough now");
+}
+
+#[tokio::test]
+async fn what_is_evicted_is_told_and_what_would_be_is_not() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let stored = pull_at(&store, 1, "a", 1).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = told.clone();
+    store.report_to(Events::to(move |event| sink.lock().unwrap().push(event)));
+    let would = store.gc(limit(0).with_dry_run(true)).unwrap();
+    assert_eq!(told.lock().unwrap().len(), 0);
+    let did = store.gc(limit(0)).unwrap();
+    assert_eq!(did, would);
+    let told = told.lock().unwrap();
+    assert!(
+        matches!(&told[..], [Event::Evicted { digest, bytes }] if *digest == stored.digest && *bytes == did.bytes)
+    );
+}
+
+#[tokio::test]
+async fn what_is_collected_is_counted_to_the_byte() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    for (seed, name) in [(1, "demo"), (2, "other"), (3, "demo"), (4, "other")] {
+        pull(&store, &image(&large(seed)), name).await;
+    }
+    // Two of each kind: blobs of failed pulls, ingests that broke off, and what was damaged, one of it in use elsewhere.
+    for image in [image(&large(5)), image(&large(6))] {
+        drop(put(&store, &image, Trust::Pool).await);
+        fs::remove_dir_all(store.image_path(&image.manifest.digest)).unwrap();
+    }
+    for file in [
+        format!("ingest/{}/data", Digest::sha256(b"one").hex()),
+        format!("ingest/{}/data", Digest::sha256(b"two").hex()),
+        "quarantine/one".to_owned(),
+        "quarantine/two".to_owned(),
+        "quarantine/stray-0/three".to_owned(),
+    ] {
+        let path = store.root().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, large(7)).unwrap();
+        fs::File::open(&path).unwrap().sync_all().unwrap();
+    }
+    fs::hard_link(store.root().join("quarantine/two"), dir.path().join("elsewhere")).unwrap();
+    let before = total(&store);
+    let would = store.gc(limit(u64::MAX).with_dry_run(true)).unwrap();
+    assert_eq!(would.held, Some(before - would.bytes), "there is room for what failed");
+    let options = GcOptions::default().with_all(true);
+    let would = store.gc(options.with_dry_run(true)).unwrap();
+    let did = store.gc(options).unwrap();
+    assert_eq!(did, would);
+    assert_eq!(did.bytes, before - total(&store), "{did:?}");
+    assert_eq!((did.images.len(), did.blobs, did.ingests, did.quarantined), (2, 8, 2, 3));
 }
 
 #[tokio::test]

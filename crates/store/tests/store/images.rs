@@ -610,6 +610,113 @@ async fn what_a_failed_pull_left_is_kept_for_a_day_or_taken_with_all_the_rest() 
     assert!(fs::read_dir(store.root().join("ingest")).unwrap().next().is_none());
 }
 
+#[test]
+fn what_broke_off_is_kept_for_a_day_and_what_a_dead_process_staged_not_at_all() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let ingest = store.root().join("ingest").join(Digest::sha256(b"blob").hex());
+    let staging = store.root().join("staging/1-0");
+    for place in [&ingest, &staging] {
+        fs::create_dir_all(place).unwrap();
+        fs::write(place.join("data"), "data").unwrap();
+    }
+    let gc = |dry_run| store.gc(GcOptions::default().with_dry_run(dry_run)).unwrap();
+    assert_eq!(gc(true).ingests, 0);
+    assert!(staging.exists(), "a dry run takes nothing");
+    assert_eq!(gc(false).ingests, 0);
+    assert!(!staging.exists() && ingest.exists());
+    let data = fs::File::options().write(true).open(ingest.join("data")).unwrap();
+    data.set_modified(SystemTime::now() - Duration::from_hours(25)).unwrap();
+    assert_eq!((gc(true).ingests, gc(false).ingests), (1, 1));
+    assert!(!ingest.exists());
+}
+
+#[tokio::test]
+async fn who_trusts_the_pool_takes_a_blob_as_it_is() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let (layer, _) = &image.blobs[1];
+    drop(put(&store, &image, Trust::Pool).await);
+    // Somebody who writes to the pool is not found out, since nothing is hashed.
+    damage(&layer_path(store.root(), &image), b"lay3r");
+    assert!(store.stage(Trust::Pool).unwrap().link(layer).await.unwrap());
+    assert!(!store.stage(Trust::Nothing).unwrap().link(layer).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_image_that_is_here_whole_stays_the_one_it_is() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let inode = |_lease| fs::metadata(store.image_path(&image.manifest.digest)).unwrap().ino();
+    let first = inode(put(&store, &image, Trust::Pool).await);
+    for trust in [Trust::Pool, Trust::Nothing] {
+        assert_eq!(inode(put(&store, &image, trust).await), first, "{trust:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_blob_of_the_pool_is_read_whole_and_sound_or_not_at_all() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    for size in [4095, 4096, 4097, 100_000] {
+        let image = image(&vec![7; size]);
+        let (layer, bytes) = &image.blobs[1];
+        assert_eq!(store.read_blob(layer, 1 << 20).unwrap(), None);
+        drop(put(&store, &image, Trust::Pool).await);
+        assert_eq!(store.read_blob(layer, size as u64).unwrap().as_ref(), Some(bytes));
+        let error = store.read_blob(layer, size as u64 - 1).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::TooLarge);
+        damage(&layer_path(store.root(), &image), b"damaged");
+        assert_eq!(store.read_blob(layer, 1 << 20).unwrap(), None);
+        assert!(!layer_path(store.root(), &image).exists(), "it is in quarantine");
+    }
+}
+
+#[tokio::test]
+async fn no_program_that_is_started_inherits_a_lease() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let stored = pull(&store, &image, "demo").await;
+    let lease = store.lease(&stored.digest).unwrap().unwrap();
+    assert!(rustix::io::fcntl_getfd(&lease).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+}
+
+#[test]
+fn a_new_store_is_opened_by_many_at_once_and_only_its_own_directory_is_private() {
+    let dir = TempDir::new().unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    fs::create_dir(dir.path().join("usual")).unwrap();
+    for round in 0..20 {
+        let parent = dir.path().join(round.to_string()).join("parent");
+        let barrier = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    barrier.wait();
+                    Store::open(parent.join("store"), StoreOptions::default()).unwrap();
+                });
+            }
+        });
+        assert_eq!(mode(&parent), mode(&dir.path().join("usual")));
+        assert_eq!(mode(&parent.join("store")), 0o700);
+    }
+}
+
+#[test]
+fn a_store_is_made_of_a_directory_that_is_there_and_of_one_that_was_begun() {
+    let dir = TempDir::new().unwrap();
+    let root = dir.path().join("store");
+    fs::create_dir(&root).unwrap();
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(root.join("staging")).unwrap(); // a process died here
+    let store = open(&dir);
+    assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
+    store.limit_to(Some(1));
+    assert_eq!(store.options().max_size, Some(1));
+    let error = Store::open(root.join("store.json/store"), StoreOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("cannot create"), "{error}");
+}
+
 #[tokio::test]
 async fn a_name_that_is_given_while_it_is_taken_away_is_known_to_its_index() {
     let dir = TempDir::new().unwrap();
