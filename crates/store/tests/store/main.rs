@@ -1,7 +1,11 @@
 //! A store, through its public interface.
 
 mod admission;
+mod collecting;
 mod eviction;
 mod fsck;
 mod images;
+mod ingests;
+mod names;
+mod opening;
 mod support;

@@ -1,0 +1,120 @@
+//! What is deleted, by whom, and what is spared.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use hoist_core::Digest;
+use hoist_store::{Claim, Collected, GcOptions, Trust};
+use tempfile::TempDir;
+
+use crate::support::{image, layer_path, open, platform, pull, reference};
+
+#[tokio::test]
+async fn a_blob_that_another_image_needs_survives() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let (a, b) = (image(b"a"), image(b"b"));
+    pull(&store, &a, "a").await;
+    let kept = pull(&store, &b, "b").await;
+    store.remove(&reference("a"), &platform()).unwrap();
+    let config = b.blobs[0].0.digest.hex();
+    assert_eq!(fs::read(kept.path.join("blobs/sha256").join(config)).unwrap(), b"{}");
+    assert!(store.root().join("blobs/sha256").join(config).exists());
+}
+
+#[tokio::test]
+async fn a_leased_image_outlives_its_last_name() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let stored = pull(&store, &image, "demo").await;
+    let lease = store.lease(&stored.digest).unwrap().unwrap();
+    assert!(store.remove(&reference("demo"), &platform()).unwrap());
+    assert_eq!(store.known(&reference("demo"), &platform()).unwrap(), None);
+    assert!(layer_path(&stored.path, &image).exists());
+    drop(lease);
+}
+
+#[tokio::test]
+async fn what_a_moved_tag_leaves_is_collected_and_nothing_else() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let (old, new) = (image(b"old"), image(b"new"));
+    let left = pull(&store, &old, "demo").await;
+    let kept = pull(&store, &new, "demo").await;
+    let would = store.gc(GcOptions::default().with_dry_run(true)).unwrap();
+    assert!(layer_path(&left.path, &old).exists(), "a dry run takes nothing");
+    let lease = store.lease(&left.digest).unwrap().unwrap();
+    assert_eq!(store.gc(GcOptions::default()).unwrap().images, [], "it is leased");
+    drop(lease);
+    let did = store.gc(GcOptions::default()).unwrap();
+    assert_eq!(did, would);
+    assert_eq!(did.images, [left.digest]);
+    assert!(did.bytes > 0 && did.blobs == 2, "{did:?}");
+    assert!(!left.path.exists() && !layer_path(store.root(), &old).exists());
+    assert_eq!(fs::read(layer_path(&kept.path, &new)).unwrap(), b"new");
+    assert!(kept.path.join("blobs/sha256").join(new.blobs[0].0.digest.hex()).exists(), "both had this blob");
+}
+
+#[tokio::test]
+async fn what_a_failed_pull_left_is_kept_for_a_day_or_taken_with_all_the_rest() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"0123456789"));
+    let staging = store.stage(Trust::Pool).unwrap();
+    let Claim::Fetch(config) = staging.claim(&image.blobs[0].0).await.unwrap() else { panic!("it is new") };
+    config.write(0, Bytes::from_static(b"{}")).await.unwrap();
+    config.commit().await.unwrap();
+    let Claim::Fetch(layer) = staging.claim(&image.blobs[1].0).await.unwrap() else { panic!("it is new") };
+    layer.write(0, Bytes::from_static(b"0123")).await.unwrap();
+    assert_eq!(store.gc(GcOptions::default().with_all(true)).unwrap(), Collected::default(), "it is in use");
+    drop((layer, staging));
+    // The lock of the abandoned ingest is free when another can claim it.
+    let staging = store.stage(Trust::Pool).unwrap();
+    assert!(
+        matches!(staging.claim(&image.blobs[1].0).await.unwrap(), Claim::Fetch(next) if next.is_resumed())
+    );
+    drop(staging);
+    assert_eq!(store.gc(GcOptions::default()).unwrap(), Collected::default(), "the next try goes on from it");
+    while store.gc(GcOptions::default().with_all(true)).unwrap().ingests == 0 {
+        tokio::task::yield_now().await; // its thread has not ended yet
+    }
+    assert!(!store.root().join("blobs/sha256").join(image.blobs[0].0.digest.hex()).exists());
+    assert!(fs::read_dir(store.root().join("ingest")).unwrap().next().is_none());
+}
+
+#[test]
+fn what_broke_off_is_kept_for_a_day_and_what_a_dead_process_staged_not_at_all() {
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir);
+    let ingest = store.root().join("ingest").join(Digest::sha256(b"blob").hex());
+    let staging = store.root().join("staging/1-0");
+    for place in [&ingest, &staging] {
+        fs::create_dir_all(place).unwrap();
+        fs::write(place.join("data"), "data").unwrap();
+    }
+    let gc = |dry_run| store.gc(GcOptions::default().with_dry_run(dry_run)).unwrap();
+    assert_eq!(gc(true).ingests, 0);
+    assert!(staging.exists(), "a dry run takes nothing");
+    assert_eq!(gc(false).ingests, 0);
+    assert!(!staging.exists() && ingest.exists());
+    let data = fs::File::options().write(true).open(ingest.join("data")).unwrap();
+    data.set_modified(SystemTime::now() - Duration::from_hours(25)).unwrap();
+    assert_eq!((gc(true).ingests, gc(false).ingests), (1, 1));
+    assert!(!ingest.exists());
+}
+
+#[tokio::test]
+async fn an_image_that_is_removed_as_unnamed_has_neither_a_name_nor_a_lease() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let stored = pull(&store, &image, "demo:v1").await;
+    assert!(!store.remove_unnamed(&stored.digest).unwrap(), "it has a name");
+    let lease = store.lease(&stored.digest).unwrap().unwrap();
+    assert!(store.remove(&reference("demo:v1"), &platform()).unwrap());
+    assert!(!store.remove_unnamed(&stored.digest).unwrap(), "it is leased");
+    assert_eq!(store.unnamed().unwrap(), std::slice::from_ref(&stored.digest));
+    drop(lease);
+    assert!(store.remove_unnamed(&stored.digest).unwrap());
+    assert!(!stored.path.exists());
+    assert!(!store.remove_unnamed(&stored.digest).unwrap(), "it has gone");
+}
