@@ -54,6 +54,27 @@ async fn a_question_of_which_a_call_fails_is_not_answered() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_that_runs_out_of_descriptors_takes_nothing_away() {
+    const REPAIR: [&str; 2] = ["fsck", "--repair"];
+    let setup = PullSetup::new().await;
+    let sound = Some(setup.old.to_string());
+    let mut opens = failures(&setup.before(Pull::MovedTag), &REPAIR);
+    opens.retain(|failure| failure.error == "EMFILE");
+    let trials = in_parallel(opens, |failure| {
+        let site = setup.before(Pull::MovedTag);
+        let (output, failed) = fail(&site, &REPAIR, &failure);
+        let output = output.filter(|_| is_hit(&site, &failed))?;
+        let outcome = says_so(&output, &failed, failure.error).and_then(|()| match site.cached()? {
+            cached if cached == sound => Ok(()),
+            other => Err(format!("{other:?} is cached")),
+        });
+        Some(outcome.map_err(|wrong| (failure, wrong)))
+    });
+    assert!(trials.len() >= 10, "only {} calls were made to fail", trials.len());
+    assert_eq!(complaints(trials), NOTHING);
+}
+
 fn fail_everywhere(setup: &PullSetup, pull: Pull) {
     let site = setup.before(pull);
     let failures = chosen(failures(&site, &site.pull_arguments(pull)));

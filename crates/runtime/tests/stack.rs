@@ -100,7 +100,7 @@ async fn a_limit_is_kept_to_where_images_have_no_names_in_the_store() {
     assert!(!first.path.exists());
 }
 
-#[cfg(feature = "local")]
+#[cfg(all(feature = "local", feature = "cache"))]
 #[tokio::test]
 async fn all_names_that_an_image_loses_are_told() {
     let dir = Layout::with_image();

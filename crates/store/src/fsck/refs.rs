@@ -3,7 +3,7 @@
 use hoist_core::{Platform, Reference, Result};
 
 use super::{Check, Problem};
-use crate::dir::Dir;
+use crate::dir::{Dir, is_damage, unless_damaged};
 use crate::lock;
 use crate::record::Place;
 use crate::refs::unlink_ref;
@@ -40,7 +40,7 @@ impl Check<'_> {
         let Some(problem) = self.ref_problem(place)? else {
             return self.store.prune_empty(&place.dir);
         };
-        let reference = self.store.record_at(place).ok().flatten().map(|record| record.reference);
+        let reference = unless_damaged(self.store.record_at(place))?.map(|record| record.reference);
         if self.repair {
             match &problem {
                 Problem::UnmarkedRef { digest } => self.store.mark(digest, &place.path())?,
@@ -57,14 +57,17 @@ impl Check<'_> {
         let record = match self.store.record_at(place) {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(None),
-            Err(_) => return Ok(Some(Problem::DamagedRef)),
+            Err(error) if is_damage(&error) => return Ok(Some(Problem::DamagedRef)),
+            Err(error) => return Err(error),
         };
         if Place::of(&record.reference, &Platform::host()).dir != place.dir {
             return Ok(Some(Problem::DamagedRef));
         }
-        // One that cannot be looked at was found when images were.
-        if !self.store.has_image(&record.image).unwrap_or(true) {
-            return Ok(Some(Problem::DanglingRef { image: record.image }));
+        match self.store.has_image(&record.image) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some(Problem::DanglingRef { image: record.image })),
+            Err(error) if is_damage(&error) => {} // it was found when images were looked at
+            Err(error) => return Err(error),
         }
         for digest in record.leads_to() {
             if !self.store.is_marked(digest, &place.path())? {
