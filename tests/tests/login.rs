@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use hoist_testkit::{Auth, Fault, Image, MockRegistry, On};
-use hoist_tests::{Home, Output, hoist_at_home, hoist_binary, in_parallel};
+use hoist_tests::{Authority, Home, Output, TlsFront, hoist_at_home, hoist_binary, in_parallel};
 use serde_json::{Value, json};
 
 const SECRET: &str = "canary";
@@ -29,6 +29,14 @@ impl Setup {
 
     fn login(&self, password: &str) -> Output {
         self.hoist(&["login", "--username=me", "--password-stdin", &self.mock.host()], password)
+    }
+
+    /// A login with a configuration file that says this.
+    fn login_with(&self, config: &str, registry: &str) -> Output {
+        self.home.write("hoist.toml", config);
+        let config = self.home.path().join("hoist.toml");
+        let arguments = ["login", "--username=me", "--password-stdin", registry, "--config"];
+        self.hoist(&[&arguments[..], &[config.to_str().unwrap()]].concat(), SECRET)
     }
 
     fn hoist(&self, arguments: &[&str], input: &str) -> Output {
@@ -78,6 +86,60 @@ async fn credentials_that_the_registry_does_not_take_are_not_stored() {
     setup.mock.go_down().await;
     assert_eq!(setup.login(SECRET).code, 7);
     assert!(!setup.home.docker_config().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_trusts_whom_a_pull_trusts() {
+    let setup = Setup::new().await;
+    setup.mock.require(Auth::basic("me", SECRET));
+    let authority = Authority::new();
+    // Not one of this machine's loopback names, which are spoken to without TLS.
+    let front = TlsFront::start_at("0.0.0.0", &authority.certify("0.0.0.0"), None, &setup.mock.host()).await;
+    let hosts = setup.home.path().join("hosts");
+    fs::create_dir_all(hosts.join(front.host())).unwrap();
+    authority.write(hosts.join(front.host()).join("ca.crt"));
+    let refused = setup.login_with("[remote]\nhosts-dir = []\nretries = 0\n", &front.host());
+    assert_eq!(refused.code, 8, "{}", refused.stderr);
+    setup.login_with(&format!("[remote]\nhosts-dir = {hosts:?}\n"), &front.host()).ok();
+    assert_eq!(setup.config()["auths"][front.host()], json!({"auth": AUTH}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_tried_as_often_as_a_pull_is() {
+    let setup = Setup::new().await;
+    setup.mock.fail(On::Tokens, Fault::Status(503));
+    let failed = setup.login_with("[remote]\nretries = 1\n", &setup.mock.host());
+    assert_eq!(failed.code, 7, "{}", failed.stderr);
+    let asked = setup.mock.requests();
+    assert_eq!(asked.iter().filter(|seen| seen.path == "/token").count(), 2, "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_without_tls_is_one_that_was_asked_for() {
+    let setup = Setup::new().await;
+    setup.mock.require(Auth::basic("me", SECRET));
+    let registry = setup.mock.host().replace("127.0.0.1", "0.0.0.0");
+    let refused = setup.login_with("[remote]\nretries = 0\n", &registry);
+    assert_ne!(refused.code, 0, "{}", refused.stdout);
+    setup.login_with(&format!("[remote]\nplain-http = [{registry:?}]\n"), &registry).ok();
+    setup.hoist(&["login", "-u=me", "--password-stdin", "--plain-http", &registry], SECRET).ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offline_there_is_no_login_but_a_logout() {
+    let setup = Setup::new().await;
+    let host = setup.mock.host();
+    setup.login(SECRET).ok();
+    setup.mock.forget_requests();
+    let refused = setup.hoist(&["--offline", "login", "--username=me", "--password-stdin", &host], SECRET);
+    assert_eq!(refused.code, 7, "{}", refused.stderr);
+    for word in ["cannot log in to", "`offline`"] {
+        assert!(refused.stderr.contains(word), "no {word:?} in {}", refused.stderr);
+    }
+    setup.hoist(&["--offline", "logout", &host], "").ok();
+    assert_eq!(setup.config()["auths"], json!({}));
+    assert_eq!(setup.mock.requests(), []);
+    assert!(!setup.home.path().join("store").exists(), "nothing of it is about images");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -180,9 +180,9 @@ impl Command {
         matches!(self, Self::Pull { .. } | Self::Load { .. }) || asks_directory
     }
 
-    /// Whether it asks a registry and leaves nothing behind: then the user's store is not touched.
+    /// Whether it is about registries alone, and leaves no image behind: then the user's store is not touched.
     pub(crate) fn only_asks(&self) -> bool {
-        matches!(self, Self::Resolve { .. } | Self::Tags { .. })
+        matches!(self, Self::Resolve { .. } | Self::Tags { .. } | Self::Login(_) | Self::Logout { .. })
     }
 
     /// The references whose registries are to be spoken to without TLS.
@@ -236,6 +236,10 @@ impl Args {
         if self.offline {
             config.remote.enabled = None;
             config = config.with_offline();
+        }
+        if let Command::Logout { .. } = &self.command {
+            // It asks no registry, and so there is nothing that could forbid it.
+            (config.offline, config.remote.enabled) = (false, None);
         }
         if let Command::Pull { policy: Some(policy), .. } = &self.command {
             config = config.with_policy(*policy);

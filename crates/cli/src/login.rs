@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Read, Write, stderr, stdin};
 use std::process::ExitCode;
 
-use hoist::{Config, Credentials, Error, ErrorKind, Keychain, Login, Result, StoredIn};
+use hoist::{Credentials, Error, ErrorKind, Hoist, Result, StoredIn};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -15,9 +15,9 @@ use crate::output;
 const MAX_PASSWORD: u64 = 1 << 20; // some are tokens of tens of kilobytes
 
 /// Checks the credentials with the registry, stores them, and says where.
-pub(crate) async fn login(config: &Config, json: bool, args: LoginArgs) -> Result<ExitCode> {
+pub(crate) async fn login(hoist: &Hoist, json: bool, args: LoginArgs) -> Result<ExitCode> {
     let registry = &args.registry;
-    let mut login = logins(config);
+    let mut login = hoist.login().map_err(|error| error.context(format!("cannot log in to {registry}")))?;
     if args.plain_http {
         login = login.with_plain_http(registry);
     }
@@ -41,8 +41,8 @@ pub(crate) async fn login(config: &Config, json: bool, args: LoginArgs) -> Resul
 }
 
 /// Forgets what a login has stored. To be logged out already is no error.
-pub(crate) async fn logout(config: &Config, json: bool, registry: &str) -> Result<ExitCode> {
-    let login = logins(config);
+pub(crate) async fn logout(hoist: &Hoist, json: bool, registry: &str) -> Result<ExitCode> {
+    let login = hoist.login()?;
     let removed = login.logout(registry).await?;
     output::result(json, &json!({"registry": registry, "removed": removed}), || {
         let what = if removed { "logged out of" } else { "there was no login to" };
@@ -52,11 +52,6 @@ pub(crate) async fn logout(config: &Config, json: bool, registry: &str) -> Resul
         _ = writeln!(stderr(), "hoist: credentials for {registry} are still in {left}, and are used");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn logins(config: &Config) -> Login {
-    let login = Login::new(Keychain::from_environment());
-    config.remote.plain_http.iter().fold(login, Login::with_plain_http)
 }
 
 fn ask_user(registry: &str) -> Result<String> {

@@ -33,13 +33,6 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let events = progress.clone().map_or_else(Events::default, |p| Events::to(move |event| p.show(event)));
     args.command.check_references()?;
     let mut config = args.config()?;
-    match args.command {
-        Command::Login(login) => return runtime.block_on(login::login(&config, args.json, login)),
-        Command::Logout { registry } => {
-            return runtime.block_on(login::logout(&config, args.json, &registry));
-        }
-        _ => {}
-    }
     // Only to ask, no store of the user's is needed, made or opened: there is an empty one, which goes away.
     let empty = args.command.only_asks().then(TempDir::new).transpose();
     let empty = empty.map_err(|cause| Error::io("cannot make a temporary directory", cause))?;
@@ -75,11 +68,7 @@ fn is_there(root: &Path) -> Result<bool> {
 /// What the commands say that only look, where there is no store.
 fn look_at_nothing(json: bool, command: Command) -> Result<ExitCode> {
     match command {
-        Command::Pull { .. }
-        | Command::Load { .. }
-        | Command::List
-        | Command::Login(_)
-        | Command::Logout { .. } => Ok(ExitCode::SUCCESS),
+        Command::Pull { .. } | Command::Load { .. } | Command::List => Ok(ExitCode::SUCCESS),
         Command::Remove { references } => {
             for reference in &references {
                 output::error(&not_here(reference));
@@ -91,7 +80,9 @@ fn look_at_nothing(json: bool, command: Command) -> Result<ExitCode> {
         Command::Fsck { .. } => upkeep::fsck(None, json, FsckOptions::default()),
         Command::Inspect { reference } => Err(not_here(&reference)),
         Command::IsCached { reference } => is_cached(json, &reference, false),
-        Command::Resolve { .. } | Command::Tags { .. } => unreachable!("there is an empty store for these"),
+        Command::Resolve { .. } | Command::Tags { .. } | Command::Login(_) | Command::Logout { .. } => {
+            unreachable!("there is an empty store for these")
+        }
     }
 }
 
@@ -127,8 +118,8 @@ async fn dispatch(
         }
         Command::Load { path, replace } => load(hoist, json, &path, replace).await,
         Command::List => list(hoist, json).await,
-        // They have been run without a store.
-        Command::Login(_) | Command::Logout { .. } => Ok(ExitCode::SUCCESS),
+        Command::Login(args) => login::login(hoist, json, args).await,
+        Command::Logout { registry } => login::logout(hoist, json, &registry).await,
         Command::Remove { references } => {
             each(&references, progress, async |reference| {
                 let removed = hoist.remove_all(reference).await?;

@@ -67,6 +67,13 @@ impl Clone for Auth {
 }
 
 impl Auth {
+    /// These credentials for a registry and no others: to be let in as somebody else, or as nobody, is a failure.
+    pub(crate) fn insisting(registry: &str, credentials: &Credentials) -> Self {
+        let mut auth = Self { insists: true, ..Self::default() };
+        auth.add(registry.to_owned(), credentials.clone());
+        auth
+    }
+
     /// Adds credentials for a registry, by its name in references.
     pub(crate) fn add(&mut self, registry: String, credentials: Credentials) {
         self.explicit.insert(registry, credentials);
@@ -75,11 +82,6 @@ impl Auth {
     /// Looks up what was not added in what the user has stored.
     pub(crate) fn search(&mut self, keychain: Keychain) {
         self.keychain = Some(keychain);
-    }
-
-    /// Takes being let in as somebody else, or as nobody, for a failure.
-    pub(crate) fn insist(&mut self) {
-        self.insists = true;
     }
 
     fn session(&self, endpoint: &Endpoint) -> Arc<Session> {

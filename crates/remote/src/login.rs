@@ -1,33 +1,43 @@
 //! Logging in to a registry: the credentials are checked there, and then stored for docker, podman and hoist.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use hoist_core::{Error, ErrorKind, Reference, Result};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 
+use crate::auth::Auth;
 use crate::client::Client;
 use crate::credentials::{Account, Credentials, Keychain, StoredIn, canonical_host};
 use crate::endpoint::Endpoint;
 use crate::hosts::{Hosts, Need};
+use crate::registry::RemoteRegistry;
+use crate::shared::SharedClient;
 
 /// Stores credentials in a [`Keychain`], and takes them out.
 #[derive(Debug)]
 pub struct Login {
     keychain: Keychain,
-    plain_http: HashSet<String>,
+    hosts: Arc<Hosts>,
+    client: SharedClient,
 }
 
 impl Login {
     /// Logs in to registries for those who look into this keychain.
     pub fn new(keychain: Keychain) -> Self {
-        Self { keychain, plain_http: HashSet::new() }
+        Self { keychain, hosts: Arc::default(), client: SharedClient::new() }
+    }
+
+    /// Reaches registries as this one does: with what it is told of hosts, of time and of retries.
+    #[must_use]
+    pub fn with_registry(self, registry: &RemoteRegistry) -> Self {
+        Self { hosts: registry.hosts.clone(), client: registry.client.clone(), ..self }
     }
 
     /// Speaks to the registry of this name without TLS, as to those on loopback names.
     #[must_use]
     pub fn with_plain_http(mut self, registry: impl Into<String>) -> Self {
-        self.plain_http.insert(registry.into());
+        Arc::make_mut(&mut self.hosts).add_plain_http(registry.into());
         self
     }
 
@@ -65,14 +75,9 @@ impl Login {
 
     /// Asks the registry, which has to let these in and not just anybody.
     async fn check(&self, registry: &str, credentials: &Credentials) -> Result<()> {
-        let mut hosts = Hosts::default();
-        for plain in &self.plain_http {
-            hosts.add_plain_http(plain.clone());
-        }
-        let route = hosts.origin(registry, "")?;
-        let mut client = Client::new();
-        client.auth.add(registry.to_owned(), credentials.clone());
-        client.auth.insist();
+        let route = self.hosts.origin(registry, "")?;
+        let mut client = Client::clone(&self.client);
+        client.auth = Auth::insisting(registry, credentials);
         let request = (Method::GET, &HeaderMap::new());
         let answer = client.ask(&route, Need::Pull, request, Endpoint::ping, |_, _| Ok(())).await;
         answer.map_err(|error| match error.kind() {

@@ -54,9 +54,9 @@ pub struct RemoteRegistry {
     store: Store,
     platform: Platform,
     events: Events,
-    hosts: Arc<Hosts>,
+    pub(crate) hosts: Arc<Hosts>,
     foreign: ForeignLayers,
-    client: SharedClient,
+    pub(crate) client: SharedClient,
 }
 
 impl RemoteRegistry {

@@ -125,6 +125,15 @@ impl Hoist {
         self.lookup.registry()?.tags(repository).await
     }
 
+    /// Logs in to registries as they are reached here, for those who look into what this user has stored.
+    ///
+    /// Fails where registries are not asked, as [`resolve_remote`](Self::resolve_remote) does.
+    #[cfg(feature = "remote")]
+    pub fn login(&self) -> Result<hoist_remote::Login> {
+        let login = hoist_remote::Login::new(hoist_remote::Keychain::from_environment());
+        Ok(login.with_registry(self.lookup.registry()?))
+    }
+
     /// Forgets an image under every name that this stands for, and says which those were, sorted: a reference
     /// is one, as by [`remove`](ImageRegistry::remove); `name@digest` is all that lead there in its repository;
     /// a digest alone, of an image or an index, is all in the store. An image without a name is deleted by its
