@@ -39,6 +39,15 @@ impl Setup {
         self.hoist(&[&arguments[..], &[config.to_str().unwrap()]].concat(), SECRET)
     }
 
+    /// A logout with a configuration file that says this.
+    fn logout_with(&self, config: &str) -> Output {
+        self.home.write("hoist.toml", config);
+        let config = self.home.path().join("hoist.toml");
+        let output = self.hoist(&["logout", &self.mock.host(), "--config", config.to_str().unwrap()], "");
+        output.ok();
+        output
+    }
+
     fn hoist(&self, arguments: &[&str], input: &str) -> Output {
         let output = hoist_at_home(&self.home, &[("HOIST_LOG", "trace")], arguments, input);
         let said = format!("{}{}", output.stdout, output.stderr);
@@ -250,6 +259,50 @@ async fn a_logout_says_what_it_did_and_what_is_still_used() {
     let json = setup.hoist(&["logout", "--json", &host], "");
     assert_eq!(serde_json::from_str::<Value>(json.ok()).unwrap(), json!({"registry": host, "removed": true}));
     assert!(json.stderr.contains(".config/containers/auth.json"), "{}", json.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_says_that_the_configuration_has_credentials() {
+    let setup = Setup::new().await;
+    let host = setup.mock.host();
+    let given = format!("[remote.credentials.'{host}']\nusername = 'me'\npassword = '{SECRET}'\n");
+    let left = setup.logout_with(&given);
+    assert!(left.stderr.contains(&format!("{host} are still in `remote.credentials`")), "{}", left.stderr);
+    let left = setup.logout_with(&format!("[remote]\nenabled = false\nkeychain = false\n{given}"));
+    assert!(left.stderr.contains("still in `remote.credentials`"), "{}", left.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_says_nothing_of_what_is_not_looked_at() {
+    let setup = Setup::new().await;
+    let host = setup.mock.host();
+    setup.home.write(".config/containers/auth.json", &json!({"auths": {&host: {"auth": AUTH}}}).to_string());
+    assert!(setup.logout_with("").stderr.contains(".config/containers/auth.json"));
+    let silent = setup.logout_with("[remote]\nkeychain = false\n");
+    assert!(!silent.stderr.contains("are still in"), "{}", silent.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_says_if_a_pull_will_not_use_it() {
+    let setup = Setup::new().await;
+    let host = setup.mock.host();
+    let used = setup.login_with("", &host);
+    assert!(!used.stderr.contains("do not use"), "{}", used.stderr);
+    let given = format!("[remote.credentials.'{host}']\nusername = 'you'\npassword = 'other'\n");
+    for (config, reason) in [
+        (&*given, "others are in `remote.credentials` of the configuration, which goes before it"),
+        ("[remote]\nkeychain = false\n", "`remote.keychain` is false"),
+    ] {
+        let unused = setup.login_with(config, &host);
+        unused.ok();
+        let said = format!("hoist: pulls do not use this login: {reason}\n");
+        assert!(unused.stderr.ends_with(&said), "{}", unused.stderr);
+    }
+    let auths = json!({"auths": {&host: {"auth": AUTH}}}).to_string();
+    let arguments = ["login", "--username=me", "--password-stdin", &host];
+    let unused = hoist_at_home(&setup.home, &[("DOCKER_AUTH_CONFIG", &auths)], &arguments, SECRET);
+    unused.ok();
+    assert!(unused.stderr.contains("DOCKER_AUTH_CONFIG"), "{}", unused.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

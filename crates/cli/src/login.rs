@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Read, Write, stderr, stdin};
 use std::process::ExitCode;
 
-use hoist::{Credentials, Error, ErrorKind, Hoist, Result, StoredIn};
+use hoist::{Config, Credentials, Error, ErrorKind, FoundIn, Hoist, Result, StoredIn};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -14,8 +14,8 @@ use crate::output;
 
 const MAX_PASSWORD: u64 = 1 << 20; // some are tokens of tens of kilobytes
 
-/// Checks the credentials with the registry, stores them, and says where.
-pub(crate) async fn login(hoist: &Hoist, json: bool, args: LoginArgs) -> Result<ExitCode> {
+/// Checks the credentials with the registry, stores them, and says where; and if a pull will not find them there.
+pub(crate) async fn login(hoist: &Hoist, config: &Config, json: bool, args: LoginArgs) -> Result<ExitCode> {
     let registry = &args.registry;
     let mut login = hoist.login().map_err(|error| error.context(format!("cannot log in to {registry}")))?;
     if args.plain_http {
@@ -37,6 +37,10 @@ pub(crate) async fn login(hoist: &Hoist, json: bool, args: LoginArgs) -> Result<
         };
         format!("logged in to {registry}; the password is {how} {stored}").into_bytes()
     })?;
+    let found = login.source(registry).await?;
+    if let Some(reason) = why_unused(&stored, found.as_ref(), config) {
+        _ = writeln!(stderr(), "hoist: pulls do not use this login: {reason}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -49,9 +53,28 @@ pub(crate) async fn logout(hoist: &Hoist, json: bool, registry: &str) -> Result<
         format!("{what} {registry}").into_bytes()
     })?;
     if let Some(left) = login.source(registry).await? {
+        let left = place(&left);
         _ = writeln!(stderr(), "hoist: credentials for {registry} are still in {left}, and are used");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why a pull shows others than what was stored just now, or nothing.
+fn why_unused(stored: &StoredIn, found: Option<&FoundIn>, config: &Config) -> Option<String> {
+    match found {
+        // A helper may well be silent now, and not later.
+        None if config.remote.keychain.unwrap_or(true) => None,
+        None => Some("`remote.keychain` is false".to_owned()),
+        Some(FoundIn::Keychain(place)) if *place == stored.to_string() => None,
+        Some(others) => Some(format!("others are in {}, which goes before it", place(others))),
+    }
+}
+
+fn place(found: &FoundIn) -> String {
+    match found {
+        FoundIn::Given => "`remote.credentials` of the configuration".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn ask_user(registry: &str) -> Result<String> {

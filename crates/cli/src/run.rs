@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use hoist::{
-    Archive, Digest, Error, ErrorKind, Events, FsckOptions, GcOptions, Hoist, ImageRegistry, PulledImage,
-    Result,
+    Archive, Config, Digest, Error, ErrorKind, Events, FsckOptions, GcOptions, Hoist, ImageRegistry,
+    PulledImage, Result,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -47,7 +47,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     };
     let json = args.json;
     let code = match &hoist {
-        Some(hoist) => runtime.block_on(dispatch(hoist, json, args.command, progress.as_ref())),
+        Some(hoist) => runtime.block_on(dispatch(hoist, &config, json, args.command, progress.as_ref())),
         None => look_at_nothing(json, args.command),
     };
     // What an error abandoned is put in order; but a disk that hangs must not keep the user waiting.
@@ -101,6 +101,7 @@ fn gc_options(all: bool, max_size: Option<ByteSize>, dry_run: bool) -> GcOptions
 
 async fn dispatch(
     hoist: &Hoist,
+    config: &Config,
     json: bool,
     command: Command,
     progress: Option<&Progress>,
@@ -118,7 +119,7 @@ async fn dispatch(
         }
         Command::Load { path, replace } => load(hoist, json, &path, replace).await,
         Command::List => list(hoist, json).await,
-        Command::Login(args) => login::login(hoist, json, args).await,
+        Command::Login(args) => login::login(hoist, config, json, args).await,
         Command::Logout { registry } => login::logout(hoist, json, &registry).await,
         Command::Remove { references } => {
             each(&references, progress, async |reference| {

@@ -19,7 +19,7 @@ use reqwest::Response;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 use crate::challenge::{self, Challenge};
-use crate::credentials::{Account, Credentials, Found, Keychain, Kind, by_account};
+use crate::credentials::{Account, Credentials, Found, FoundIn, Keychain, Kind, by_account};
 use crate::endpoint::Endpoint;
 pub(crate) use admission::Request;
 
@@ -82,6 +82,22 @@ impl Auth {
     /// Looks up what was not added in what the user has stored.
     pub(crate) fn search(&mut self, keychain: Keychain) {
         self.keychain = Some(keychain);
+    }
+
+    /// Forgets what was found in what the user has stored, which has been changed.
+    pub(crate) fn forget(&self) {
+        if let Some(keychain) = &self.keychain {
+            keychain.forget();
+        }
+    }
+
+    /// Where the credentials for an account are found at present.
+    pub(crate) async fn source(&self, account: &Account) -> Option<FoundIn> {
+        if by_account(&self.explicit, account).is_some() {
+            return Some(FoundIn::Given);
+        }
+        let found = self.keychain.as_ref()?.find(account, None).await;
+        found.credentials.map(|(_, place)| FoundIn::Keychain(place))
     }
 
     fn session(&self, endpoint: &Endpoint) -> Arc<Session> {

@@ -63,3 +63,22 @@ impl fmt::Debug for Credentials {
         f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
     }
 }
+
+/// Where the credentials for a registry are found that a pull shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FoundIn {
+    /// What the program or its configuration says, which goes before all that is stored.
+    Given,
+    /// In this file, in the variable of this name, or with this credential helper.
+    Keychain(String),
+}
+
+impl fmt::Display for FoundIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given => f.write_str("what was given"),
+            Self::Keychain(place) => f.write_str(place),
+        }
+    }
+}

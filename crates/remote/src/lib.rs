@@ -37,6 +37,6 @@ mod tls_trouble;
 mod transfer;
 mod transport;
 
-pub use credentials::{Credentials, Keychain, StoredIn};
+pub use credentials::{Credentials, FoundIn, Keychain, StoredIn};
 pub use login::Login;
 pub use registry::RemoteRegistry;

@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 
 use crate::auth::Auth;
 use crate::client::Client;
-use crate::credentials::{Account, Credentials, Keychain, StoredIn, canonical_host};
+use crate::credentials::{Account, Credentials, FoundIn, Keychain, StoredIn, canonical_host};
 use crate::endpoint::Endpoint;
 use crate::hosts::{Hosts, Need};
 use crate::registry::RemoteRegistry;
@@ -25,10 +25,13 @@ pub struct Login {
 impl Login {
     /// Logs in to registries for those who look into this keychain.
     pub fn new(keychain: Keychain) -> Self {
-        Self { keychain, hosts: Arc::default(), client: SharedClient::new() }
+        let mut client = SharedClient::new();
+        client.auth.search(keychain.clone());
+        Self { keychain, hosts: Arc::default(), client }
     }
 
-    /// Reaches registries as this one does: with what it is told of hosts, of time and of retries.
+    /// Reaches registries as this one does, with what it is told of hosts, of time and of retries; and looks where it
+    /// does for what is [shown](Self::source) to them.
     #[must_use]
     pub fn with_registry(self, registry: &RemoteRegistry) -> Self {
         Self { hosts: registry.hosts.clone(), client: registry.client.clone(), ..self }
@@ -54,7 +57,9 @@ impl Login {
         let registry = name(registry)?;
         let failed = |error: Error| error.context(format!("cannot log in to {registry}"));
         self.check(&registry, credentials).await.map_err(failed)?;
-        self.keychain.store(&Account::of_host(&registry), credentials).await.map_err(failed)
+        let stored = self.keychain.store(&Account::of_host(&registry), credentials).await.map_err(failed)?;
+        self.client.auth.forget();
+        Ok(stored)
     }
 
     /// Forgets what [`login`](Self::login) has stored. `false`: there was nothing.
@@ -63,14 +68,14 @@ impl Login {
     pub async fn logout(&self, registry: &str) -> Result<bool> {
         let registry = name(registry)?;
         let erased = self.keychain.erase(&Account::of_host(&registry)).await;
+        self.client.auth.forget();
         erased.map_err(|error| error.context(format!("cannot log out of {registry}")))
     }
 
-    /// Where credentials for this registry are found at present; such as after a logout, in a file that another
-    /// program wrote. Fails with [`InvalidReference`](ErrorKind::InvalidReference).
-    pub async fn source(&self, registry: &str) -> Result<Option<String>> {
-        let found = self.keychain.find(&Account::of_host(&name(registry)?), None).await;
-        Ok(found.credentials.map(|(_, source)| source))
+    /// Where the credentials for this registry are found that a pull would show it at present: after a logout, say, in a
+    /// file that another program wrote. `None`: nowhere. Fails with [`InvalidReference`](ErrorKind::InvalidReference).
+    pub async fn source(&self, registry: &str) -> Result<Option<FoundIn>> {
+        Ok(self.client.auth.source(&Account::of_host(&name(registry)?)).await)
     }
 
     /// Asks the registry, which has to let these in and not just anybody.

@@ -57,7 +57,7 @@ pub use hoist_cache::{Cached, Fallback, Limited, Observed, Policy, Tried};
 #[cfg(feature = "local")]
 pub use hoist_local::{Archive, LocalRegistry};
 #[cfg(feature = "remote")]
-pub use hoist_remote::{Credentials, Keychain, Login, RemoteRegistry, StoredIn};
+pub use hoist_remote::{Credentials, FoundIn, Keychain, Login, RemoteRegistry, StoredIn};
 
 pub use crate::builder::Builder;
 pub use crate::config::{
