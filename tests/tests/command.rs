@@ -223,6 +223,27 @@ async fn a_store_is_measured_and_kept_to_a_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_collection_keeps_to_the_limit_of_the_configuration_unless_it_is_told_another() {
+    let setup = Setup::new().await;
+    for seed in [1, 2] {
+        let image = Image::builder().platform("linux/amd64").layer(Layer::random(1 << 20, seed)).build();
+        setup.hoist(&["pull", &setup.mock.publish("library/demo", &format!("v{seed}"), image)]).await.ok();
+    }
+    let config = setup.dir.path().join("hoist.toml");
+    fs::write(&config, "max-size = \"1500KiB\"\n").unwrap();
+    let gc = async |options: &[&str]| {
+        let arguments = [&["gc", "--json", "--config", config.to_str().unwrap()], options].concat();
+        let collected: serde_json::Value = serde_json::from_str(setup.hoist(&arguments).await.ok()).unwrap();
+        collected["evicted"].as_array().unwrap().len()
+    };
+    assert_eq!(gc(&["--max-size=1GiB"]).await, 0);
+    assert_eq!(gc(&["--dry-run"]).await, 1);
+    assert_eq!(setup.hoist(&["list"]).await.ok().lines().count(), 2);
+    assert_eq!(gc(&[]).await, 1);
+    assert!(setup.hoist(&["list"]).await.ok().ends_with("library/demo:v2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fsck_says_what_is_damaged_and_repairs_it() {
     let setup = Setup::new().await;
     let image = Image::sample(1);

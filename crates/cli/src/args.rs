@@ -95,7 +95,7 @@ pub(crate) enum Command {
         all: bool,
 
         /// Keep the store to this size, such as 20GiB or 500MB: after all else, images go that were not used
-        /// for the longest time
+        /// for the longest time [env: HOIST_MAX_SIZE] [default: `max-size` in the configuration]
         #[arg(long, value_name = "SIZE")]
         max_size: Option<ByteSize>,
 
@@ -240,6 +240,9 @@ impl Args {
         if let Command::Logout { .. } = &self.command {
             // It asks no registry, and so there is nothing that could forbid it.
             (config.offline, config.remote.enabled) = (false, None);
+        }
+        if let Command::Gc { max_size: Some(size), .. } = &self.command {
+            config = config.with_max_size(size.as_u64());
         }
         if let Command::Pull { policy: Some(policy), .. } = &self.command {
             config = config.with_policy(*policy);

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use hoist::{
     Archive, Config, Digest, Error, ErrorKind, Events, FsckOptions, GcOptions, Hoist, ImageRegistry,
     PulledImage, Result,
@@ -48,7 +47,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let json = args.json;
     let code = match &hoist {
         Some(hoist) => runtime.block_on(dispatch(hoist, &config, json, args.command, progress.as_ref())),
-        None => look_at_nothing(json, args.command),
+        None => look_at_nothing(&config, json, args.command),
     };
     // What an error abandoned is put in order; but a disk that hangs must not keep the user waiting.
     runtime.shutdown_timeout(CLEAN_UP);
@@ -66,7 +65,7 @@ fn is_there(root: &Path) -> Result<bool> {
 }
 
 /// What the commands say that only look, where there is no store.
-fn look_at_nothing(json: bool, command: Command) -> Result<ExitCode> {
+fn look_at_nothing(config: &Config, json: bool, command: Command) -> Result<ExitCode> {
     match command {
         Command::Pull { .. } | Command::Load { .. } | Command::List => Ok(ExitCode::SUCCESS),
         Command::Remove { references } => {
@@ -75,7 +74,7 @@ fn look_at_nothing(json: bool, command: Command) -> Result<ExitCode> {
             }
             Ok(exit::code(&ErrorKind::NotFound))
         }
-        Command::Gc { all, max_size, dry_run } => upkeep::gc(None, json, gc_options(all, max_size, dry_run)),
+        Command::Gc { all, dry_run, .. } => upkeep::gc(None, json, gc_options(config, all, dry_run)),
         Command::Usage => upkeep::usage(None, json),
         Command::Fsck { .. } => upkeep::fsck(None, json, FsckOptions::default()),
         Command::Inspect { reference } => Err(not_here(&reference)),
@@ -94,9 +93,9 @@ fn is_cached(json: bool, reference: &str, cached: bool) -> Result<ExitCode> {
     Ok(if cached { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn gc_options(all: bool, max_size: Option<ByteSize>, dry_run: bool) -> GcOptions {
+fn gc_options(config: &Config, all: bool, dry_run: bool) -> GcOptions {
     let options = GcOptions::default().with_all(all).with_dry_run(dry_run);
-    max_size.map_or(options, |size| options.with_max_size(size.as_u64()))
+    config.max_size.map_or(options, |size| options.with_max_size(size))
 }
 
 async fn dispatch(
@@ -135,7 +134,7 @@ async fn dispatch(
             })
             .await
         }
-        Command::Gc { all, max_size, dry_run } => upkeep::gc(store, json, gc_options(all, max_size, dry_run)),
+        Command::Gc { all, dry_run, .. } => upkeep::gc(store, json, gc_options(config, all, dry_run)),
         Command::Usage => upkeep::usage(store, json),
         Command::Fsck { repair } => upkeep::fsck(store, json, FsckOptions::default().with_repair(repair)),
         Command::Inspect { reference } => {
