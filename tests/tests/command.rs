@@ -404,6 +404,26 @@ async fn a_policy_says_when_the_registry_is_asked() {
     assert!(unknown.stderr.contains("newer-than 1h"), "{}", unknown.stderr);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flag_goes_before_a_file_that_does_not_let_the_store_answer() {
+    let setup = Setup::new().await;
+    let config = setup.dir.path().join("hoist.toml");
+    fs::write(&config, "[cache]\nenabled = false\n").unwrap();
+    let reference = setup.mock.publish("library/demo", "v1", Image::sample(1));
+    let pull = async |flags: &[&str]| {
+        let arguments = [&["pull", "-q", "--config", config.to_str().unwrap(), &reference], flags].concat();
+        setup.hoist(&arguments).await
+    };
+    let old = pull(&[]).await;
+    setup.mock.publish("library/demo", "v1", Image::sample(2));
+    setup.mock.forget_requests();
+    for flags in [&["--offline"][..], &["--policy=missing"], &["--policy=never", "--offline"]] {
+        assert_eq!(pull(flags).await.ok(), old.ok(), "{flags:?}");
+    }
+    assert_eq!(setup.mock.requests(), []);
+    assert_ne!(pull(&["--policy=always"]).await.ok(), old.ok());
+}
+
 #[test]
 fn the_command_line_goes_before_the_environment_and_that_before_the_file() {
     let dir = TempDir::new().unwrap();

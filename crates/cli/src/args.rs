@@ -221,7 +221,8 @@ impl Command {
 }
 
 impl Args {
-    /// The configuration: the file's, with what the environment and then the command line say in its place.
+    /// The configuration: the file's, with what the environment and then the command line say in its place. Keys that
+    /// would contradict a flag are no longer said.
     pub(crate) fn config(&self) -> Result<Config> {
         let mut config = match &self.config {
             Some(path) => Config::load_with_env(path)?,
@@ -235,6 +236,9 @@ impl Args {
         }
         if self.offline {
             config.remote.enabled = None;
+            if config.local.path.is_none() {
+                config.cache.enabled = None; // only the store is left to answer
+            }
             config = config.with_offline();
         }
         if let Command::Logout { .. } = &self.command {
@@ -245,6 +249,7 @@ impl Args {
             config = config.with_max_size(size.as_u64());
         }
         if let Command::Pull { policy: Some(policy), .. } = &self.command {
+            config.cache.enabled = None;
             config = config.with_policy(*policy);
         }
         for reference in self.command.plain_http().iter().filter_map(|text| text.parse::<Reference>().ok()) {
