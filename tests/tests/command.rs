@@ -198,7 +198,9 @@ async fn a_store_is_measured_and_kept_to_a_size() {
         let image = Image::builder().platform("linux/amd64").layer(Layer::random(1 << 20, seed)).build();
         setup.mock.publish("library/demo", &format!("v{seed}"), image)
     });
-    setup.hoist(&["pull", &old, &new]).await.ok();
+    for reference in [&old, &new] {
+        setup.hoist(&["pull", reference]).await.ok();
+    }
     let usage = setup.hoist(&["usage"]).await;
     for word in [&old, &new, "MiB in all"] {
         assert!(usage.ok().contains(word), "no {word} in {}", usage.stdout);
@@ -278,6 +280,35 @@ async fn one_bad_reference_does_not_keep_the_others_from_being_pulled() {
     assert_eq!(output.code, 3, "{}", output.stderr);
     assert_eq!(output.stdout.lines().count(), 1);
     assert_eq!(setup.hoist(&["list"]).await.ok(), good);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_images_are_pulled_at_once_and_printed_in_the_order_that_they_were_asked_for() {
+    let setup = Setup::new().await;
+    let references = [1, 2, 3, 4].map(|seed| {
+        let image = Image::builder().platform("linux/amd64").layer(Layer::random(4096, seed)).build();
+        setup.mock.publish("library/demo", &format!("v{seed}"), image)
+    });
+    let missing = format!("{}/library/demo:nope", setup.mock.host());
+    let gate = setup.mock.hold_blobs(0);
+    let arguments =
+        ["pull", "--json", &references[2], &missing, &references[0], &references[1], &references[3]];
+    let watch = async {
+        // A layer and a configuration each: two images would have four.
+        gate.until_held(5).await;
+        let asked = setup.mock.requests();
+        let is_asked = |tag: &&str| asked.iter().any(|seen| seen.path.ends_with(*tag));
+        gate.release();
+        assert_eq!(["/v1", "/v2", "/v3", "/v4"].iter().filter(|tag| is_asked(tag)).count(), 3, "{asked:?}");
+    };
+    let (output, ()) = tokio::join!(setup.hoist(&arguments), watch);
+    assert_eq!(output.code, 3, "{}", output.stderr);
+    let printed = output.stdout.lines().map(|line| {
+        let image: serde_json::Value = serde_json::from_str(line).unwrap();
+        image["reference"].as_str().unwrap().to_owned()
+    });
+    assert_eq!(printed.collect::<Vec<_>>(), [2, 0, 1, 3].map(|place: usize| references[place].clone()));
+    assert_eq!(output.stderr.matches("hoist: ").count(), 1, "{}", output.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

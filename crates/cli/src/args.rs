@@ -50,7 +50,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Put images on the disk, and print the path of each one's layout
     Pull {
-        /// Images, such as nginx, ghcr.io/org/repo:v1 or name@sha256:...
+        /// Images, such as nginx, ghcr.io/org/repo:v1 or name@sha256:...; three are pulled at once, or as many as
+        /// `max-pulls` in the configuration says
         #[arg(required = true, value_name = "REF")]
         references: Vec<String>,
 

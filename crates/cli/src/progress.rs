@@ -17,15 +17,22 @@ pub(crate) struct Progress(Arc<Show>);
 
 #[derive(Debug)]
 enum Show {
-    Bars { all: MultiProgress, blobs: Mutex<HashMap<Digest, ProgressBar>> },
+    Bars { all: MultiProgress, bars: Mutex<Bars> },
     Lines { sizes: Mutex<HashMap<Digest, u64>> },
+}
+
+#[derive(Debug, Default)]
+struct Bars {
+    /// Of blobs on their way.
+    running: HashMap<Digest, ProgressBar>,
+    finished: Vec<ProgressBar>,
 }
 
 impl Progress {
     /// Bars, or else lines.
     pub(crate) fn new(bars: bool) -> Self {
         Self(Arc::new(if bars {
-            Show::Bars { all: MultiProgress::new(), blobs: Mutex::default() }
+            Show::Bars { all: MultiProgress::new(), bars: Mutex::default() }
         } else {
             Show::Lines { sizes: Mutex::default() }
         }))
@@ -34,8 +41,8 @@ impl Progress {
     /// Shows one event.
     pub(crate) fn show(&self, event: Event) {
         match &*self.0 {
-            Show::Bars { all, blobs } => {
-                draw(all, &mut blobs.lock().unwrap_or_else(PoisonError::into_inner), event);
+            Show::Bars { all, bars } => {
+                draw(all, &mut bars.lock().unwrap_or_else(PoisonError::into_inner), event);
             }
             Show::Lines { sizes } => {
                 if let Some(line) = line(&mut sizes.lock().unwrap_or_else(PoisonError::into_inner), event) {
@@ -45,47 +52,60 @@ impl Progress {
         }
     }
 
-    /// Takes the bars away, so that other lines can be printed.
+    /// Prints other lines, above the bars of what is still on its way; those of what is not go.
+    pub(crate) fn beside<T>(&self, print: impl FnOnce() -> T) -> T {
+        let Show::Bars { all, bars } = &*self.0 else { return print() };
+        let finished = std::mem::take(&mut bars.lock().unwrap_or_else(PoisonError::into_inner).finished);
+        for bar in &finished {
+            all.remove(bar);
+        }
+        all.suspend(print)
+    }
+
+    /// Takes all bars away.
     pub(crate) fn clear(&self) {
-        if let Show::Bars { all, blobs } = &*self.0 {
-            blobs.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        if let Show::Bars { all, bars } = &*self.0 {
+            *bars.lock().unwrap_or_else(PoisonError::into_inner) = Bars::default();
             _ = all.clear();
         }
     }
 }
 
-fn draw(all: &MultiProgress, blobs: &mut HashMap<Digest, ProgressBar>, event: Event) {
+fn draw(all: &MultiProgress, bars: &mut Bars, event: Event) {
     match event {
         Event::Resolved { reference, digest } => _ = all.println(format!("{reference} is {digest}")),
-        Event::BlobFound { digest, size } => finish(&bar(all, &digest, size), "here"),
+        Event::BlobFound { digest, size } => bars.finish(bar(all, &digest, size), "here"),
         Event::BlobStarted { digest, size } => {
             let bar = bar(all, &digest, size);
-            if let Some(before) = blobs.insert(digest, bar) {
+            if let Some(before) = bars.running.insert(digest, bar) {
                 before.finish_and_clear();
             }
         }
         Event::BlobProgress { digest, bytes, .. } => {
-            if let Some(bar) = blobs.get(&digest) {
+            if let Some(bar) = bars.running.get(&digest) {
                 bar.inc(bytes);
             }
         }
         Event::BlobVerified { digest } => {
-            if let Some(bar) = blobs.remove(&digest) {
-                finish(&bar, "done");
+            if let Some(bar) = bars.running.remove(&digest) {
+                bars.finish(bar, "done");
             }
         }
         _ => {}
     }
 }
 
+impl Bars {
+    fn finish(&mut self, bar: ProgressBar, message: &'static str) {
+        bar.set_position(bar.length().unwrap_or_default());
+        bar.finish_with_message(message);
+        self.finished.push(bar);
+    }
+}
+
 fn bar(all: &MultiProgress, digest: &Digest, size: u64) -> ProgressBar {
     let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
     all.add(ProgressBar::new(size).with_style(style.progress_chars("=> ")).with_prefix(short(digest)))
-}
-
-fn finish(bar: &ProgressBar, message: &'static str) {
-    bar.set_position(bar.length().unwrap_or_default());
-    bar.finish_with_message(message);
 }
 
 /// A line for what a log should keep; bytes on their way are not in it.

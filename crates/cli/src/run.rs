@@ -1,17 +1,20 @@
 //! What each command does.
 
 use std::io::IsTerminal;
+use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesOrdered, StreamExt};
 use hoist::{
     Archive, Config, Digest, Error, ErrorKind, Events, FsckOptions, GcOptions, Hoist, ImageRegistry,
     PulledImage, Result,
 };
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 use crate::args::{Args, Command};
 use crate::progress::Progress;
@@ -19,6 +22,9 @@ use crate::{exit, inspect, login, lookup, output, upkeep};
 
 /// How long the writing of what was abandoned may take to end.
 const CLEAN_UP: Duration = Duration::from_secs(5);
+
+/// How many images are pulled at once, unless the configuration says otherwise: what docker does with layers.
+const PULLS: usize = 3;
 
 /// Runs the command. An error is printed by the caller; those of single references are printed here.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
@@ -108,31 +114,32 @@ async fn dispatch(
     let store = Some(hoist.store());
     match command {
         Command::Pull { references, force, .. } => {
-            each(&references, progress, async |reference| {
-                let image =
-                    if force { hoist.force_pull(reference).await? } else { hoist.pull(reference).await? };
-                clear(progress);
+            let at_once = config.max_pulls.map_or(PULLS, NonZeroUsize::get);
+            let pull = async |reference: &str| {
+                if force { hoist.force_pull(reference).await } else { hoist.pull(reference).await }
+            };
+            let print = |image: PulledImage| {
                 output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec())
-            })
-            .await
+            };
+            each(&references, at_once, progress, pull, print).await
         }
         Command::Load { path, replace } => load(hoist, json, &path, replace).await,
         Command::List => list(hoist, json).await,
         Command::Login(args) => login::login(hoist, config, json, args).await,
         Command::Logout { registry } => login::logout(hoist, json, &registry).await,
         Command::Remove { references } => {
-            each(&references, progress, async |reference| {
-                let removed = hoist.remove_all(reference).await?;
-                if removed.is_empty() {
-                    return Err(not_here(reference));
-                }
+            let remove = async |reference: &str| match hoist.remove_all(reference).await? {
+                removed if removed.is_empty() => Err(not_here(reference)),
+                removed => Ok(removed),
+            };
+            let print = |removed: Vec<String>| {
                 removed.into_iter().try_for_each(|name| {
                     output::result(json, &json!({"reference": name, "removed": true}), || {
                         name.clone().into_bytes()
                     })
                 })
-            })
-            .await
+            };
+            each(&references, 1, progress, remove, print).await
         }
         Command::Gc { all, dry_run, .. } => upkeep::gc(store, json, gc_options(config, all, dry_run)),
         Command::Usage => upkeep::usage(store, json),
@@ -156,21 +163,32 @@ async fn dispatch(
     }
 }
 
-/// Does the same for each reference, also when one fails; the exit code is that of the first failure.
-async fn each(
+/// Does the same for each reference, also when one fails, and for so many at once. What comes of them is printed in
+/// their order; the exit code is that of the first failure in it.
+async fn each<T>(
     references: &[String],
+    at_once: usize,
     progress: Option<&Progress>,
-    work: impl AsyncFn(&str) -> Result<()>,
+    work: impl AsyncFn(&str) -> Result<T>,
+    print: impl Fn(T) -> Result<()>,
 ) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
-    for reference in references {
-        if let Err(error) = work(reference).await {
-            clear(progress);
-            output::error(&error);
-            if code == ExitCode::SUCCESS {
-                code = exit::code(error.kind());
-            }
+    let turns = Semaphore::new(at_once.min(references.len()));
+    let in_turn = async |reference: &String| {
+        let _turn = turns.acquire().await;
+        work(reference).await
+    };
+    let mut outcomes: FuturesOrdered<_> = references.iter().map(in_turn).collect();
+    while let Some(outcome) = outcomes.next().await {
+        let printed = beside(progress, || outcome.and_then(&print).inspect_err(output::error));
+        if let Err(error) = printed
+            && code == ExitCode::SUCCESS
+        {
+            code = exit::code(error.kind());
         }
+    }
+    if let Some(progress) = progress {
+        progress.clear(); // what failed has left its bars
     }
     Ok(code)
 }
@@ -205,9 +223,11 @@ async fn stored(hoist: &Hoist, reference: &str) -> Result<Option<PulledImage>> {
     }
 }
 
-fn clear(progress: Option<&Progress>) {
-    if let Some(progress) = progress {
-        progress.clear();
+/// Prints without getting into what is shown of the progress.
+fn beside<T>(progress: Option<&Progress>, print: impl FnOnce() -> T) -> T {
+    match progress {
+        Some(progress) => progress.beside(print),
+        None => print(),
     }
 }
 
