@@ -70,7 +70,7 @@ pub(crate) enum Command {
     },
     /// Take the images of an archive into the store: one that skopeo wrote as oci-archive, or docker 25 or later saved
     Load {
-        /// The archive
+        /// The archive; `-` is what comes on stdin
         #[arg(value_name = "FILE")]
         path: PathBuf,
 

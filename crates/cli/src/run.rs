@@ -1,8 +1,11 @@
 //! What each command does.
 
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{IsTerminal, stdin};
 use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -194,10 +197,32 @@ async fn each<T>(
 }
 
 async fn load(hoist: &Hoist, json: bool, path: &Path, replace: bool) -> Result<ExitCode> {
-    for image in Archive::open(path)?.load(hoist.store(), hoist.platform(), replace).await? {
+    for image in open_archive(hoist, path)?.load(hoist.store(), hoist.platform(), replace).await? {
         output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Opens an archive. What comes through a pipe is read to its end first, into a file without a name: where the store is,
+/// since the images have to fit there as well.
+fn open_archive(hoist: &Hoist, path: &Path) -> Result<Archive> {
+    let (name, opened) = if path == Path::new("-") {
+        (Path::new("what comes on stdin"), stdin().as_fd().try_clone_to_owned().map(File::from))
+    } else {
+        (path, File::open(path))
+    };
+    let failed = |cause| Error::io(format!("cannot read {}", name.display()), cause);
+    let mut file = opened.map_err(failed)?;
+    let kind = file.metadata().map_err(failed)?.file_type();
+    if kind.is_fifo() || kind.is_socket() {
+        let root = hoist.store().root();
+        let failed =
+            |cause| Error::io(format!("cannot keep {} in {}", name.display(), root.display()), cause);
+        let mut kept = tempfile::tempfile_in(root).map_err(failed)?;
+        std::io::copy(&mut file, &mut kept).map_err(failed)?;
+        file = kept;
+    }
+    Archive::of_file(file, name)
 }
 
 async fn list(hoist: &Hoist, json: bool) -> Result<ExitCode> {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::iter::successors;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,14 @@ use crate::naming::{Naming, REF_NAME};
 
 const MAX_ENTRIES: usize = 100_000; // far more than any image has
 const PIECE: u64 = 256 << 10;
+
+/// How files begin that are compressed, with what, and what takes that away.
+const COMPRESSIONS: [(&[u8], &str, &str); 4] = [
+    (b"\x1f\x8b", "gzip", "gunzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
+    (b"\xfd7zXZ\0", "xz", "unxz"),
+    (b"BZh", "bzip2", "bunzip2"),
+];
 
 /// An archive, open for reading. It must not be changed meanwhile: what was changed is found out by its digest.
 #[derive(Debug, Clone)]
@@ -49,18 +57,31 @@ impl Archive {
     /// what follows the first dot.
     ///
     /// Fails with [`Malformed`](ErrorKind::Malformed) where it is no archive, or holds what no layout has; with
-    /// [`Unsupported`](ErrorKind::Unsupported) where it is none of an OCI layout.
+    /// [`Unsupported`](ErrorKind::Unsupported) where it is none of an OCI layout, or is compressed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let failed = |cause| {
-            Error::new(ErrorKind::Storage, format!("cannot read {}", path.display())).with_source(cause)
-        };
-        let file = File::open(path).map_err(failed)?;
+        let file = File::open(path).map_err(|cause| cannot_read(path, cause))?;
+        Self::of_file(file, path)
+    }
+
+    /// Walks through one that is open already, such as a temporary file that a pipe was read into; `path` is what it is
+    /// called.
+    ///
+    /// Fails as [`open`](Self::open) does.
+    pub fn of_file(mut file: File, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let failed = |cause| cannot_read(path, cause);
         if !file.metadata().map_err(failed)?.is_file() {
             return Err(Error::new(
                 ErrorKind::Malformed,
                 format!("{} is not a regular file", path.display()),
             ));
+        }
+        file.rewind().map_err(failed)?;
+        if let Some((compression, tool)) = compression(&file).map_err(failed)? {
+            let message = format!("{} is compressed with {compression}", path.display());
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .with_help(format!("decompress it first, with `{tool}`")));
         }
         let files = walk(&file).map_err(|error| error.context(format!("{} is refused", path.display())))?;
         if !files.contains_key("oci-layout") || !files.contains_key("index.json") {
@@ -214,9 +235,7 @@ impl Archive {
 
     fn read_at(&self, start: u64, length: u64) -> Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(length).expect("a piece fits into memory")];
-        self.file.read_exact_at(&mut bytes, start).map_err(|cause| {
-            Error::new(ErrorKind::Storage, format!("cannot read {}", self.path.display())).with_source(cause)
-        })?;
+        self.file.read_exact_at(&mut bytes, start).map_err(|cause| cannot_read(&self.path, cause))?;
         Ok(bytes)
     }
 
@@ -254,6 +273,18 @@ impl Entry {
         let index = self.index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
         store.name(&self.reference, platform, lease, index).map(Into::into)
     }
+}
+
+fn cannot_read(path: &Path, cause: io::Error) -> Error {
+    Error::new(ErrorKind::Storage, format!("cannot read {}", path.display())).with_source(cause)
+}
+
+/// What a file is compressed with, and what decompresses it; told by how it begins.
+fn compression(file: &File) -> io::Result<Option<(&'static str, &'static str)>> {
+    let mut beginning = [0; 6];
+    let length = file.read_at(&mut beginning, 0)?;
+    let is_of = |(magic, _, _): &&(&[u8], _, _)| beginning[..length].starts_with(magic);
+    Ok(COMPRESSIONS.iter().find(is_of).map(|(_, compression, tool)| (*compression, *tool)))
 }
 
 fn blob_name(digest: &Digest) -> String {

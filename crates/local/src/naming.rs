@@ -49,8 +49,9 @@ impl Naming {
 
     fn repository(&self) -> Result<&Reference> {
         self.repository.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::InvalidReference, "the directory's name cannot be a repository's")
-                .with_help("say which repository the directory is")
+            let message = "the name of the directory or archive cannot be a repository's";
+            Error::new(ErrorKind::InvalidReference, message)
+                .with_help("say which repository it is, or name it as one")
         })
     }
 }

@@ -191,6 +191,23 @@ async fn what_is_no_archive_is_told() {
 }
 
 #[tokio::test]
+async fn what_is_compressed_is_told_with_what_decompresses_it() {
+    let site = Site::new();
+    for (beginning, compression, tool) in [
+        (&b"\x1f\x8b\x08"[..], "gzip", "`gunzip`"),
+        (b"\x28\xb5\x2f\xfd", "zstd", "`unzstd`"),
+        (b"\xfd7zXZ\0", "xz", "`unxz`"),
+        (b"BZh9", "bzip2", "`bunzip2`"),
+    ] {
+        let error = Archive::open(site.write(&[beginning, &[7; 600]].concat())).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Unsupported, "{}", error.report());
+        let report = error.report();
+        assert!(report.contains(&format!("demo.tar is compressed with {compression}")), "{report}");
+        assert!(report.contains(tool), "{report}");
+    }
+}
+
+#[tokio::test]
 async fn of_a_file_that_is_no_archive_nothing_is_told_but_its_name() {
     let site = Site::new();
     for content in
