@@ -96,6 +96,24 @@ async fn pull_list_inspect_and_remove_do_what_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_of_an_image_that_is_here_is_printed_byte_for_byte() {
+    let setup = Setup::new().await;
+    let reference = setup.mock.publish("library/demo", "v1", Image::sample(1));
+    setup.fails(&["inspect", "--image-config", &reference], 3, &["is not here"]).await;
+    setup.hoist(&["pull", &reference]).await.ok();
+    let report = setup.hoist(&["inspect", "--json", &reference]).await;
+    let report: serde_json::Value = serde_json::from_str(report.ok()).unwrap();
+    for flags in [&["--image-config"][..], &["--image-config", "--json"]] {
+        let config = setup.hoist(&[&["inspect", &reference][..], flags].concat()).await;
+        assert_eq!(config.code, 0, "{}", config.stderr);
+        let digest = Digest::sha256(config.stdout.as_bytes()).to_string();
+        assert_eq!(report["config"]["digest"], digest, "{}", config.stdout);
+        let config: serde_json::Value = serde_json::from_str(&config.stdout).unwrap();
+        assert_eq!(config["architecture"], "amd64");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn json_is_one_object_a_line() {
     let setup = Setup::new().await;
     let image = Image::sample(1);

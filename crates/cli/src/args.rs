@@ -137,6 +137,10 @@ pub(crate) enum Command {
         /// The image
         #[arg(value_name = "REF")]
         reference: String,
+
+        /// Print its configuration in place of that, byte for byte: its entrypoint, its environment and so on
+        #[arg(long)]
+        image_config: bool,
     },
     /// Check credentials with a registry, and store them where docker and podman find them too
     Login(LoginArgs),
@@ -200,7 +204,7 @@ impl Command {
     pub(crate) fn check_references(&self) -> Result<()> {
         let references = match self {
             Self::Pull { references, .. } | Self::Remove { references } => references,
-            Self::Inspect { reference }
+            Self::Inspect { reference, .. }
             | Self::IsCached { reference }
             | Self::Resolve { reference, .. }
             | Self::Tags { repository: reference, .. } => std::slice::from_ref(reference),

@@ -24,17 +24,27 @@ pub(crate) struct Report {
 
 /// Reads the one image of a layout.
 pub(crate) fn read(image: &PulledImage) -> Result<Report> {
-    let layout = Layout::open(&image.path)?;
-    let entry = layout.entries()?.into_iter().next().ok_or_else(|| malformed(image))?;
-    let Document::Manifest(manifest) = Document::parse(&layout.read(&entry)?, Some(&entry.media_type))?
-    else {
-        return Err(malformed(image));
-    };
+    let (_, entry, manifest) = open(image)?;
     let size = entry.size + manifest.blobs().map(|blob| blob.size).sum::<u64>();
     let Manifest { config, layers, .. } = manifest;
     let PulledImage { path, digest, reference } = image.clone();
     let platform = entry.platform.as_ref().map(Platform::to_string);
     Ok(Report { reference, digest, path, media_type: entry.media_type, platform, size, config, layers })
+}
+
+/// Its configuration, as it is in the layout.
+pub(crate) fn config(image: &PulledImage) -> Result<Vec<u8>> {
+    let (layout, _, manifest) = open(image)?;
+    layout.read(&manifest.config)
+}
+
+fn open(image: &PulledImage) -> Result<(Layout, Descriptor, Manifest)> {
+    let layout = Layout::open(&image.path)?;
+    let entry = layout.entries()?.into_iter().next().ok_or_else(|| malformed(image))?;
+    match Document::parse(&layout.read(&entry)?, Some(&entry.media_type))? {
+        Document::Manifest(manifest) => Ok((layout, entry, manifest)),
+        _ => Err(malformed(image)),
+    }
 }
 
 fn malformed(image: &PulledImage) -> Error {

@@ -7,14 +7,23 @@ use serde::Serialize;
 
 /// Prints a result: as JSON, or as the line that a person or a script would want.
 pub(crate) fn result(json: bool, value: &impl Serialize, line: impl FnOnce() -> Vec<u8>) -> Result<()> {
-    let failed = |cause| Error::io("cannot print a result", cause);
     let mut text =
         if json { serde_json::to_vec(value).map_err(|cause| failed(cause.into()))? } else { line() };
     text.push(b'\n');
-    match stdout().write_all(&text) {
+    document(&text)
+}
+
+/// Prints a document as it is, to the byte, so that its digest can be checked.
+pub(crate) fn document(bytes: &[u8]) -> Result<()> {
+    let mut stdout = stdout();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(cause) if cause.kind() != Io::BrokenPipe => Err(failed(cause)),
         _ => Ok(()),
     }
+}
+
+fn failed(cause: std::io::Error) -> Error {
+    Error::io("cannot print a result", cause)
 }
 
 /// Options that errors speak of, as the configuration calls them, and as the command line does.

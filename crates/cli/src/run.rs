@@ -86,7 +86,7 @@ fn look_at_nothing(config: &Config, json: bool, command: Command) -> Result<Exit
         Command::Gc { all, dry_run, .. } => upkeep::gc(None, json, gc_options(config, all, dry_run)),
         Command::Usage => upkeep::usage(None, json),
         Command::Fsck { .. } => upkeep::fsck(None, json, FsckOptions::default()),
-        Command::Inspect { reference } => Err(not_here(&reference)),
+        Command::Inspect { reference, .. } => Err(not_here(&reference)),
         Command::IsCached { reference } => is_cached(json, &reference, false),
         Command::Resolve { .. } | Command::Tags { .. } | Command::Login(_) | Command::Logout { .. } => {
             unreachable!("there is an empty store for these")
@@ -147,10 +147,14 @@ async fn dispatch(
         Command::Gc { all, dry_run, .. } => upkeep::gc(store, json, gc_options(config, all, dry_run)),
         Command::Usage => upkeep::usage(store, json),
         Command::Fsck { repair } => upkeep::fsck(store, json, FsckOptions::default().with_repair(repair)),
-        Command::Inspect { reference } => {
+        Command::Inspect { reference, image_config } => {
             let image = hoist.resolve(&reference).await?.ok_or_else(|| not_here(&reference))?;
-            let report = inspect::read(&image)?;
-            output::result(json, &report, || report.to_string().into_bytes())?;
+            if image_config {
+                output::document(&inspect::config(&image)?)?;
+            } else {
+                let report = inspect::read(&image)?;
+                output::result(json, &report, || report.to_string().into_bytes())?;
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Resolve { reference, .. } => lookup::resolve(hoist, json, &reference).await,
