@@ -251,8 +251,7 @@ impl Auth {
         challenge: &Challenge,
         registry_at: Option<SocketAddr>,
     ) -> Result<TokenServer<'a>> {
-        let registry =
-            Registry { endpoint: request.endpoint, client: &request.transport.client, at: registry_at };
+        let registry = Registry { endpoint: request.endpoint, transport: request.transport, at: registry_at };
         TokenServer::of(&self.connections, registry, challenge)
     }
 

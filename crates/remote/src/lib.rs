@@ -25,6 +25,7 @@ mod manifest;
 mod nested;
 mod plan;
 mod proxies;
+mod redirect;
 mod registry;
 mod response;
 mod retry;

@@ -71,16 +71,20 @@ pub(crate) fn failed(doing: &str, cause: reqwest::Error) -> Error {
         let cause = io::Error::other(what);
         return Error::new(ErrorKind::Tls, format!("{doing} failed")).with_source(cause).with_help(help);
     }
-    let (kind, help) = if cause.is_redirect() {
-        (ErrorKind::Unsupported, "its redirects cannot be followed; is this the address of a registry?")
-    } else if cause.is_connect() {
-        (ErrorKind::Unavailable, "check the address, and that the registry runs")
-    } else {
-        (ErrorKind::Unavailable, "try again later")
-    };
+    let help =
+        if cause.is_connect() { "check the address, and that the registry runs" } else { "try again later" };
     let root = successors(Some(&cause as &(dyn StdError + 'static)), |&error| error.source()).last();
     let root = root.map_or_else(String::new, ToString::to_string);
-    Error::new(kind, format!("{doing} failed")).with_source(io::Error::other(root)).with_help(help)
+    Error::new(ErrorKind::Unavailable, format!("{doing} failed"))
+        .with_source(io::Error::other(root))
+        .with_help(help)
+}
+
+/// A request that was led where it does not go.
+pub(crate) fn misled(doing: &str, why: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("{doing} failed"))
+        .with_source(io::Error::other(why))
+        .with_help("its redirects cannot be followed; is this the address of a registry?")
 }
 
 /// What TLS had to say, however deep it is wrapped: an `io::Error` keeps its cause to itself.

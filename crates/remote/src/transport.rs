@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use hoist_core::{Error, ErrorKind, Result};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
-use reqwest::redirect::{Action, Attempt, Policy};
-use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Method, Response, Url};
 
 use crate::hosts::Site;
 use crate::proxies::Proxies;
+use crate::redirect::{Failure, Outgoing};
 use crate::{response, tls};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be silent before its request counts as broken.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_REDIRECTS: usize = 5; // registries need one or two, to object storage
 const USER_AGENT: &str = concat!("hoist/", env!("CARGO_PKG_VERSION"));
 
 /// How long things may take.
@@ -43,7 +43,7 @@ impl Transport {
     /// Connections for all hosts that need none of their own.
     pub(crate) fn usual(limits: Limits) -> Result<Self> {
         let proxies = Proxies::from_env()?;
-        let client = finish(builder(limits, &proxies, follow).tls_backend_preconfigured(tls::config()?))?;
+        let client = finish(builder(limits, &proxies).tls_backend_preconfigured(tls::config()?))?;
         Ok(Self { client, proxies })
     }
 
@@ -54,35 +54,32 @@ impl Transport {
             site.entry.proxy.as_ref().map_or_else(Proxies::from_env, |proxy| Ok(Proxies::only(proxy)))?;
         let host = site.url.host_str().unwrap_or_default();
         let tls = tls::config_for(host, &site.entry.tls)?;
-        let policy = if site.headers().is_empty() { follow } else { follow_within_host };
-        let builder = builder(Limits { connect, ..limits }, &proxies, policy).tls_backend_preconfigured(tls);
+        let builder = builder(Limits { connect, ..limits }, &proxies).tls_backend_preconfigured(tls);
         Ok(Self { client: finish(builder)?, proxies })
     }
 
     /// Sends a request to a host, and follows where that leads to. What the host's file adds to requests is for
-    /// the host alone: reqwest would take it along.
+    /// the host alone, and so is what it asks for.
     pub(crate) async fn send(
         &self,
         site: &Site,
         (method, url): (&Method, &Url),
         headers: &HeaderMap,
         authorization: Option<HeaderValue>,
-    ) -> reqwest::Result<Response> {
-        let mut all = site.headers().clone();
-        all.extend(headers.clone());
+    ) -> std::result::Result<Response, Failure> {
+        let mut private = site.headers().clone();
         if let Some(value) = authorization {
-            all.insert(AUTHORIZATION, value);
+            private.insert(AUTHORIZATION, value);
         }
-        let mut response = self.client.request(method.clone(), url.clone()).headers(all).send().await?;
-        for _ in 0..MAX_REDIRECTS {
-            let Some(next) = onward(&response) else { break };
-            response = self.client.request(method.clone(), next).headers(headers.clone()).send().await?;
-        }
-        Ok(response)
+        Outgoing::new(method.clone(), url.clone(), headers.clone(), private).send(&self.client).await
     }
 
     /// A request that was not answered: whether the proxy is to blame is said as well.
-    pub(crate) fn failed(&self, doing: &str, cause: reqwest::Error) -> Error {
+    pub(crate) fn failed(&self, doing: &str, failure: Failure) -> Error {
+        let cause = match failure {
+            Failure::Connection(cause) => cause,
+            Failure::Redirect(why) => return response::misled(doing, why),
+        };
         let proxy = cause.url().filter(|_| cause.is_connect()).and_then(|url| self.proxies.of(url));
         let Some(proxy) = proxy else { return response::failed(doing, cause) };
         let error = response::failed(&format!("{doing} through the proxy {proxy}"), cause);
@@ -97,22 +94,22 @@ impl Transport {
     }
 }
 
-/// Connections to token servers, which trust whom the system trusts, and follow redirects by this policy.
-pub(crate) fn to_token_server(policy: fn(Attempt<'_>) -> Action) -> Result<ClientBuilder> {
+/// Connections to token servers, which trust whom the system trusts.
+pub(crate) fn to_token_server() -> Result<ClientBuilder> {
     let proxies = Proxies::from_env()?;
-    Ok(builder(Limits::default(), &proxies, policy).tls_backend_preconfigured(tls::config()?))
+    Ok(builder(Limits::default(), &proxies).tls_backend_preconfigured(tls::config()?))
 }
 
 const PROXY_HELP: &str =
     "check the proxy and its credentials in HTTP_PROXY or HTTPS_PROXY, or name the registry in NO_PROXY";
 
-fn builder(limits: Limits, proxies: &Proxies, policy: fn(Attempt<'_>) -> Action) -> ClientBuilder {
+fn builder(limits: Limits, proxies: &Proxies) -> ClientBuilder {
     let builder = Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(limits.connect)
         .read_timeout(limits.response)
         .referer(false)
-        .redirect(Policy::custom(policy))
+        .redirect(Policy::none()) // they are followed in `redirect`
         .no_proxy(); // reqwest's own reading of the environment
     if proxies.is_empty() { builder } else { builder.proxy(proxies.to_reqwest()) }
 }
@@ -122,39 +119,4 @@ pub(crate) fn finish(builder: ClientBuilder) -> Result<Client> {
         Error::new(ErrorKind::Unsupported, "the HTTP client cannot be set up")
             .with_source(cause.without_url())
     })
-}
-
-/// Follows a few redirects, and never from https to http. `Authorization` stays behind when scheme, host or
-/// port change: reqwest sees to that.
-fn follow(attempt: Attempt<'_>) -> Action {
-    let from_tls = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
-    if attempt.previous().len() > MAX_REDIRECTS {
-        attempt.error("redirected too often")
-    } else if from_tls && attempt.url().scheme() != "https" {
-        attempt.error("redirected from https to http")
-    } else {
-        attempt.follow()
-    }
-}
-
-/// The same, but stops where it leads to another host.
-fn follow_within_host(attempt: Attempt<'_>) -> Action {
-    let same = attempt.previous().last().is_some_and(|url| url.origin() == attempt.url().origin());
-    if same { follow(attempt) } else { attempt.stop() }
-}
-
-/// Where an answer leads that was not followed; never from https to http.
-fn onward(response: &Response) -> Option<Url> {
-    let leads = matches!(
-        response.status(),
-        StatusCode::MOVED_PERMANENTLY
-            | StatusCode::FOUND
-            | StatusCode::SEE_OTHER
-            | StatusCode::TEMPORARY_REDIRECT
-            | StatusCode::PERMANENT_REDIRECT
-    );
-    let location = response.headers().get(LOCATION).filter(|_| leads)?.to_str().ok()?;
-    let next = response.url().join(location).ok()?;
-    let is_safe = next.scheme() == "https" || (next.scheme() == "http" && response.url().scheme() == "http");
-    is_safe.then_some(next)
 }

@@ -27,6 +27,36 @@ async fn credentials_stay_behind_when_a_blob_lies_elsewhere() {
     }
 }
 
+/// Who is redirected to is another host for all that follows, and not just for its first answer.
+#[tokio::test]
+async fn credentials_stay_behind_when_storage_redirects_to_another_of_its_addresses() {
+    let image = Image::sample(1);
+    for auth in [Auth::basic("me", SECRET), Auth::token("me", SECRET)] {
+        let (setup, reference, storage) = with_storage(&image).await;
+        setup.mock.require(auth);
+        for blob in image.blobs() {
+            storage.fail_next(1, On::Digest(blob.digest.clone()), Fault::Redirect(String::new()));
+        }
+        pull(&setup.registry_as_me(), &reference).await;
+        assert_eq!(storage.counts().blob_gets, 2 * image.blobs().count());
+        assert!(storage.requests().iter().all(|seen| seen.authorization.is_none()));
+    }
+}
+
+#[tokio::test]
+async fn credentials_stay_behind_when_storage_redirects_to_the_registry_again() {
+    let image = Image::sample(1);
+    let (setup, reference, storage) = with_storage(&image).await;
+    setup.mock.require(Auth::basic("me", SECRET));
+    storage.fail(On::Blobs, Fault::Redirect(setup.mock.url()));
+    let registry = setup.registry_as_me().with_connections(1).with_retries(0);
+    fails(&registry, &reference, ErrorKind::Unauthorized, &["401"]).await;
+    assert!(storage.requests().iter().all(|seen| seen.authorization.is_none()));
+    let requests = setup.mock.requests();
+    let redirected = requests.iter().position(|seen| seen.status == 307).unwrap();
+    assert_eq!(requests[redirected + 1].authorization, None);
+}
+
 /// GHSA-vh4v-2xq2-g5cg of oras-go: another name of the same machine, at the same port, is another host.
 #[tokio::test]
 async fn credentials_stay_behind_when_only_the_host_changes() {
@@ -73,6 +103,17 @@ async fn the_address_of_a_blob_elsewhere_is_not_told() {
     }
     storage.go_down().await;
     setup.fails(&reference, ErrorKind::Unavailable, &["the blob", "refused"]).await;
+}
+
+/// However many hosts it leads over.
+#[tokio::test]
+async fn a_redirect_in_a_circle_of_hosts_ends_as_well() {
+    let (setup, reference, storage) = with_storage(&Image::sample(1)).await;
+    setup.mock.repair();
+    setup.mock.fail(On::Manifests, Fault::Redirect(storage.url()));
+    storage.fail(On::Manifests, Fault::Redirect(setup.mock.url()));
+    setup.fails(&reference, ErrorKind::Unsupported, &["redirected too often"]).await;
+    assert_eq!((setup.mock.counts().manifest_gets, storage.counts().manifest_gets), (3, 3));
 }
 
 #[tokio::test]

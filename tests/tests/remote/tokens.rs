@@ -359,6 +359,35 @@ async fn a_token_server_that_redirects_elsewhere_takes_no_credentials_there() {
     assert!(elsewhere.requests().iter().all(|seen| seen.authorization.is_none()));
 }
 
+/// To another of its own addresses, with all that it was posted.
+#[tokio::test]
+async fn a_token_server_may_redirect_a_post_to_itself() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    setup.mock.require(Auth::token("me", SECRET));
+    setup.mock.hand_out(Tokens::default().with_identity(SECRET));
+    setup.mock.fail_next(1, On::Tokens, Fault::Redirect(String::new()));
+    let credentials = Credentials::identity_token(SECRET);
+    pull(&setup.registry().with_credentials(setup.mock.host(), credentials), &reference).await;
+    let requests = setup.mock.requests();
+    let posted: Vec<_> = requests.iter().filter(|seen| seen.path == "/token").collect();
+    assert_eq!(posted.len(), 2);
+    assert!(posted.iter().all(|seen| seen.method == "POST" && seen.form == posted[0].form), "{posted:?}");
+}
+
+/// Neither with the first redirect, nor with one to another of its own addresses.
+#[tokio::test]
+async fn who_a_token_server_redirects_to_is_never_shown_the_password() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    let elsewhere = hoist_testkit::MockRegistry::start().await;
+    elsewhere.require(Auth::AnonymousToken);
+    elsewhere.fail_next(1, On::Tokens, Fault::Redirect(String::new()));
+    setup.mock.require(Auth::token("me", SECRET));
+    setup.mock.fail(On::Tokens, Fault::Redirect(elsewhere.url()));
+    fails(&setup.registry_as_me(), &reference, ErrorKind::Unauthorized, &["401"]).await;
+    assert!(elsewhere.counts().token_requests >= 2);
+    assert!(elsewhere.requests().iter().all(|seen| seen.authorization.is_none()));
+}
+
 /// CVE-2023-25153, for tokens.
 #[tokio::test]
 async fn a_token_without_end_is_refused() {

@@ -31,8 +31,9 @@ impl Request<'_> {
     async fn send_to(&self, method: &Method, url: &Url, shown: &Shown) -> Result<Response> {
         let Self { transport, endpoint, headers, .. } = self;
         tracing::debug!(registry = endpoint.registry, %method, path = url.path(), "asking");
-        let sent = transport.send(&endpoint.site, (method, url), headers, shown.header().cloned()).await;
-        sent.map_err(|cause| transport.failed(&self.doing, cause))
+        let sending = transport.send(&endpoint.site, (method, url), headers, shown.header().cloned());
+        // It is large, and in the middle of every pull.
+        Box::pin(sending).await.map_err(|cause| transport.failed(&self.doing, cause))
     }
 
     /// Whether the registry itself answered, and none that it redirected to.

@@ -4,25 +4,22 @@
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
-use hoist_core::{Error, Result};
-use reqwest::redirect::{Action, Attempt};
-use reqwest::{Client, RequestBuilder, Response, Url};
+use hoist_core::Result;
+use reqwest::{Client, Response};
 
 use super::realm;
 use crate::address::is_public;
 use crate::endpoint::{Endpoint, is_loopback};
 use crate::guard::{self, Guard};
-use crate::response;
-use crate::transport;
-
-const MAX_REDIRECTS: usize = 5;
+use crate::redirect::{Failure, Outgoing};
+use crate::transport::{self, Transport};
 
 /// The registry that names a token server.
 #[derive(Debug)]
 pub(super) struct Registry<'a> {
     pub(super) endpoint: &'a Endpoint,
     /// The connections that it has.
-    pub(super) client: &'a Client,
+    pub(super) transport: &'a Transport,
     /// Where it was when it named the token server.
     pub(super) at: Option<SocketAddr>,
 }
@@ -37,43 +34,34 @@ pub(super) struct TokenConnections {
 }
 
 impl TokenConnections {
-    /// Sends a `GET` to the token server at `realm`; over the registry's own connections, where it is that itself.
-    /// Those lead on to other servers, but never with credentials.
-    pub(super) async fn get(
-        &self,
-        registry: &Registry<'_>,
-        realm: &Url,
-        get: impl Fn(&Client) -> RequestBuilder,
-    ) -> Result<Response> {
-        if realm.origin() == registry.endpoint.origin().origin() {
-            return get(registry.client).send().await.map_err(|cause| failed(realm, cause));
-        }
-        self.send(registry, realm, get).await
-    }
-
-    /// Sends a request, which may have credentials in its body, to the token server at `realm`.
+    /// Sends a request to a token server; a `GET` over the registry's own connections, where it is that itself. Those
+    /// lead on to other servers, but never with credentials.
     ///
     /// Where its name leads into our own network, that fails with [`Unauthorized`](hoist_core::ErrorKind), unless
     /// it is the registry's own host, or the registry is there as well: it was when it named the realm, and is by
     /// its name.
-    pub(super) async fn send(
-        &self,
-        registry: &Registry<'_>,
-        realm: &Url,
-        request: impl Fn(&Client) -> RequestBuilder,
-    ) -> Result<Response> {
+    pub(super) async fn send(&self, registry: &Registry<'_>, request: Outgoing) -> Result<Response> {
+        let realm = request.url().clone();
+        let doing = format!("asking {} for a token", realm.host_str().unwrap_or_default());
+        let answer = |answer: std::result::Result<_, _>| {
+            answer.map_err(|failure| registry.transport.failed(&doing, failure))
+        };
+        if !request.has_form() && realm.origin() == registry.endpoint.origin().origin() {
+            return answer(request.send(&registry.transport.client).await);
+        }
+        let request = request.staying();
         let host = realm.host_str().unwrap_or_default();
         if realm.host_str() != registry.endpoint.origin().host_str() {
             self.guard.watch(host);
-            match request(self.client(host, true)?).send().await {
-                Err(cause) if guard::has_refused(&cause) => {}
-                answer => return answer.map_err(|cause| failed(realm, cause)),
+            match request.clone().send(self.client(host, true)?).await {
+                Err(Failure::Connection(cause)) if guard::has_refused(&cause) => {}
+                other => return answer(other),
             }
             if !registry.is_inside().await {
                 return Err(realm::refused(registry.endpoint, "is in a network of our own"));
             }
         }
-        request(self.client(host, false)?).send().await.map_err(|cause| failed(realm, cause))
+        answer(request.send(self.client(host, false)?).await)
     }
 
     fn client(&self, host: &str, guarded: bool) -> Result<&Client> {
@@ -82,7 +70,7 @@ impl TokenConnections {
         if let Some(client) = cell.get() {
             return Ok(client);
         }
-        let builder = transport::to_token_server(stay)?;
+        let builder = transport::to_token_server()?;
         let builder = if guarded { builder.dns_resolver(self.guard.clone()) } else { builder };
         let client = transport::finish(builder)?;
         Ok(cell.get_or_init(|| client))
@@ -93,22 +81,5 @@ impl Registry<'_> {
     async fn is_inside(&self) -> bool {
         let host = self.endpoint.origin().host_str().unwrap_or_default();
         self.at.is_some_and(|address| !is_public(address.ip())) && guard::is_inside(host).await
-    }
-}
-
-fn failed(realm: &Url, cause: reqwest::Error) -> Error {
-    response::failed(&format!("asking {} for a token", realm.host_str().unwrap_or_default()), cause)
-}
-
-/// Follows a token server about its own rooms only: a `POST` has the credentials in its body, and would take
-/// them along.
-fn stay(attempt: Attempt<'_>) -> Action {
-    let stays = attempt.previous().last().is_some_and(|from| from.origin() == attempt.url().origin());
-    if attempt.previous().len() > MAX_REDIRECTS {
-        attempt.error("redirected too often")
-    } else if stays {
-        attempt.follow()
-    } else {
-        attempt.error("redirected to another server")
     }
 }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use hoist_core::{Error, ErrorKind, Result};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -15,6 +15,7 @@ use super::proof;
 use super::realm;
 use crate::challenge::Challenge;
 use crate::credentials::{Credentials, Kind};
+use crate::redirect::Outgoing;
 use crate::response;
 use crate::secret::Secret;
 
@@ -78,13 +79,13 @@ impl<'a> TokenServer<'a> {
     pub(super) async fn fetch(&self, credentials: Option<&Credentials>) -> Fetched {
         let Some(credentials) = credentials else { return self.get(None).await };
         if credentials.kind == Kind::IdentityToken {
-            let answer = self.post(&self.refresh_form(&credentials.secret)).await?;
+            let answer = self.post(self.refresh_form(&credentials.secret)).await?;
             if !refuses_post(answer.status()) {
                 return self.read(answer).await;
             }
             return self.get(Some(credentials)).await;
         }
-        let answer = self.ask(self.request_get(Some(credentials))).await?;
+        let answer = self.ask(Some(credentials)).await?;
         if !matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
             return self.read(answer).await;
         }
@@ -93,42 +94,39 @@ impl<'a> TokenServer<'a> {
             ("username", &credentials.user),
             ("password", credentials.secret.expose()),
         ];
-        let posted = self.post(&self.form(&form)).await?;
+        let posted = self.post(self.form(&form)).await?;
         self.read(if posted.status().is_success() { posted } else { answer }).await
     }
 
     /// Fetches a token for the refresh token that came with the last one. `None`: it is no good any more.
     pub(super) async fn refresh(&self, refresh: &Secret) -> Option<Token> {
-        let answer = self.post(&self.refresh_form(refresh)).await.ok()?;
+        let answer = self.post(self.refresh_form(refresh)).await.ok()?;
         let token = self.read(answer).await.ok()?;
         Some(Token { refresh: token.refresh.or_else(|| Some(refresh.clone())), ..token })
     }
 
     async fn get(&self, credentials: Option<&Credentials>) -> Fetched {
-        let answer = self.ask(self.request_get(credentials)).await?;
+        let answer = self.ask(credentials).await?;
         self.read(answer).await
     }
 
-    fn request_get(&self, credentials: Option<&Credentials>) -> impl Fn(&reqwest::Client) -> RequestBuilder {
+    async fn ask(&self, credentials: Option<&Credentials>) -> Result<Response> {
         let mut url = self.realm.clone();
         url.query_pairs_mut().extend_pairs(&self.parameters);
         if self.parameters.is_empty() && self.realm.query().is_none() {
             url.set_query(None);
         }
-        let authorization = credentials.map(proof::basic);
-        move |client| match &authorization {
-            Some(value) => client.get(url.clone()).header(AUTHORIZATION, value),
-            None => client.get(url.clone()),
-        }
+        let private = credentials.map(|credentials| (AUTHORIZATION, proof::basic(credentials)));
+        self.send(Outgoing::new(Method::GET, url, HeaderMap::new(), private.into_iter().collect())).await
     }
 
-    async fn post(&self, form: &Zeroizing<String>) -> Result<Response> {
-        const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
-        let post = |client: &reqwest::Client| {
-            client.post(self.realm.clone()).header(CONTENT_TYPE, FORM).body(form.as_str().to_owned())
-        };
+    async fn post(&self, form: Zeroizing<String>) -> Result<Response> {
+        self.send(Outgoing::post(self.realm.clone(), form)).await
+    }
+
+    async fn send(&self, request: Outgoing) -> Result<Response> {
         tracing::debug!(host = self.host(), scope = ?self.parameters, "asking for a token");
-        self.connections.send(&self.registry, &self.realm, post).await
+        Box::pin(self.connections.send(&self.registry, request)).await
     }
 
     fn refresh_form(&self, secret: &Secret) -> Zeroizing<String> {
@@ -149,11 +147,6 @@ impl<'a> TokenServer<'a> {
             }
         }
         form.finish().into()
-    }
-
-    async fn ask(&self, get: impl Fn(&reqwest::Client) -> RequestBuilder) -> Result<Response> {
-        tracing::debug!(host = self.host(), scope = ?self.parameters, "asking for a token");
-        self.connections.get(&self.registry, &self.realm, get).await
     }
 
     fn host(&self) -> &str {

@@ -1,0 +1,127 @@
+//! Requests, and the redirects that they are answered with.
+//!
+//! They are followed here and not by reqwest, which makes each request of a chain from the first one's headers, and
+//! leaves `Authorization` out only where an address has another origin than the one before it: who was redirected to
+//! would have it with the second redirect, to an address of its own.
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use zeroize::Zeroizing;
+
+const MAX_REDIRECTS: usize = 5; // registries need one or two, to object storage
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+
+/// A request, before it is sent. It is not to be shown: there may be a secret in each part of it.
+#[derive(Clone)]
+pub(crate) struct Outgoing {
+    method: Method,
+    url: Url,
+    /// What it carries wherever it is led to.
+    headers: HeaderMap,
+    /// What it carries to its own origin only, such as credentials.
+    private: HeaderMap,
+    /// The credentials of a `POST`.
+    form: Option<Zeroizing<String>>,
+    /// Whether it goes to no other origin at all.
+    stays: bool,
+}
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Connection(reqwest::Error),
+    /// It was led where it does not go.
+    Redirect(&'static str),
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(cause: reqwest::Error) -> Self {
+        Self::Connection(cause)
+    }
+}
+
+impl Outgoing {
+    /// A request that carries `headers` wherever it is led to, and what is `private` to its own origin only.
+    pub(crate) fn new(method: Method, url: Url, headers: HeaderMap, private: HeaderMap) -> Self {
+        Self { method, url, headers, private, form: None, stays: false }
+    }
+
+    /// A `POST` of a form, which has credentials in it.
+    pub(crate) fn post(url: Url, form: Zeroizing<String>) -> Self {
+        let outgoing = Self::new(Method::POST, url, HeaderMap::new(), HeaderMap::new());
+        Self { form: Some(form), stays: true, ..outgoing }
+    }
+
+    /// The same, to its own origin and nowhere else.
+    pub(crate) fn staying(self) -> Self {
+        Self { stays: true, ..self }
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(crate) fn has_form(&self) -> bool {
+        self.form.is_some()
+    }
+
+    /// Sends it, and follows a few redirects; never from https to http.
+    pub(crate) async fn send(mut self, client: &Client) -> Result<Response, Failure> {
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.request(client).send().await?;
+            match location(&response) {
+                Some(next) => self.go_on(response.status(), next)?,
+                None => return Ok(response),
+            }
+        }
+        Err(Failure::Redirect("redirected too often"))
+    }
+
+    fn request(&self, client: &Client) -> RequestBuilder {
+        let mut headers = self.private.clone();
+        headers.extend(self.headers.clone());
+        let request = client.request(self.method.clone(), self.url.clone()).headers(headers);
+        match &self.form {
+            Some(form) => request.header(CONTENT_TYPE, FORM).body(form.as_str().to_owned()),
+            None => request,
+        }
+    }
+
+    /// Makes this the request to where it was led. What is private is gone for good with the first other origin.
+    fn go_on(&mut self, status: StatusCode, next: Url) -> Result<(), Failure> {
+        match (self.url.scheme(), next.scheme()) {
+            (_, "https") | ("http", "http") => {}
+            (_, "http") => return Err(Failure::Redirect("redirected from https to http")),
+            _ => return Err(Failure::Redirect("redirected to what is no http or https address")),
+        }
+        if next.origin() != self.url.origin() {
+            if self.stays {
+                return Err(Failure::Redirect("redirected to another server"));
+            }
+            self.private.clear();
+        }
+        let keeps_method = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+        if self.method == Method::POST && !keeps_method {
+            (self.method, self.form) = (Method::GET, None); // as browsers do
+        }
+        self.url = next;
+        Ok(())
+    }
+}
+
+/// Where an answer leads; `None` where it is one. A name and a password in the address are not taken.
+fn location(response: &Response) -> Option<Url> {
+    let leads = matches!(
+        response.status(),
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    );
+    let location = response.headers().get(LOCATION).filter(|_| leads)?;
+    let mut next = response.url().join(std::str::from_utf8(location.as_bytes()).ok()?).ok()?;
+    _ = next.set_username("");
+    _ = next.set_password(None);
+    Some(next)
+}
