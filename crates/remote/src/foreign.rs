@@ -17,17 +17,19 @@ use hoist_store::{Claim, Ingest, Staging};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode, Url};
 
+use crate::pace::Pace;
 use crate::retry::Retry;
 use crate::tls;
+use crate::transport::Limits;
 use rules::{Refused, Rules};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REDIRECTS: usize = 5; // content networks need one or two
 
 /// Where foreign layers may come from; by default from nowhere but the registry.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ForeignLayers {
     rules: Arc<Rules>,
+    limits: Limits,
     /// Made at the first use.
     client: Arc<OnceLock<Client>>,
 }
@@ -36,15 +38,26 @@ pub(crate) struct ForeignLayers {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manner<'a> {
     pub(crate) retries: usize,
-    /// How long a connection may bring nothing.
+    /// How long a connection may bring nothing, or next to nothing.
     pub(crate) stall_timeout: Duration,
     pub(crate) events: &'a Events,
 }
 
 impl ForeignLayers {
-    /// From these hosts, as `host` or `host:port`, wherever they are; and with `*` from all that are public.
-    pub(crate) fn of(hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { rules: Arc::new(Rules::of(hosts)), client: Arc::default() }
+    /// The same from these hosts, as `host` or `host:port`, wherever they are; and with `*` from all that are public.
+    #[must_use]
+    pub(crate) fn allowing(&self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { rules: Arc::new(Rules::of(hosts)), ..self.clone() }.anew()
+    }
+
+    /// The same within these limits.
+    #[must_use]
+    pub(crate) fn within(&self, limits: Limits) -> Self {
+        Self { limits, ..self.clone() }.anew()
+    }
+
+    fn anew(self) -> Self {
+        Self { client: Arc::default(), ..self }
     }
 
     /// Brings a layer that the registry does not have, as `missing` says, from one of its addresses.
@@ -108,11 +121,11 @@ impl ForeignLayers {
         if let Some(length) = answer.content_length() {
             blob.expect_size(length)?;
         }
+        let mut pace = Pace::new(manner.stall_timeout);
         let mut offset = 0;
         loop {
-            let chunk = tokio::time::timeout(manner.stall_timeout, answer.chunk()).await;
-            let silent = || Error::new(ErrorKind::Unavailable, format!("{fetching} failed: it was silent"));
-            let chunk = chunk.map_err(|_| silent())?.map_err(|cause| failed(&fetching, cause))?;
+            let chunk = pace.chunk(&mut answer).await.ok_or_else(|| silent(&fetching))?;
+            let chunk = chunk.map_err(|cause| failed(&fetching, cause))?;
             let Some(bytes) = chunk else { return ingest.commit().await };
             let part = offset..offset + bytes.len() as u64;
             if part.end > blob.size {
@@ -138,7 +151,8 @@ impl ForeignLayers {
         }
         let (names, redirects) = (self.rules.clone(), self.rules.clone());
         let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
+            .connect_timeout(self.limits.connect)
+            .read_timeout(self.limits.response)
             .referer(false)
             .no_proxy()
             .dns_resolver(rules::Names(names))
@@ -196,6 +210,11 @@ fn failed(fetching: &str, cause: reqwest::Error) -> Error {
     let root = chain().last().map_or_else(String::new, ToString::to_string);
     Error::new(ErrorKind::Unavailable, format!("{fetching} failed"))
         .with_source(io::Error::other(root))
+        .with_help("try again later")
+}
+
+fn silent(fetching: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("{fetching} failed: it was silent"))
         .with_help("try again later")
 }
 

@@ -23,6 +23,7 @@ mod link;
 mod login;
 mod manifest;
 mod nested;
+mod pace;
 mod plan;
 mod proxies;
 mod redirect;

@@ -161,6 +161,7 @@ impl RemoteRegistry {
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.client.limits.connect = timeout;
+        self.foreign = self.foreign.within(self.client.limits);
         self
     }
 
@@ -168,6 +169,7 @@ impl RemoteRegistry {
     #[must_use]
     pub fn with_response_timeout(mut self, timeout: Duration) -> Self {
         self.client.limits.response = timeout;
+        self.foreign = self.foreign.within(self.client.limits);
         self
     }
 
@@ -176,7 +178,7 @@ impl RemoteRegistry {
     /// through no proxy, and shown no credentials. By default such layers come from the registry or not at all.
     #[must_use]
     pub fn with_foreign_layers(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.foreign = ForeignLayers::of(hosts);
+        self.foreign = self.foreign.allowing(hosts);
         self
     }
 

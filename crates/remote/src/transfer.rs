@@ -15,11 +15,10 @@ use crate::buffers::{Batch, LARGE};
 use crate::content_range;
 use crate::fetch::Fetch;
 use crate::hosts::Need;
+use crate::pace::Pace;
 use crate::plan::Piece;
 use crate::response;
 
-/// Slower than this, in bytes a second, a connection counts as silent.
-const TRICKLE: u64 = 1 << 10;
 /// How long what comes slowly is gathered before it is handed over.
 const GATHER_FOR: Duration = Duration::from_millis(20);
 
@@ -85,7 +84,7 @@ impl Fetch<'_> {
                     return Err(self.stalled(piece));
                 }
             };
-            pace.bytes += bytes.len() as u64;
+            pace.came(bytes.len());
             if batch.end() + bytes.len() as u64 > blob.size {
                 blob.expect_size(batch.end() + bytes.len() as u64)?;
             }
@@ -273,29 +272,6 @@ impl Fetch<'_> {
 struct Answer {
     response: Response,
     host: usize,
-}
-
-/// How an answer gets on, looked at after each span of time.
-#[derive(Debug)]
-struct Pace {
-    span: Duration,
-    began: Instant,
-    deadline: Instant,
-    bytes: u64,
-}
-
-impl Pace {
-    fn new(span: Duration) -> Self {
-        let began = Instant::now();
-        Self { span, began, deadline: began + span, bytes: 0 }
-    }
-
-    /// Whether enough has come in the span that is over; begins the next.
-    fn goes_on(&mut self) -> bool {
-        let goes_on = self.bytes > TRICKLE * self.span.as_secs();
-        (self.deadline, self.bytes) = (Instant::now() + self.span, 0);
-        goes_on
-    }
 }
 
 fn fetching(blob: &Descriptor) -> String {

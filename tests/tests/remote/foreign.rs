@@ -1,6 +1,7 @@
 //! Foreign layers: those that the manifest has addresses for, which are anybody's word.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use hoist_core::{ErrorKind, Event, Events, ImageRegistry, Source, media_type};
 use hoist_remote::RemoteRegistry;
@@ -8,8 +9,9 @@ use hoist_store::{Durability, GcOptions};
 use hoist_testkit::{Auth, Blob, Fault, Image, MockRegistry, On, PLATFORM, flip_a_bit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 
-use crate::setup::{SECRET, Setup, fails, one_layer, pull};
+use crate::setup::{SECRET, Setup, fails, one_layer, pull, trickling};
 
 /// A registry that has all of an image but its layer, and a host that has that, at the address in the manifest.
 struct Foreign {
@@ -212,6 +214,25 @@ async fn trouble_with_a_foreign_layer_that_passes_is_not_noticed() {
         foreign.setup.store.gc(GcOptions::default().with_all(true)).unwrap();
     }
     assert_eq!(foreign.elsewhere.counts().blob_gets, 6, "each a second time");
+}
+
+/// It takes connections, and says nothing; or says all but the layer, and then a byte now and then.
+#[tokio::test]
+async fn a_foreign_layers_host_that_does_not_get_on_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let foreign = Foreign::new().await;
+    let slow = trickling(foreign.elsewhere.host(), 1000).await;
+    let layer = &foreign.image.layers()[0].digest;
+    let registry = |host: String| {
+        let registry = foreign.setup.registry().with_retries(0).with_foreign_layers([host]);
+        registry.with_response_timeout(Duration::from_secs(2)).with_stall_timeout(Duration::from_secs(1))
+    };
+    for host in [silent.local_addr().unwrap().to_string(), slow] {
+        let address = format!("http://{host}/v2/demo/blobs/{layer}");
+        let of = Foreign::with_addresses(foreign.elsewhere.clone(), foreign.image.clone(), &[address]).await;
+        let registry = registry(host.clone());
+        fails(&registry, &of.reference, ErrorKind::Unavailable, &["fetching the layer", &host]).await;
+    }
 }
 
 #[tokio::test]

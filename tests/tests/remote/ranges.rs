@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use hoist_core::{Digest, ErrorKind};
 use hoist_testkit::{Fault, Image, Layer, MockRegistry, On, flip_a_bit};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
-use crate::setup::{Setup, fails, one_layer, pull};
+use crate::setup::{Setup, fails, one_layer, pull, trickling};
 
 const MIB: usize = 1 << 20;
 
@@ -113,29 +111,6 @@ async fn bytes_that_trickle_are_given_up_and_the_rest_comes_over_another_connect
     let slow = trickling(setup.mock.host(), 20_000).await;
     let registry = setup.registry().with_connections(1).with_stall_timeout(Duration::from_secs(1));
     pull(&registry, &reference.replace(&setup.mock.host(), &slow)).await;
-}
-
-/// A way to a registry on which each connection brings so many bytes, and then one in a hundred milliseconds.
-async fn trickling(registry: String, bytes: u64) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(async move {
-        loop {
-            let (mut from_client, mut to_client) = listener.accept().await.unwrap().0.into_split();
-            let (mut from_registry, mut to_registry) =
-                TcpStream::connect(&registry).await.unwrap().into_split();
-            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_registry).await });
-            tokio::spawn(async move {
-                tokio::io::copy(&mut (&mut from_registry).take(bytes), &mut to_client).await?;
-                while let Ok(byte) = from_registry.read_u8().await {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    to_client.write_u8(byte).await?;
-                }
-                std::io::Result::Ok(())
-            });
-        }
-    });
-    address
 }
 
 #[tokio::test]

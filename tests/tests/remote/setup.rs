@@ -1,10 +1,14 @@
 //! What these tests share: a mocked registry, a store, and the two ways that a pull can end.
 
+use std::time::Duration;
+
 use hoist_core::{Error, ErrorKind, ImageRegistry, PulledImage};
 use hoist_remote::{Credentials, RemoteRegistry};
 use hoist_store::{Durability, Store, StoreOptions};
 use hoist_testkit::{Image, Layer, MockRegistry, PLATFORM, Publishable, assert_valid_layout};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 /// The password in every test; it must not be seen anywhere, nor in the header that is made of it.
 pub(crate) const SECRET: &str = "canary";
@@ -96,4 +100,27 @@ pub(crate) fn assert_no_secret(text: &str) {
 /// An image of one layer, of so many bytes and some more.
 pub(crate) fn one_layer(len: usize) -> Image {
     Image::builder().layer(Layer::random(len, 1)).build()
+}
+
+/// A way to a registry on which each connection brings so many bytes, and then one in a hundred milliseconds.
+pub(crate) async fn trickling(registry: String, bytes: u64) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        loop {
+            let (mut from_client, mut to_client) = listener.accept().await.unwrap().0.into_split();
+            let (mut from_registry, mut to_registry) =
+                TcpStream::connect(&registry).await.unwrap().into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_registry).await });
+            tokio::spawn(async move {
+                tokio::io::copy(&mut (&mut from_registry).take(bytes), &mut to_client).await?;
+                while let Ok(byte) = from_registry.read_u8().await {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    to_client.write_u8(byte).await?;
+                }
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    address
 }
