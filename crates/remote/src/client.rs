@@ -100,7 +100,7 @@ impl Client {
     ) -> Result<(HeaderMap, Vec<u8>)> {
         let mut response = self.send_once(endpoint, method, url, headers).await?;
         let headers = std::mem::take(response.headers_mut());
-        Ok((headers, response::read_bounded(response, MAX_DOCUMENT).await?))
+        Ok((headers, response::read_bounded(response, MAX_DOCUMENT, self.limits.response).await?))
     }
 
     /// Makes a request once, or more often where it has to be let in first.
@@ -118,7 +118,7 @@ impl Client {
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(transport.refused_by_proxy(&request.doing, response.url()));
         }
-        match response::check(response, &endpoint.registry, &describe(url)).await {
+        match response::check(response, &endpoint.registry, &describe(url), self.limits.response).await {
             Ok(response) => Ok(response),
             Err(error) => Err(self.auth.explain(endpoint, error).await),
         }

@@ -10,20 +10,30 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
+use crate::pace::Pace;
 use crate::tls_trouble;
 
+/// How many response time-outs a whole document may take. What it may be takes an honest host one or two.
+const LONGEST: u32 = 10;
 const MAX_ERROR_BODY: u64 = 16 << 10; // an explanation; more is not read
+const READING: &str = "reading the answer";
 const MAX_EXPLANATION: usize = 300; // characters that are shown of it
 
 /// Fails with the error of the right kind, unless the status is a success. `registry` answered a request for
-/// `what`.
-pub(crate) async fn check(response: Response, registry: &str, what: &str) -> Result<Response> {
+/// `what`; what it says of an error is waited for as [`read_bounded`] does.
+pub(crate) async fn check(
+    response: Response,
+    registry: &str,
+    what: &str,
+    timeout: Duration,
+) -> Result<Response> {
     let status = response.status();
     if status.is_success() {
         return Ok(response);
     }
     let retry_after = retry_after(response.headers());
-    let explanation = read_bounded(response, MAX_ERROR_BODY).await.ok().and_then(|body| explain(&body));
+    let explanation =
+        read_bounded(response, MAX_ERROR_BODY, timeout).await.ok().and_then(|body| explain(&body));
     let said = explanation.map_or_else(String::new, |text| format!(", and said: {text}"));
     let error = |kind, help: &str| {
         Error::new(kind, format!("{registry} answered the request for {what} with {status}{said}"))
@@ -51,16 +61,29 @@ pub(crate) async fn check(response: Response, registry: &str, what: &str) -> Res
     })
 }
 
-/// The whole body. Fails with [`TooLarge`](ErrorKind::TooLarge) beyond `limit` bytes.
-pub(crate) async fn read_bounded(mut response: Response, limit: u64) -> Result<Vec<u8>> {
+/// The whole body, which gets on in each span of `timeout`, and is here after a few of them: else that fails with
+/// [`Unavailable`](ErrorKind::Unavailable). Beyond `limit` bytes it fails with [`TooLarge`](ErrorKind::TooLarge).
+pub(crate) async fn read_bounded(response: Response, limit: u64, timeout: Duration) -> Result<Vec<u8>> {
+    let reading = read(response, limit, Pace::new(timeout));
+    let whole = tokio::time::timeout(timeout.saturating_mul(LONGEST), reading).await;
+    whole.unwrap_or_else(|_| Err(too_slow()))
+}
+
+async fn read(mut response: Response, limit: u64, mut pace: Pace) -> Result<Vec<u8>> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|cause| failed("reading the answer", cause))? {
+    loop {
+        let chunk = pace.chunk(&mut response).await.ok_or_else(too_slow)?;
+        let Some(chunk) = chunk.map_err(|cause| failed(READING, cause))? else { return Ok(body) };
         if (body.len() + chunk.len()) as u64 > limit {
             return Err(Error::new(ErrorKind::TooLarge, format!("the answer has more than {limit} bytes")));
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+}
+
+fn too_slow() -> Error {
+    Error::new(ErrorKind::Unavailable, format!("{READING} failed: it came too slowly"))
+        .with_help("try again later")
 }
 
 /// An error of the connection, without the address: it can have a secret in it.

@@ -36,6 +36,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub(crate) struct Transport {
     pub(crate) client: Client,
+    pub(crate) limits: Limits,
     proxies: Proxies,
 }
 
@@ -44,18 +45,19 @@ impl Transport {
     pub(crate) fn usual(limits: Limits) -> Result<Self> {
         let proxies = Proxies::from_env()?;
         let client = finish(builder(limits, &proxies).tls_backend_preconfigured(tls::config()?))?;
-        Ok(Self { client, proxies })
+        Ok(Self { client, limits, proxies })
     }
 
     /// Connections as one host's file wants them.
     pub(crate) fn of(site: &Site, limits: Limits) -> Result<Self> {
         let connect = site.entry.connect_timeout.unwrap_or(limits.connect);
+        let limits = Limits { connect, ..limits };
         let proxies =
             site.entry.proxy.as_ref().map_or_else(Proxies::from_env, |proxy| Ok(Proxies::only(proxy)))?;
         let host = site.url.host_str().unwrap_or_default();
         let tls = tls::config_for(host, &site.entry.tls)?;
-        let builder = builder(Limits { connect, ..limits }, &proxies).tls_backend_preconfigured(tls);
-        Ok(Self { client: finish(builder)?, proxies })
+        let builder = builder(limits, &proxies).tls_backend_preconfigured(tls);
+        Ok(Self { client: finish(builder)?, limits, proxies })
     }
 
     /// Sends a request to a host, and follows where that leads to. What the host's file adds to requests is for

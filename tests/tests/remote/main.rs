@@ -16,6 +16,7 @@ mod moved;
 mod ranges;
 mod redirects;
 mod setup;
+mod slow;
 mod statuses;
 mod tokens;
 mod transfers;

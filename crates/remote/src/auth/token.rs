@@ -156,9 +156,12 @@ impl<'a> TokenServer<'a> {
     async fn read(&self, answer: Response) -> Fetched {
         let is_refused = matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
             || answer.status() == StatusCode::BAD_REQUEST;
-        let answer = response::check(answer, self.host(), "a token").await;
+        let timeout = self.registry.transport.limits.response;
+        let answer = response::check(answer, self.host(), "a token", timeout).await;
         let answer = answer.map_err(|error| NoToken { is_refused, error: not_of_an_image(error) })?;
-        let body = Zeroizing::new(response::read_bounded(answer, MAX_TOKEN).await?);
+        let body = response::read_bounded(answer, MAX_TOKEN, timeout).await;
+        let body = body.map_err(|error| error.context(format!("{} gave no token", self.host())))?;
+        let body = Zeroizing::new(body);
         let token = parse(&body);
         // The cause is left out: it could quote the token.
         Ok(token.ok_or_else(|| {
