@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use hoist_core::{ErrorKind, ImageRegistry};
-use hoist_remote::RemoteRegistry;
+use hoist_remote::{Credentials, RemoteRegistry};
 use hoist_store::{Store, StoreOptions};
-use hoist_testkit::{Fault, Image, MockRegistry, On, PLATFORM, assert_valid_layout};
+use hoist_testkit::{Auth, Fault, Image, MockRegistry, On, PLATFORM, Tokens, assert_valid_layout};
 use hoist_tests::{Authority, Certified, TlsFront};
 use tempfile::TempDir;
 
@@ -14,6 +14,7 @@ const ADDRESS: &str = "127.0.0.1";
 /// A name that leads nowhere: its directory says where it is.
 const REGISTRY: &str = "registry.test";
 const REFERENCE: &str = "registry.test/demo:v1";
+const SECRET: &str = "canary";
 
 /// A mocked registry behind TLS, and the directory that says so.
 struct Setup {
@@ -136,6 +137,65 @@ async fn a_token_server_is_verified_though_its_registry_is_not() {
     let error = setup.registry().pull(REFERENCE).await.expect_err("its token server is not to be trusted");
     assert_eq!(*error.kind(), ErrorKind::Tls, "{}", error.report());
     assert_eq!(token_server.requests(), []);
+}
+
+/// As GitLab has it: what its file says of the registry is said of whom the registry sends us to as well.
+#[tokio::test]
+async fn a_token_server_is_trusted_by_the_authority_of_its_registry() {
+    let setup = Setup::new().await;
+    let token_server = TlsFront::start(&setup.authority.certify("localhost"), None, &setup.mock.host()).await;
+    let same_name = TlsFront::start(&setup.authority.certify(ADDRESS), None, &setup.mock.host()).await;
+    setup.write("ca = 'ca.pem'");
+    for host in [format!("localhost:{}", token_server.port()), same_name.host()] {
+        setup.mock.require(Auth::AnonymousToken);
+        setup.mock.challenge(&[&format!("Bearer realm=\"https://{host}/token\",service=\"mock\"")]);
+        setup.mock.forget_requests();
+        setup.pull(REFERENCE).await;
+        assert_eq!(setup.mock.counts().token_requests, 1, "{host}");
+    }
+}
+
+/// Whoever poses as the token server would be shown the credentials, and our certificate is for the registry.
+#[tokio::test]
+async fn a_token_server_elsewhere_is_verified_and_shown_no_certificate_of_ours() {
+    let (setup, clients) = (Setup::new().await, Authority::new());
+    clients.certify("client").write_both(setup.directory().join("both.pem"));
+    setup.write("ca = 'ca.pem'\nclient = 'both.pem'\nskip_verify = true");
+    let server = MockRegistry::start().await;
+    server.require(Auth::AnonymousToken);
+    let another = TlsFront::start(&Authority::new().certify(ADDRESS), None, &server.host()).await;
+    let wants = TlsFront::start(&setup.authority.certify(ADDRESS), Some(&clients), &server.host()).await;
+    for front in [another, wants] {
+        setup.mock.repair();
+        let challenge = format!("Bearer realm=\"https://{}/token\"", front.host());
+        setup.mock.fail(On::Everything, Fault::Challenge(challenge));
+        let error = setup.registry().pull(REFERENCE).await.expect_err("it is not the registry");
+        assert_eq!(*error.kind(), ErrorKind::Tls, "{}", error.report());
+    }
+    assert_eq!(server.requests(), []);
+}
+
+/// A `POST` has the credentials in its body, and goes the same way as a `GET`.
+#[tokio::test]
+async fn a_token_server_at_the_registrys_own_address_is_reached_as_the_registry_is() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let certified = authority.certify(ADDRESS);
+    let setup = Setup::with(authority, &certified, Some(&clients)).await;
+    clients.certify("client").write_both(setup.directory().join("both.pem"));
+    let realm = format!("https://{}/token", setup.front.host());
+    for more in ["ca = 'ca.pem'", "skip_verify = true"] {
+        setup.write(&format!("client = 'both.pem'\n{more}"));
+        for credentials in [Credentials::identity_token(SECRET), Credentials::basic("me", SECRET)] {
+            setup.mock.require(Auth::token("me", SECRET));
+            setup.mock.hand_out(Tokens::default().with_identity(SECRET));
+            setup.mock.challenge(&[&format!("Bearer realm=\"{realm}\",service=\"mock\"")]);
+            setup.mock.forget_requests();
+            let registry = setup.registry().with_credentials(setup.front.host(), credentials);
+            let pulled = registry.force_pull(REFERENCE).await;
+            pulled.unwrap_or_else(|error| panic!("{}", error.report()));
+            assert_eq!(setup.mock.counts().token_requests, 1);
+        }
+    }
 }
 
 #[tokio::test]

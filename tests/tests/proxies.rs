@@ -6,7 +6,7 @@ use std::path::Path;
 use hoist_core::ImageRegistry;
 use hoist_remote::RemoteRegistry;
 use hoist_store::{Store, StoreOptions};
-use hoist_testkit::{Image, MockRegistry, PLATFORM};
+use hoist_testkit::{Auth, Image, MockRegistry, PLATFORM};
 use hoist_tests::{Authority, Output, Proxy, TlsFront, hoist_with};
 use tempfile::TempDir;
 
@@ -181,4 +181,23 @@ async fn a_hosts_own_proxy_goes_before_all_others() {
     registry.pull(REFERENCE).await.unwrap();
     assert!(proxy.asked()[0].starts_with("GET http://registry.test/"));
     assert!(!format!("{registry:?}").contains("canary"), "{registry:?}");
+}
+
+#[tokio::test]
+async fn a_hosts_own_proxy_leads_to_its_token_server_as_well() {
+    let setup = Setup::new().await;
+    setup.mock.require(Auth::AnonymousToken);
+    setup.mock.challenge(&["Bearer realm=\"https://registry.test:444/token\",service=\"mock\""]);
+    let proxy = Proxy::http(&setup.front.host(), None).await;
+    let hosts = setup.dir.path().join("registry.test");
+    std::fs::create_dir(&hosts).unwrap();
+    let text = format!("ca = '../authority.pem'\nproxy = 'http://{}'\n", proxy.host());
+    std::fs::write(hosts.join("hosts.toml"), text).unwrap();
+    let store = Store::open(setup.dir.path().join("store"), StoreOptions::default()).unwrap();
+    let registry = RemoteRegistry::new(store)
+        .with_platform(PLATFORM.parse().unwrap())
+        .with_hosts_dir(setup.dir.path())
+        .with_retries(0);
+    registry.pull(REFERENCE).await.unwrap_or_else(|error| panic!("{}", error.report()));
+    assert!(proxy.asked().iter().any(|asked| asked == "CONNECT registry.test:444 HTTP/1.1"));
 }

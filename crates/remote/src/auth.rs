@@ -22,8 +22,9 @@ use crate::challenge::{self, Challenge};
 use crate::credentials::{Account, Credentials, Found, FoundIn, Keychain, Kind, by_account};
 use crate::endpoint::Endpoint;
 pub(crate) use admission::Request;
+pub(crate) use connections::TokenConnections;
 
-use connections::{Registry, TokenConnections};
+use connections::Registry;
 use proof::Proof;
 use session::{Session, Shown, State};
 use token::{NoToken, Token, TokenServer};
@@ -38,7 +39,6 @@ pub(crate) struct Auth {
     /// Whether to be let in as somebody else, or as nobody, is no success.
     insists: bool,
     sessions: Mutex<HashMap<Account, Arc<Session>>>,
-    connections: TokenConnections,
 }
 
 /// A 401: what it asks for, and where the host was that said it.
@@ -159,7 +159,7 @@ impl Auth {
         }
         let proof = state.proof.as_ref().filter(|proof| proof.credentials.is_some())?;
         let asked = proof.asked.clone()?;
-        let server = self.token_server(request, &asked.challenge, asked.registry_at).ok()?;
+        let server = token_server(request, &asked.challenge, asked.registry_at).ok()?;
         let token = server.fetch(None).await.ok()?;
         Some(state.show_apart(Proof::of_token(token, None, asked.challenge, asked.registry_at)))
     }
@@ -203,7 +203,7 @@ impl Auth {
         registry_at: Option<SocketAddr>,
     ) -> Result<Proof> {
         let endpoint = request.endpoint;
-        let server = self.token_server(request, challenge, registry_at)?;
+        let server = token_server(request, challenge, registry_at)?;
         let proof = |state: &mut State, token: Token, credentials| {
             state.refresh.clone_from(&token.refresh);
             Proof::of_token(token, credentials, challenge.clone(), registry_at)
@@ -245,16 +245,6 @@ impl Auth {
         Err(refused)
     }
 
-    fn token_server<'a>(
-        &'a self,
-        request: &'a Request<'a>,
-        challenge: &Challenge,
-        registry_at: Option<SocketAddr>,
-    ) -> Result<TokenServer<'a>> {
-        let registry = Registry { endpoint: request.endpoint, transport: request.transport, at: registry_at };
-        TokenServer::of(&self.connections, registry, challenge)
-    }
-
     /// The credentials for an endpoint, and whose they are. What cannot be asked is noted.
     async fn find(
         &self,
@@ -280,6 +270,16 @@ impl Auth {
         state.troubles = found.troubles;
         found.credentials.map(|(credentials, source)| (credentials, format!("of {source}")))
     }
+}
+
+/// The token server that a challenge names.
+fn token_server<'a>(
+    request: &'a Request<'a>,
+    challenge: &Challenge,
+    registry_at: Option<SocketAddr>,
+) -> Result<TokenServer<'a>> {
+    let Request { endpoint, transport, .. } = *request;
+    TokenServer::of(Registry { endpoint, transport, at: registry_at }, challenge)
 }
 
 fn refused_credentials(source: &str) -> Error {

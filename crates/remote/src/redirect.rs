@@ -61,10 +61,6 @@ impl Outgoing {
         &self.url
     }
 
-    pub(crate) fn has_form(&self) -> bool {
-        self.form.is_some()
-    }
-
     /// Sends it, and follows a few redirects; never from https to http.
     pub(crate) async fn send(mut self, client: &Client) -> Result<Response, Failure> {
         for _ in 0..=MAX_REDIRECTS {

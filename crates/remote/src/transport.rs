@@ -6,8 +6,10 @@ use hoist_core::{Error, ErrorKind, Result};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Method, Response, Url};
+use rustls::ClientConfig;
 
-use crate::hosts::Site;
+use crate::auth::TokenConnections;
+use crate::hosts::{Site, TlsFiles};
 use crate::proxies::Proxies;
 use crate::redirect::{Failure, Outgoing};
 use crate::{response, tls};
@@ -36,6 +38,8 @@ impl Default for Limits {
 #[derive(Debug)]
 pub(crate) struct Transport {
     pub(crate) client: Client,
+    /// To the token servers that its hosts name.
+    pub(crate) tokens: TokenConnections,
     pub(crate) limits: Limits,
     proxies: Proxies,
 }
@@ -43,21 +47,22 @@ pub(crate) struct Transport {
 impl Transport {
     /// Connections for all hosts that need none of their own.
     pub(crate) fn usual(limits: Limits) -> Result<Self> {
-        let proxies = Proxies::from_env()?;
-        let client = finish(builder(limits, &proxies).tls_backend_preconfigured(tls::config()?))?;
-        Ok(Self { client, limits, proxies })
+        Self::new(limits, Proxies::from_env()?, "", &TlsFiles::default())
     }
 
     /// Connections as one host's file wants them.
     pub(crate) fn of(site: &Site, limits: Limits) -> Result<Self> {
         let connect = site.entry.connect_timeout.unwrap_or(limits.connect);
-        let limits = Limits { connect, ..limits };
         let proxies =
             site.entry.proxy.as_ref().map_or_else(Proxies::from_env, |proxy| Ok(Proxies::only(proxy)))?;
         let host = site.url.host_str().unwrap_or_default();
-        let tls = tls::config_for(host, &site.entry.tls)?;
-        let builder = builder(limits, &proxies).tls_backend_preconfigured(tls);
-        Ok(Self { client: finish(builder)?, limits, proxies })
+        Self::new(Limits { connect, ..limits }, proxies, host, &site.entry.tls)
+    }
+
+    fn new(limits: Limits, proxies: Proxies, host: &str, files: &TlsFiles) -> Result<Self> {
+        let client = finish(builder(limits, &proxies, tls::config_for(host, files)?))?;
+        let tokens = TokenConnections::new(limits, proxies.clone(), files.authorities.clone());
+        Ok(Self { client, tokens, limits, proxies })
     }
 
     /// Sends a request to a host, and follows where that leads to. What the host's file adds to requests is for
@@ -96,17 +101,12 @@ impl Transport {
     }
 }
 
-/// Connections to token servers, which trust whom the system trusts.
-pub(crate) fn to_token_server() -> Result<ClientBuilder> {
-    let proxies = Proxies::from_env()?;
-    Ok(builder(Limits::default(), &proxies).tls_backend_preconfigured(tls::config()?))
-}
-
 const PROXY_HELP: &str =
     "check the proxy and its credentials in HTTP_PROXY or HTTPS_PROXY, or name the registry in NO_PROXY";
 
-fn builder(limits: Limits, proxies: &Proxies) -> ClientBuilder {
+pub(crate) fn builder(limits: Limits, proxies: &Proxies, tls: ClientConfig) -> ClientBuilder {
     let builder = Client::builder()
+        .tls_backend_preconfigured(tls)
         .user_agent(USER_AGENT)
         .connect_timeout(limits.connect)
         .read_timeout(limits.response)

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::connections::{Registry, TokenConnections};
+use super::connections::Registry;
 use super::proof;
 use super::realm;
 use crate::challenge::Challenge;
@@ -38,7 +38,6 @@ pub(super) struct Token {
 /// What to ask whom.
 #[derive(Debug)]
 pub(super) struct TokenServer<'a> {
-    connections: &'a TokenConnections,
     registry: Registry<'a>,
     realm: Url,
     parameters: Vec<(&'static str, String)>,
@@ -61,17 +60,13 @@ impl From<Error> for NoToken {
 
 impl<'a> TokenServer<'a> {
     /// The one that the challenge names. Fails where it must not be asked.
-    pub(super) fn of(
-        connections: &'a TokenConnections,
-        registry: Registry<'a>,
-        challenge: &Challenge,
-    ) -> Result<Self> {
+    pub(super) fn of(registry: Registry<'a>, challenge: &Challenge) -> Result<Self> {
         let endpoint = registry.endpoint;
         let realm = realm::realm(endpoint, challenge)?;
         let service = challenge.parameters.get("service").map(|service| ("service", service.clone()));
         let scopes = realm::scopes(endpoint, challenge).into_iter().map(|scope| ("scope", scope));
         let parameters = service.into_iter().chain(scopes).collect();
-        Ok(Self { connections, registry, realm, parameters })
+        Ok(Self { registry, realm, parameters })
     }
 
     /// Fetches a token. Passwords are shown with a `GET`, which every server takes; identity tokens with a
@@ -126,7 +121,7 @@ impl<'a> TokenServer<'a> {
 
     async fn send(&self, request: Outgoing) -> Result<Response> {
         tracing::debug!(host = self.host(), scope = ?self.parameters, "asking for a token");
-        Box::pin(self.connections.send(&self.registry, request)).await
+        Box::pin(self.registry.send(request)).await
     }
 
     fn refresh_form(&self, secret: &Secret) -> Zeroizing<String> {
