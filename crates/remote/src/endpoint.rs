@@ -101,16 +101,27 @@ impl std::error::Error for NoUrl {}
 mod tests {
     use hoist_core::Reference;
 
+    use super::Endpoint;
     use crate::hosts::Hosts;
 
-    fn url(reference: &str, plain: &[&str]) -> String {
+    fn endpoint(reference: &str, plain: &[&str]) -> (Reference, Endpoint) {
         let mut hosts = Hosts::default();
         hosts.ignore_directories();
         for registry in plain {
             hosts.add_plain_http((*registry).to_owned());
         }
         let reference: Reference = reference.parse().unwrap();
-        hosts.route(&reference).unwrap().origin().manifest(&reference.selector()).to_string()
+        let endpoint = hosts.route(&reference).unwrap().origin().clone();
+        (reference, endpoint)
+    }
+
+    fn url(reference: &str, plain: &[&str]) -> String {
+        let (reference, endpoint) = endpoint(reference, plain);
+        endpoint.manifest(&reference.selector()).to_string()
+    }
+
+    fn name(reference: &str, plain: &[&str]) -> String {
+        endpoint(reference, plain).1.registry
     }
 
     #[test]
@@ -132,5 +143,23 @@ mod tests {
             url("registry.lan:5000/x", &["registry.lan:5000"]),
             "http://registry.lan:5000/v2/x/manifests/latest"
         );
+    }
+
+    /// A URL leaves that port out; credentials are looked up by what was written.
+    #[test]
+    fn a_registry_that_is_named_with_its_schemes_port_is_itself() {
+        for (registry, plain, expected) in [
+            ("harbor.corp:443", false, "https://harbor.corp/v2/x/manifests/latest"),
+            ("harbor.corp:80", true, "http://harbor.corp/v2/x/manifests/latest"),
+            ("harbor.corp:80", false, "https://harbor.corp:80/v2/x/manifests/latest"),
+            ("127.0.0.1:80", false, "http://127.0.0.1/v2/x/manifests/latest"),
+            ("[2001:db8::1]:443", false, "https://[2001:db8::1]/v2/x/manifests/latest"),
+            ("HARBOR.corp", false, "https://harbor.corp/v2/x/manifests/latest"),
+        ] {
+            let plain = if plain { vec![registry] } else { Vec::new() };
+            let reference = format!("{registry}/x");
+            assert_eq!(url(&reference, &plain), expected);
+            assert_eq!(name(&reference, &plain), registry);
+        }
     }
 }

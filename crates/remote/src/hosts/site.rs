@@ -42,9 +42,9 @@ impl Site {
             // Many a file names the registry's name in place of its API's host.
             _ = url.set_host(Some(DOCKER_HUB.1));
         }
-        let host = authority(&url);
-        let is_registry = host == registry || (registry == DOCKER_HUB.0 && host == DOCKER_HUB.1);
-        let name = if is_registry { registry.to_owned() } else { host };
+        let is_hub = registry == DOCKER_HUB.0 && url.host_str() == Some(DOCKER_HUB.1) && url.port().is_none();
+        let is_registry = is_hub || is_at(registry, &url);
+        let name = if is_registry { registry.to_owned() } else { authority(&url) };
         if !is_registry {
             url.query_pairs_mut().append_pair("ns", registry);
         }
@@ -94,4 +94,10 @@ impl Site {
 fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Whether a registry of this name is there; it may have been named with the port that a URL leaves out.
+fn is_at(registry: &str, url: &Url) -> bool {
+    let own = Url::parse(&format!("{}://{registry}", url.scheme()));
+    own.is_ok_and(|own| own.origin() == url.origin())
 }
