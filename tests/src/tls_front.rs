@@ -1,6 +1,7 @@
 //! TLS in front of a server that has none.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -15,6 +16,7 @@ use crate::authority::{Authority, Certified};
 pub struct TlsFront {
     address: &'static str,
     port: u16,
+    connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -44,8 +46,11 @@ impl TlsFront {
         let listener = TcpListener::bind((address, 0)).await.expect("there is a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let target = target.to_owned();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = connections.clone();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                counter.fetch_add(1, Ordering::Relaxed);
                 let (acceptor, target) = (acceptor.clone(), target.clone());
                 tokio::spawn(async move {
                     let mut client = acceptor.accept(client).await?;
@@ -54,13 +59,19 @@ impl TlsFront {
                 });
             }
         });
-        Self { address, port, task }
+        Self { address, port, connections, task }
     }
 
     /// Where it is: `127.0.0.1:port`.
     #[must_use]
     pub fn host(&self) -> String {
         format!("{}:{}", self.address, self.port)
+    }
+
+    /// How many connections it has taken so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// The port alone, for who gets there by another name.

@@ -250,6 +250,22 @@ async fn a_mirror_whose_certificate_is_no_good_is_passed_over() {
     assert_eq!(setup.mock.requests(), []);
 }
 
+/// The usual file has the same host as `server` and as one of its own, which has what is said of it.
+#[tokio::test]
+async fn connections_are_kept_from_one_pull_to_the_next() {
+    let setup = Setup::new().await;
+    setup.write(&format!("[host.'https://{}']\nca = 'ca.pem'", setup.front.host()));
+    let registry = setup.registry().with_connections(1);
+    registry.pull(REFERENCE).await.unwrap();
+    let before = setup.front.connections();
+    for _ in 0..3 {
+        registry.pull(REFERENCE).await.unwrap();
+        registry.tags("registry.test/demo").await.expect_err("its server is not trusted");
+    }
+    let more = setup.front.connections() - before;
+    assert_eq!(more, 3, "one for each list of tags, which nobody trusts");
+}
+
 #[tokio::test]
 async fn a_certificate_that_is_renewed_is_taken_without_a_restart() {
     let (authority, clients) = (Authority::new(), Authority::new());

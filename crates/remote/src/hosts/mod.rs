@@ -14,7 +14,7 @@ mod toml_file;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use hoist_core::{Error, ErrorKind, Reference, Result};
@@ -37,13 +37,15 @@ pub(crate) struct Hosts {
     mirrors: HashMap<String, Vec<Option<Url>>>,
     /// The registries that are spoken to without TLS.
     plain_http: HashSet<String>,
-    /// The hosts that were asked so far, by registry and address.
-    sites: Mutex<HashMap<(String, Url), Known>>,
+    /// The hosts that were asked so far, by registry. One that a file has twice, as its server and among the others,
+    /// is two, which are reached as each is described.
+    sites: Mutex<HashMap<String, Vec<Known>>>,
 }
 
 /// A host as it was last described.
 #[derive(Debug)]
 struct Known {
+    url: Url,
     entry: Entry,
     /// When its certificates were changed.
     changed: Vec<Option<SystemTime>>,
@@ -85,7 +87,9 @@ impl Hosts {
         let registry = reference.registry();
         let mut entries = self.mirrors_of(registry)?;
         entries.extend(self.entries(registry)?);
-        self.route_over(registry, reference.repository(), entries)
+        let route = self.route_over(registry, reference.repository(), entries)?;
+        self.forget_others(&route);
+        Ok(route)
     }
 
     /// A repository at its registry itself, with no mirror; where its name is empty, the registry alone.
@@ -132,17 +136,29 @@ impl Hosts {
         endpoint::is_loopback(registry) || self.plain_http.contains(registry)
     }
 
+    /// What is known of a host; anew, where it is not described as before.
     fn site(&self, registry: &str, url: Url, entry: Entry) -> Arc<Site> {
         let changed: Vec<_> = entry.tls.paths().map(|path| path.metadata().ok()?.modified().ok()).collect();
-        let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (registry.to_owned(), url);
-        match sites.get(&key) {
-            Some(known) if known.entry == entry && known.changed == changed => known.site.clone(),
-            _ => {
-                let site = Arc::new(Site::new(registry, key.1.clone(), entry.clone()));
-                sites.insert(key, Known { entry, changed, site: site.clone() });
-                site
-            }
+        let mut sites = self.sites();
+        let known = sites.entry(registry.to_owned()).or_default();
+        let is_it = |known: &&Known| known.url == url && known.entry == entry && known.changed == changed;
+        if let Some(known) = known.iter().find(is_it) {
+            return known.site.clone();
         }
+        let site = Arc::new(Site::new(registry, url.clone(), entry.clone()));
+        known.push(Known { url, entry, changed, site: site.clone() });
+        site
+    }
+
+    /// Forgets what a registry's hosts were before they were described like this.
+    fn forget_others(&self, route: &Route) {
+        let is_asked = |known: &Known| route.endpoints().iter().any(|e| Arc::ptr_eq(&e.site, &known.site));
+        if let Some(known) = self.sites().get_mut(&route.registry) {
+            known.retain(is_asked);
+        }
+    }
+
+    fn sites(&self) -> MutexGuard<'_, HashMap<String, Vec<Known>>> {
+        self.sites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
