@@ -87,6 +87,25 @@ async fn a_server_that_is_another_host_is_asked_in_place_of_the_registry() {
     assert_eq!(described.setup.mock.requests(), []);
 }
 
+/// It has other registries' content as well.
+#[tokio::test]
+async fn a_server_that_is_another_host_is_told_the_registry_with_every_page_of_tags() {
+    let described = Described::new().await;
+    for n in 0..1001 {
+        described.mirror.publish("demo", &format!("v{n}"), Image::sample(1));
+    }
+    described.write("server = '{mirror}'\n");
+    let repository = described.reference.trim_end_matches(":v1");
+    assert_eq!(described.registry().tags(repository).await.unwrap().len(), 1001);
+    let asked = described.mirror.server().received_requests().await.unwrap();
+    assert_eq!(asked.len(), 2);
+    for request in asked {
+        let registry =
+            request.url.query_pairs().find(|(name, _)| name == "ns").map(|(_, value)| value.into_owned());
+        assert_eq!(registry, Some(described.setup.mock.host()), "{}", request.url);
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_may_do_nothing_is_not_asked() {
     let described = Described::new().await;

@@ -17,8 +17,13 @@ use crate::{link, response};
 const PAGE: usize = 1000;
 /// How many pages are read: a registry whose list has no end is hostile, or broken (CVE-2023-46737).
 const MAX_PAGES: usize = 1000;
-/// How many bytes of tags are kept. The largest repositories have some megabytes.
-const MAX_BYTES: usize = 64 << 20;
+/// How many tags are kept, whatever a registry has on a page: as many as were asked for.
+const MAX_TAGS: usize = MAX_PAGES * PAGE;
+/// How much memory they may take. The largest repositories have some hundred thousand tags.
+const MAX_BYTES: usize = 256 << 20;
+/// What each of its two copies takes beside its characters: a `String`, its part of a table that has room for more,
+/// and what the allocator adds.
+const OVERHEAD: usize = 80;
 
 impl RemoteRegistry {
     /// The tags that a repository has now, in the registry's order, each once. What could not be a tag is left out.
@@ -38,7 +43,7 @@ impl RemoteRegistry {
         let endpoint = route.origin();
         let mut found = List { repository, tags: Vec::new(), seen: HashSet::new(), bytes: 0 };
         let mut url = endpoint.tags();
-        url.set_query(Some(&format!("n={PAGE}")));
+        url.query_pairs_mut().append_pair("n", &PAGE.to_string());
         for _ in 0..MAX_PAGES {
             let request = (Method::GET, &HeaderMap::new());
             let keep = |headers: &HeaderMap, body| Ok((headers.clone(), body));
@@ -49,7 +54,9 @@ impl RemoteRegistry {
             let last = page.last().cloned();
             let has_new = found.add(page)?;
             let next = match (link::next(&headers), last) {
-                (Some(target), _) => Some(link::within(&url, &target).ok_or_else(|| elsewhere(endpoint))?),
+                (Some(target), _) => {
+                    Some(linked(endpoint, &url, &target).ok_or_else(|| elsewhere(endpoint))?)
+                }
                 // Some registries have more, and do not say so.
                 (None, Some(last)) if is_full => Some(after(endpoint, &last)),
                 _ => None,
@@ -79,7 +86,10 @@ impl List<'_> {
             if !self.seen.insert(tag.clone()) {
                 continue;
             }
-            self.bytes += 2 * tag.len();
+            if self.seen.len() > MAX_TAGS {
+                return Err(endless(&format!("{MAX_TAGS} tags")));
+            }
+            self.bytes += 2 * (tag.len() + OVERHEAD);
             if self.bytes > MAX_BYTES {
                 return Err(endless(&format!("{MAX_BYTES} bytes")));
             }
@@ -126,6 +136,19 @@ fn read(endpoint: &Endpoint, body: &[u8]) -> Result<Vec<String>> {
     Ok(page.tags.unwrap_or_default())
 }
 
+/// The page that the registry has linked to. A host of other registries' content is told which one it is, though it
+/// leaves that out of its link.
+fn linked(endpoint: &Endpoint, current: &Url, target: &str) -> Option<Url> {
+    let mut next = link::within(current, target)?;
+    let registry = endpoint.origin().query_pairs().find(|(name, _)| name == "ns");
+    if let Some((name, registry)) = registry
+        && !next.query_pairs().any(|(other, _)| other == name)
+    {
+        next.query_pairs_mut().append_pair(&name, &registry);
+    }
+    Some(next)
+}
+
 /// The page behind this tag.
 fn after(endpoint: &Endpoint, last: &str) -> Url {
     let mut url = endpoint.tags();
@@ -142,4 +165,33 @@ fn elsewhere(endpoint: &Endpoint) -> Error {
 fn endless(limit: &str) -> Error {
     Error::new(ErrorKind::TooLarge, format!("the list of tags has more than {limit}"))
         .with_help("is this registry to be trusted?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("{n:x}")).collect()
+    }
+
+    fn refused(list: &mut List<'_>, page: Vec<String>) -> String {
+        let error = list.add(page).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::TooLarge);
+        error.report()
+    }
+
+    /// The shortest tags take the most memory for each of their characters.
+    #[test]
+    fn tags_are_counted_and_so_is_the_memory_that_they_take() {
+        let repository: Reference = "registry.lan/demo".parse().unwrap();
+        let seen = page(MAX_TAGS).into_iter().collect();
+        let mut long = List { repository: &repository, tags: Vec::new(), seen, bytes: 0 };
+        assert!(refused(&mut long, vec!["one-more".into()]).contains("1000000 tags"));
+
+        let bytes = MAX_BYTES - 100 * 2 * (OVERHEAD + 2);
+        let mut large = List { repository: &repository, tags: Vec::new(), seen: HashSet::new(), bytes };
+        assert!(large.add(page(90)).unwrap());
+        assert!(refused(&mut large, page(256)).contains("268435456 bytes"));
+    }
 }
