@@ -221,7 +221,7 @@ impl<'a> Fetch<'a> {
 
     fn written(&self, piece: &Piece, bytes: u64) {
         let mut state = self.state();
-        state.budget = most_tries(self.client).min(state.budget + bytes);
+        state.budget = most_tries(self.client).min(state.budget.saturating_add(bytes));
         state.plan.written(piece, bytes);
         let is_whole = state.plan.is_written(piece.blob);
         drop(state);
@@ -253,5 +253,5 @@ impl State {
 
 /// How much a pull may spend on tries that bring nothing: each connection may use up its own.
 fn most_tries(client: &Client) -> u64 {
-    PRICE_OF_A_TRY * (client.retries * client.connections) as u64
+    PRICE_OF_A_TRY.saturating_mul(client.retries.saturating_mul(client.connections) as u64)
 }

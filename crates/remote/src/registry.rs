@@ -21,9 +21,12 @@ use crate::foreign::{ForeignLayers, Manner};
 use crate::hosts::{Hosts, Route};
 use crate::manifest::{self, Resolved};
 use crate::shared::SharedClient;
+use crate::transport::NEVER;
 
 /// The annotation of a layout's entry that tools take the tag from (image-spec, annotations).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+const MAX_CONNECTIONS: usize = 1000; // each is a task of every pull
 
 /// OCI and Docker registries, reached over HTTP.
 ///
@@ -84,11 +87,11 @@ impl RemoteRegistry {
         Self { events, ..self }
     }
 
-    /// Brings blobs from one registry over so many connections at once, of all pulls together; 16 by default, and
-    /// at least one. It takes fewer for a time where a registry answers 429 or 503, or goes silent.
+    /// Brings blobs from one registry over so many connections at once, of all pulls together; 16 by default, at
+    /// least one, and 1000 at the most. It takes fewer for a time where a registry answers 429 or 503, or goes silent.
     #[must_use]
     pub fn with_connections(mut self, connections: usize) -> Self {
-        self.client.connections = connections.max(1);
+        self.client.connections = connections.clamp(1, MAX_CONNECTIONS);
         self
     }
 
@@ -96,7 +99,7 @@ impl RemoteRegistry {
     /// over another; 10 s by default.
     #[must_use]
     pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
-        self.client.stall_timeout = timeout;
+        self.client.stall_timeout = timeout.min(NEVER);
         self
     }
 
@@ -160,7 +163,7 @@ impl RemoteRegistry {
     /// file may say otherwise of it.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
-        self.client.limits.connect = timeout;
+        self.client.limits.connect = timeout.min(NEVER);
         self.foreign = self.foreign.within(self.client.limits);
         self
     }
@@ -169,7 +172,7 @@ impl RemoteRegistry {
     /// up that brings less than 1 KiB a second over it, or takes ten times as long.
     #[must_use]
     pub fn with_response_timeout(mut self, timeout: Duration) -> Self {
-        self.client.limits.response = timeout;
+        self.client.limits.response = timeout.min(NEVER);
         self.foreign = self.foreign.within(self.client.limits);
         self
     }

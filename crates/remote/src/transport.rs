@@ -17,6 +17,8 @@ use crate::{response, tls};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be silent before its request counts as broken.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// As good as never. Clocks, and those who reckon with them, do not go on without end.
+pub(crate) const NEVER: Duration = Duration::from_hours(24 * 365);
 const USER_AGENT: &str = concat!("hoist/", env!("CARGO_PKG_VERSION"));
 
 /// How long things may take.
@@ -56,7 +58,7 @@ impl Transport {
         let proxies =
             site.entry.proxy.as_ref().map_or_else(Proxies::from_env, |proxy| Ok(Proxies::only(proxy)))?;
         let host = site.url.host_str().unwrap_or_default();
-        Self::new(Limits { connect, ..limits }, proxies, host, &site.entry.tls)
+        Self::new(Limits { connect: connect.min(NEVER), ..limits }, proxies, host, &site.entry.tls)
     }
 
     fn new(limits: Limits, proxies: Proxies, host: &str, files: &TlsFiles) -> Result<Self> {

@@ -4,11 +4,11 @@ use std::fs;
 use std::time::Duration;
 
 use hoist_core::ErrorKind;
-use hoist_testkit::Image;
+use hoist_testkit::{Fault, Image, On};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::setup::{Setup, fails, pull};
+use crate::setup::{Setup, fails, one_layer, pull};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -71,4 +71,23 @@ async fn a_mirror_is_waited_for_as_long_as_its_file_says() {
     let an_hour = Duration::from_hours(1);
     let registry = setup.registry().with_hosts_dir(dir.path());
     pull(&registry.with_connect_timeout(an_hour).with_response_timeout(an_hour), &reference).await;
+}
+
+/// As a configuration may have them that means "never".
+#[tokio::test]
+async fn time_limits_may_be_as_good_as_none() {
+    let (setup, reference) = Setup::with(one_layer(100_000)).await;
+    let registry = setup.registry().with_connect_timeout(Duration::MAX);
+    pull(&registry.with_response_timeout(Duration::MAX), &reference).await;
+    let (setup, reference) = Setup::with(one_layer(100_000)).await;
+    pull(&setup.registry().with_stall_timeout(Duration::from_secs(u64::MAX / 2)), &reference).await;
+}
+
+#[tokio::test]
+async fn retries_and_connections_may_have_no_end() {
+    let (setup, reference) = Setup::with(one_layer(100_000)).await;
+    setup.mock.fail_next(1, On::Blobs, Fault::HangUp);
+    pull(&setup.registry().with_retries(usize::MAX), &reference).await;
+    let (setup, reference) = Setup::with(one_layer(100_000)).await;
+    pull(&setup.registry().with_connections(usize::MAX), &reference).await;
 }
