@@ -50,6 +50,17 @@ async fn a_registry_that_never_answers_is_unavailable_in_bounded_time() {
     fails(&registry, &reference, ErrorKind::Unavailable, &["timed out", "try again later"]).await;
 }
 
+/// Within the limit that is configured, wherever it is.
+#[tokio::test]
+async fn a_token_server_that_never_answers_is_unavailable_in_bounded_time() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    let realm = format!("http://localhost:{}/token", mute("127.0.0.1").await);
+    setup.mock.fail(On::Everything, Fault::Challenge(format!("Bearer realm=\"{realm}\"")));
+    let registry = setup.registry().with_retries(0).with_response_timeout(Duration::from_secs(2));
+    fails(&registry, &reference, ErrorKind::Unavailable, &["asking localhost for a token", "timed out"])
+        .await;
+}
+
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_unavailable_in_bounded_time() {
     let setup = Setup::new().await;
