@@ -3,12 +3,14 @@
 use serde::{Serialize, Serializer};
 
 use crate::digest::Digest;
+use crate::document::Descriptor;
 use crate::platform::Platform;
 use crate::reference::Reference;
 
 /// What a reference leads to at its registry now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Resolution {
     /// What was asked for, fully qualified.
     pub reference: Reference,
@@ -25,6 +27,7 @@ pub struct Resolution {
 /// An image that a reference leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct ImageEntry {
     /// The platform that it is made for. `None`: it does not say, as an artifact does not, or an index within the
     /// index.
@@ -40,6 +43,22 @@ pub struct ImageEntry {
     /// read, since it is not that of the platform that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_size: Option<u64>,
+}
+
+impl Resolution {
+    /// What a registry has said: that this reference leads to this document, and that to these images.
+    pub fn new(reference: Reference, document: &Descriptor, images: Vec<ImageEntry>) -> Self {
+        let Descriptor { digest, media_type, size, .. } = document.clone();
+        Self { reference, digest, media_type, size, images }
+    }
+}
+
+impl ImageEntry {
+    /// The image whose manifest is this; its content's size is not known.
+    pub fn new(manifest: &Descriptor) -> Self {
+        let Descriptor { platform, digest, media_type, size, .. } = manifest.clone();
+        Self { platform, digest, media_type, size, content_size: None }
+    }
 }
 
 #[expect(clippy::ref_option, reason = "serde calls it so")]

@@ -1,8 +1,9 @@
 //! The pulse of an ingest: whether the one who fetches a blob, in whatever process, still gets on with it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hoist_core::Result;
+use tokio::time::Instant;
 
 use crate::account::disk_space;
 use crate::store::Store;
@@ -45,5 +46,78 @@ impl Pulse {
             (self.space, self.since) = (space, Instant::now());
         }
         Ok(self.since.elapsed() > stall)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::options::StoreOptions;
+
+    const STALL: Duration = Duration::from_secs(8);
+    /// What has to come in that time, in bytes.
+    const ENOUGH: u64 = 128 << 10;
+
+    fn store(dir: &tempfile::TempDir) -> (Store, File) {
+        let store = Store::open(dir.path().join("store"), StoreOptions::default().with_stall(STALL)).unwrap();
+        let ingest = store.root().join("ingest/blob");
+        fs::create_dir_all(&ingest).unwrap();
+        (store, File::create(ingest.join("data")).unwrap())
+    }
+
+    /// Whether a blob is found to have stopped that gets so many bytes in each second of a minute.
+    async fn stops_at(bytes_a_second: u64) -> bool {
+        use std::io::Write;
+
+        let dir = tempfile::TempDir::new().unwrap();
+        let (store, mut data) = store(&dir);
+        let mut pulse = Pulse::of("blob");
+        let bytes = vec![7; usize::try_from(bytes_a_second).unwrap()];
+        for _ in 0..60 {
+            data.write_all(&bytes).unwrap();
+            advance(Duration::from_secs(1)).await;
+            if pulse.has_stopped(&store).unwrap() {
+                return true;
+            }
+        }
+        false
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_gets_on_has_a_pulse_and_what_hardly_does_has_none() {
+        assert!(stops_at(0).await);
+        assert!(stops_at(SLOWEST / 2).await);
+        assert!(!stops_at(SLOWEST * 2).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_begun_anew_has_as_long_as_at_first() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (store, data) = store(&dir);
+        let mut pulse = Pulse::of("blob");
+        fs::write(store.root().join("ingest/blob/data"), vec![7; 1 << 20]).unwrap();
+        assert!(!pulse.has_stopped(&store).unwrap());
+        advance(STALL).await;
+        data.set_len(ENOUGH / 2).unwrap();
+        assert!(!pulse.has_stopped(&store).unwrap());
+        advance(STALL).await;
+        assert!(!pulse.has_stopped(&store).unwrap());
+        advance(STALL).await;
+        assert!(pulse.has_stopped(&store).unwrap());
+    }
+
+    #[test]
+    fn it_is_felt_four_times_a_stall_and_each_second_at_least() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let of = |stall| {
+            let options = StoreOptions::default().with_stall(stall);
+            Pulse::interval(&Store::open(dir.path().join("store"), options).unwrap())
+        };
+        assert_eq!(of(Duration::from_secs(2)), Duration::from_millis(500));
+        assert_eq!(of(Duration::from_mins(2)), Duration::from_secs(1));
     }
 }

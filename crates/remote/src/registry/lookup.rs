@@ -34,8 +34,7 @@ impl RemoteRegistry {
             }
             other => return Err(Error::new(ErrorKind::Unsupported, format!("unknown document {other:?}"))),
         };
-        let Descriptor { digest, media_type, size, .. } = top.descriptor;
-        Ok(Resolution { reference: reference.clone(), digest, media_type, size, images })
+        Ok(Resolution::new(reference.clone(), &top.descriptor, images))
     }
 
     /// The images of an index. Attestations and the like, which are for no platform, are left out.
@@ -81,11 +80,7 @@ impl RemoteRegistry {
 fn entry(blob: &Descriptor, manifest: Option<&Manifest>) -> ImageEntry {
     let size_of =
         |manifest: &Manifest| manifest.blobs().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
-    ImageEntry {
-        platform: blob.platform.clone(),
-        digest: blob.digest.clone(),
-        media_type: blob.media_type.clone(),
-        size: blob.size,
-        content_size: manifest.map(size_of),
-    }
+    let mut entry = ImageEntry::new(blob);
+    entry.content_size = manifest.map(size_of);
+    entry
 }

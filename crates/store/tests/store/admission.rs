@@ -168,6 +168,8 @@ async fn a_name_that_is_refused_is_refused_for_every_image() {
     assert_refused(store.name(&reference("demo:v2"), &platform(), &lease, None));
     assert_refused(store.admit_reference(&reference("demo:v2")));
     store.admit_reference(&reference("demo:v1")).unwrap();
+    let all = store.with_admission(Arc::new(Watch::default()));
+    assert_refused(all.admit_reference(&reference("demo:v2")));
 }
 
 #[tokio::test]

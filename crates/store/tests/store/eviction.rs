@@ -183,7 +183,9 @@ async fn what_is_collected_is_counted_to_the_byte() {
         fs::write(&path, large(7)).unwrap();
         fs::File::open(&path).unwrap().sync_all().unwrap();
     }
-    fs::hard_link(store.root().join("quarantine/two"), dir.path().join("elsewhere")).unwrap();
+    let shared = store.root().join("quarantine/two");
+    fs::hard_link(&shared, dir.path().join("elsewhere")).unwrap();
+    fs::write(&shared, vec![7; 2 * LARGE]).unwrap();
     let before = total(&store);
     let would = store.gc(limit(u64::MAX).with_dry_run(true)).unwrap();
     assert_eq!(would.held, Some(before - would.bytes), "there is room for what failed");

@@ -162,11 +162,14 @@ async fn what_the_store_did_not_put_there_is_moved_away() {
     pull(&store, &image(b"layer"), "demo").await;
     let places = ["blobs/sha256", "images/sha256", "staging", "ingest", "names/sha256"];
     for place in places {
-        fs::write(store.root().join(place).join("letter"), "dear").unwrap();
+        for name in ["letter", "note"] {
+            fs::write(store.root().join(place).join(name), "dear").unwrap();
+        }
     }
     fs::create_dir(store.root().join("blobs/sha256").join("0".repeat(64))).unwrap();
-    assert_eq!(problems(repair(&store)), vec![Problem::Stray; places.len() + 1]);
-    assert_eq!(fs::read_dir(store.root().join("quarantine")).unwrap().count(), places.len() + 1);
+    let strays = 2 * places.len() + 1;
+    assert_eq!(problems(repair(&store)), vec![Problem::Stray; strays]);
+    assert_eq!(fs::read_dir(store.root().join("quarantine")).unwrap().count(), strays);
 }
 
 #[tokio::test]

@@ -88,6 +88,23 @@ async fn a_layout_from_elsewhere_is_adopted_if_it_is_what_it_says() {
 }
 
 #[tokio::test]
+async fn who_adopts_and_trusts_nothing_heals_what_is_damaged() {
+    let (dir, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (store, source, image) = (open(&dir), open(&elsewhere), image(b"layer"));
+    let from = pull(&source, &image, "demo").await.path;
+    let adopt = async |trust| {
+        let layout = Layout::open(&from).unwrap();
+        let entry = layout.entries().unwrap().remove(0);
+        drop(store.adopt(layout, entry, trust).await.unwrap());
+        fs::read(layer_path(&store.image_path(&image.manifest.digest), &image)).unwrap()
+    };
+    adopt(Trust::Pool).await;
+    damage(&layer_path(store.root(), &image), b"lay3r");
+    assert_eq!(adopt(Trust::Pool).await, b"lay3r", "the pool is believed");
+    assert_eq!(adopt(Trust::Nothing).await, b"layer");
+}
+
+#[tokio::test]
 async fn a_layout_that_is_vouched_for_is_linked_to_if_it_is_what_it_says() {
     let dir = TempDir::new().unwrap();
     let (source, demo) =

@@ -209,7 +209,32 @@ async fn what_is_no_text_in_a_journal_is_passed_over() {
     drop(ingest);
     let mut file = fs::OpenOptions::new().append(true).open(journal).unwrap();
     file.write_all(&[0xff]).unwrap();
-    assert_eq!(claim().await.missing(), [0..4, 6..8]);
+    let ingest = claim().await;
+    assert_eq!(ingest.missing(), [0..4, 6..8]);
+    ingest.write(6, Bytes::from_static(b"67")).await.unwrap();
+    drop(ingest);
+    assert_eq!(claim().await.missing(), vec![0..4], "what is noted after it is a line of its own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_fetches_a_blob_has_as_long_as_the_store_allows() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let layer = &image.blobs[1].0;
+    let staging = store.stage(Trust::Pool).unwrap();
+    let Claim::Fetch(ingest) = staging.claim(layer).await.unwrap() else { panic!("it is new") };
+    assert!(!ingest.is_resumed());
+    let others = [store.clone(), open(&dir)].map(|store| store.stage(Trust::Pool).unwrap());
+    let mut waiting = others.each_ref().map(|other| Box::pin(other.claim(layer)));
+    for waiting in &mut waiting {
+        let waited = tokio::time::timeout(Duration::from_secs(50), waiting).await;
+        assert!(waited.is_err(), "nobody is overtaken within two minutes");
+    }
+    ingest.write(0, Bytes::from_static(b"layer")).await.unwrap();
+    ingest.commit().await.unwrap();
+    for waiting in waiting {
+        assert!(matches!(waiting.await.unwrap(), Claim::Present));
+    }
 }
 
 #[tokio::test]
