@@ -75,6 +75,19 @@ async fn a_repair_that_runs_out_of_descriptors_takes_nothing_away() {
     assert_eq!(complaints(trials), NOTHING);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_the_disk_does_not_give_back_is_damaged() {
+    const DAMAGED: i32 = 13;
+    let setup = PullSetup::new().await;
+    let site = setup.before(Pull::MovedTag);
+    let read = failures(&site, &["fsck"]).into_iter().find(|failure| failure.call == "pread64");
+    let (output, failed) = fail(&site, &["fsck"], &read.expect("a blob is read"));
+    let output = output.expect("nobody killed it");
+    assert!(is_hit(&site, &failed));
+    assert_eq!(output.code, DAMAGED, "{output:?}");
+    assert!(output.stdout.contains("its content is not what its digest says"), "{output:?}");
+}
+
 fn fail_everywhere(setup: &PullSetup, pull: Pull) {
     let site = setup.before(pull);
     let failures = chosen(failures(&site, &site.pull_arguments(pull)));

@@ -36,8 +36,9 @@ async fn a_store_in_use_has_nothing_wrong_with_it() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
     assert_eq!(check(&store), Checked::default(), "an empty one");
-    pull(&store, &image(b"one"), "demo:v1").await;
-    pull(&store, &image(b"two"), "demo:v1").await;
+    let (one, two) = (image(b"one"), image(b"two"));
+    pull(&store, &one, "demo:v1").await;
+    pull(&store, &two, "demo:v1").await;
     let staging = store.stage(Trust::Pool).unwrap();
     let unfinished = image(b"three");
     let Claim::Fetch(ingest) = staging.claim(&unfinished.blobs[1].0).await.unwrap() else {
@@ -47,6 +48,10 @@ async fn a_store_in_use_has_nothing_wrong_with_it() {
     let checked = check(&store);
     assert_eq!(checked.findings, []);
     assert_eq!((checked.images, checked.refs, checked.blobs), (2, 1, 5), "a moved tag and a shared config");
+    assert_eq!(
+        checked.bytes,
+        (one.bytes.len() + two.bytes.len() + "{}".len() + "one".len() + "two".len()) as u64
+    );
     drop((ingest, staging));
     assert_eq!(check(&store).findings, [], "what broke off is no damage");
 }
@@ -60,13 +65,25 @@ async fn a_damaged_blob_is_found_and_fetched_again_after_the_repair() {
     let blob = demo.blobs[1].0.digest.clone();
     let found = check(&store);
     assert_eq!(found.findings[1].references, [reference("demo")]);
-    assert!(found.findings[1].to_string().contains("demo"), "{}", found.findings[1]);
+    let digest = demo.manifest.digest.hex();
+    assert_eq!(
+        found.findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            format!("blobs/sha256/{}: its content is not what its digest says; repair the store", blob.hex()),
+            format!(
+                "images/sha256/{digest}: the image's blob {blob} is damaged; repair the store, and pull again: {}",
+                reference("demo")
+            ),
+        ]
+    );
     assert_eq!(problems(found), [Problem::DamagedBlob, Problem::HasDamagedBlob { blob }]);
     assert!(store.known(&reference("demo"), &platform()).unwrap().is_some(), "it was only looked");
 
-    repair(&store);
+    let repaired = store.fsck(FsckOptions::default().with_repair(true)).unwrap();
+    assert!(repaired.findings[0].to_string().ends_with("; it is in quarantine now"), "{repaired:?}");
     assert_eq!(store.known(&reference("demo"), &platform()).unwrap(), None);
     assert_eq!(store.list(&platform()).unwrap(), []);
+    assert_eq!(check(&store).findings, [], "nothing leads to it any more");
     let quarantined = only_file(&store.root().join("quarantine"), |_| true);
     assert_eq!(fs::read(&quarantined).unwrap(), b"lay3r");
     let healed = pull(&store, &demo, "demo").await;
@@ -76,6 +93,19 @@ async fn a_damaged_blob_is_found_and_fetched_again_after_the_repair() {
     assert_eq!(collected.quarantined, 0, "somebody may want to look at it");
     assert_eq!(store.gc(GcOptions::default().with_all(true)).unwrap().quarantined, 1);
     assert!(!Path::new(&quarantined).exists());
+}
+
+#[tokio::test]
+async fn a_copy_that_an_image_has_of_its_own_is_looked_at_itself() {
+    let dir = TempDir::new().unwrap();
+    let (store, demo) = (open(&dir), image(b"layer"));
+    let layer = layer_path(&pull(&store, &demo, "demo").await.path, &demo);
+    for (content, blob) in [(b"layer", None), (b"lay3r", Some(demo.blobs[1].0.digest.clone()))] {
+        fs::remove_file(&layer).unwrap();
+        fs::write(&layer, content).unwrap();
+        let damaged = blob.map(|blob| Problem::HasDamagedBlob { blob });
+        assert_eq!(problems(check(&store)), Vec::from_iter(damaged));
+    }
 }
 
 #[tokio::test]
@@ -139,11 +169,13 @@ async fn names_that_lead_nowhere_cannot_be_read_or_are_not_known_to_their_image_
     let stored = pull(&store, &demo, "demo").await;
     let marker = only_file(&store.root().join("names"), |_| true);
     fs::remove_file(marker).unwrap();
+    assert_eq!(check(&store).findings[0].references, [], "it can still be had");
     assert_eq!(problems(repair(&store)), [Problem::UnmarkedRef { digest: stored.digest.clone() }]);
     store.gc(GcOptions::default().with_all(true)).unwrap();
     assert!(store.known(&reference("demo"), &platform()).unwrap().is_some(), "it has its name again");
 
     fs::remove_dir_all(&stored.path).unwrap();
+    assert_eq!(check(&store).findings[0].references, [reference("demo")]);
     assert_eq!(problems(repair(&store)), [Problem::DanglingRef { image: stored.digest.clone() }]);
 
     pull(&store, &demo, "demo").await;

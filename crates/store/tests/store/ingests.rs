@@ -216,6 +216,37 @@ async fn what_is_no_text_in_a_journal_is_passed_over() {
     assert_eq!(claim().await.missing(), vec![0..4], "what is noted after it is a line of its own");
 }
 
+#[tokio::test]
+async fn a_blob_of_which_all_was_left_needs_only_to_be_committed() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"0123456789"));
+    let claim = async || {
+        let staging = store.stage(Trust::Pool).unwrap();
+        match staging.claim(&image.blobs[1].0).await.unwrap() {
+            Claim::Fetch(ingest) => ingest,
+            Claim::Present => panic!("it is new"),
+        }
+    };
+    claim().await.write(0, Bytes::from_static(b"0123456789")).await.unwrap();
+    let ingest = claim().await;
+    assert!(ingest.is_resumed() && ingest.missing().is_empty());
+    ingest.commit().await.unwrap();
+    assert_eq!(fs::read(layer_path(store.root(), &image)).unwrap(), b"0123456789");
+}
+
+#[tokio::test]
+async fn bytes_behind_the_end_of_a_blob_never_enter() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"0123456789"));
+    let staging = store.stage(Trust::Pool).unwrap();
+    let Claim::Fetch(ingest) = staging.claim(&image.blobs[1].0).await.unwrap() else { panic!("it is new") };
+    _ = ingest.write(12, Bytes::from_static(b"x")).await;
+    _ = ingest.write(0, Bytes::from_static(b"0123456789")).await;
+    let error = ingest.commit().await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::SizeMismatch, "{}", error.report());
+    assert!(!layer_path(store.root(), &image).exists());
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_fetches_a_blob_has_as_long_as_the_store_allows() {
     let dir = TempDir::new().unwrap();
