@@ -165,19 +165,24 @@ async fn a_socks_proxy_looks_up_the_name_itself() {
     assert!(proxy.asked().iter().all(|asked| asked == "registry.test:443"), "{:?}", proxy.asked());
 }
 
+/// A registry whose file says this of it.
+fn described(setup: &Setup, text: &str) -> RemoteRegistry {
+    let hosts = setup.dir.path().join("registry.test");
+    std::fs::create_dir(&hosts).unwrap();
+    std::fs::write(hosts.join("hosts.toml"), text).unwrap();
+    let store = Store::open(setup.dir.path().join("store"), StoreOptions::default()).unwrap();
+    RemoteRegistry::new(store)
+        .with_platform(PLATFORM.parse().unwrap())
+        .with_hosts_dir(setup.dir.path())
+        .with_retries(0)
+}
+
 #[tokio::test]
 async fn a_hosts_own_proxy_goes_before_all_others() {
     let setup = Setup::new().await;
     let proxy = Proxy::http(&setup.mock.host(), Some(AUTHORIZATION)).await;
-    let hosts = setup.dir.path().join("registry.test");
-    std::fs::create_dir(&hosts).unwrap();
     let text = format!("server = 'http://registry.test'\nproxy = 'http://me:canary@{}'\n", proxy.host());
-    std::fs::write(hosts.join("hosts.toml"), text).unwrap();
-    let store = Store::open(setup.dir.path().join("store"), StoreOptions::default()).unwrap();
-    let registry = RemoteRegistry::new(store)
-        .with_platform(PLATFORM.parse().unwrap())
-        .with_hosts_dir(setup.dir.path())
-        .with_retries(0);
+    let registry = described(&setup, &text);
     registry.pull(REFERENCE).await.unwrap();
     assert!(proxy.asked()[0].starts_with("GET http://registry.test/"));
     assert!(!format!("{registry:?}").contains("canary"), "{registry:?}");
@@ -189,15 +194,8 @@ async fn a_hosts_own_proxy_leads_to_its_token_server_as_well() {
     setup.mock.require(Auth::AnonymousToken);
     setup.mock.challenge(&["Bearer realm=\"https://registry.test:444/token\",service=\"mock\""]);
     let proxy = Proxy::http(&setup.front.host(), None).await;
-    let hosts = setup.dir.path().join("registry.test");
-    std::fs::create_dir(&hosts).unwrap();
     let text = format!("ca = '../authority.pem'\nproxy = 'http://{}'\n", proxy.host());
-    std::fs::write(hosts.join("hosts.toml"), text).unwrap();
-    let store = Store::open(setup.dir.path().join("store"), StoreOptions::default()).unwrap();
-    let registry = RemoteRegistry::new(store)
-        .with_platform(PLATFORM.parse().unwrap())
-        .with_hosts_dir(setup.dir.path())
-        .with_retries(0);
+    let registry = described(&setup, &text);
     registry.pull(REFERENCE).await.unwrap_or_else(|error| panic!("{}", error.report()));
     assert!(proxy.asked().iter().any(|asked| asked == "CONNECT registry.test:444 HTTP/1.1"));
 }

@@ -33,7 +33,7 @@ pub(crate) struct Asked(u64);
 impl Absences {
     /// Remembers each for so long; not at all by default.
     pub(crate) fn kept_for(kept_for: Duration) -> Self {
-        Self { kept_for, state: Mutex::default() }
+        Self { kept_for: kept_for.min(LONGEST), state: Mutex::default() }
     }
 
     /// What was said of this reference, if that still holds.
@@ -60,10 +60,8 @@ impl Absences {
         if state.said.len() >= MOST {
             state.said.retain(|_, (until, _)| *until > now);
         }
-        if state.said.len() < MOST
-            && let Some(until) = now.checked_add(self.kept_for.min(LONGEST))
-        {
-            state.said.insert(reference.clone(), (until, error.clone()));
+        if state.said.len() < MOST {
+            state.said.insert(reference.clone(), (now + self.kept_for, error.clone()));
         }
     }
 

@@ -60,7 +60,7 @@ mod tests {
 
     const STALL: Duration = Duration::from_secs(8);
     /// What has to come in that time, in bytes.
-    const ENOUGH: u64 = 128 << 10;
+    const ENOUGH: u64 = SLOWEST * STALL.as_secs();
 
     fn store(dir: &tempfile::TempDir) -> (Store, File) {
         let store = Store::open(dir.path().join("store"), StoreOptions::default().with_stall(STALL)).unwrap();

@@ -29,7 +29,7 @@ pub struct StoredImage {
     pub digest: Digest,
     /// What the name was resolved to: the manifest, or the index that it was chosen from.
     pub resolved: Digest,
-    /// When it was resolved, or last [confirmed](Store::confirm) to be still so: to the second.
+    /// When it was begun to be resolved, or last asked whether it is [still so](Store::confirm): to the second.
     pub pulled: SystemTime,
 }
 

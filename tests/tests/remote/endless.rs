@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hoist_core::ErrorKind;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::setup::{Setup, fails};
+use crate::setup::{Setup, begin_answer, fails};
 
 const GIGABYTE: u64 = 1 << 30;
 /// What may be under way in sockets and buffers beyond what is read.
@@ -47,18 +47,9 @@ async fn serve(
     realm: Option<String>,
     sent: Arc<AtomicU64>,
 ) -> std::io::Result<()> {
-    let mut request = vec![0; 8 << 10];
-    let count = stream.read(&mut request).await?;
-    let is_for_token = request[..count].starts_with(b"GET /token");
-    if let Some(realm) = realm.filter(|_| !is_for_token) {
-        let head = format!("HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer realm=\"{realm}\"\r\n");
-        return stream
-            .write_all(format!("{head}content-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
-            .await;
+    if !begin_answer(&mut stream, status, realm, GIGABYTE).await? {
+        return Ok(());
     }
-    let head =
-        format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {GIGABYTE}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await?;
     let spaces = vec![b' '; 64 << 10];
     for _ in 0..GIGABYTE / spaces.len() as u64 {
         stream.write_all(&spaces).await?;

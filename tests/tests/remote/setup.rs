@@ -102,6 +102,27 @@ pub(crate) fn one_layer(len: usize) -> Image {
     Image::builder().layer(Layer::random(len, 1)).build()
 }
 
+/// Reads a request, and begins to answer it with this status, and a body of so many bytes. `false`: there is no body,
+/// since the request has no token of the one who gives them out, and is asked for one.
+pub(crate) async fn begin_answer(
+    stream: &mut TcpStream,
+    status: &str,
+    realm: Option<String>,
+    length: u64,
+) -> std::io::Result<bool> {
+    let mut request = vec![0; 8 << 10];
+    let count = stream.read(&mut request).await?;
+    let is_for_token = request[..count].starts_with(b"GET /token");
+    if let Some(realm) = realm.filter(|_| !is_for_token) {
+        let head = format!("HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer realm=\"{realm}\"\r\n");
+        let head = format!("{head}content-length: 0\r\nconnection: close\r\n\r\n");
+        return stream.write_all(head.as_bytes()).await.map(|()| false);
+    }
+    let head =
+        format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.map(|()| true)
+}
+
 /// A way to a registry on which each connection brings so many bytes, and then one in a hundred milliseconds.
 pub(crate) async fn trickling(registry: String, bytes: u64) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -6,10 +6,10 @@ use std::time::Duration;
 use hoist_core::ErrorKind;
 use hoist_remote::RemoteRegistry;
 use hoist_testkit::Image;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::setup::{Setup, fails, pull};
+use crate::setup::{Setup, begin_answer, fails, pull};
 
 const LENGTH: u64 = 4 << 20; // what a document may have
 const LIMIT: Duration = Duration::from_secs(1);
@@ -44,18 +44,9 @@ async fn serve(
     realm: Option<String>,
     bytes: usize,
 ) -> std::io::Result<()> {
-    let mut request = vec![0; 8 << 10];
-    let count = stream.read(&mut request).await?;
-    let is_for_token = request[..count].starts_with(b"GET /token");
-    if let Some(realm) = realm.filter(|_| !is_for_token) {
-        let head = format!("HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer realm=\"{realm}\"\r\n");
-        return stream
-            .write_all(format!("{head}content-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
-            .await;
+    if !begin_answer(&mut stream, status, realm, LENGTH).await? {
+        return Ok(());
     }
-    let head =
-        format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {LENGTH}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await?;
     loop {
         stream.write_all(&vec![b' '; bytes]).await?;
         tokio::time::sleep(Duration::from_millis(10)).await;

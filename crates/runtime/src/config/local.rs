@@ -16,7 +16,8 @@ pub struct LocalConfig {
     pub path: Option<PathBuf>,
     /// What its bare tags are tags of; by default the directory's own name.
     pub repository: Option<Reference>,
-    /// Whether `remove` may change it; by default it may not.
+    /// Whether `remove` may change it; by default it may not. Where the store answers ([`Config::caches`]), `remove` is
+    /// about the store alone, and this is an error.
     pub writable: bool,
     /// Whether you vouch that nobody writes to its blobs any more: then they are linked to, and not copied,
     /// where the store is on the same file system. By default they are copied.
@@ -51,7 +52,7 @@ impl Config {
         self
     }
 
-    /// Allows `remove` to change the directory.
+    /// Allows `remove` to change the directory: for a stack [without a cache](Self::without_cache).
     pub fn with_writable_local(mut self) -> Self {
         self.local.writable = true;
         self

@@ -8,7 +8,7 @@ use hoist_core::Digest;
 use hoist_store::{Claim, Collected, GcOptions, Trust};
 use tempfile::TempDir;
 
-use crate::support::{image, layer_path, open, platform, pull, reference};
+use crate::support::{fetch, image, layer_path, open, platform, pull, reference};
 
 #[tokio::test]
 async fn a_blob_that_another_image_needs_survives() {
@@ -61,10 +61,10 @@ async fn what_a_failed_pull_left_is_kept_for_a_day_or_taken_with_all_the_rest() 
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
     let staging = store.stage(Trust::Pool).unwrap();
-    let Claim::Fetch(config) = staging.claim(&image.blobs[0].0).await.unwrap() else { panic!("it is new") };
+    let config = fetch(&staging, &image.blobs[0].0).await;
     config.write(0, Bytes::from_static(b"{}")).await.unwrap();
     config.commit().await.unwrap();
-    let Claim::Fetch(layer) = staging.claim(&image.blobs[1].0).await.unwrap() else { panic!("it is new") };
+    let layer = fetch(&staging, &image.blobs[1].0).await;
     layer.write(0, Bytes::from_static(b"0123")).await.unwrap();
     assert_eq!(store.gc(GcOptions::default().with_all(true)).unwrap(), Collected::default(), "it is in use");
     drop((layer, staging));

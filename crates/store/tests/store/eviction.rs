@@ -8,10 +8,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hoist_core::{Digest, Event, Events, Reference};
-use hoist_store::{Claim, FsckOptions, GcOptions, Store, StoreOptions, StoredImage, Trust, Usage};
+use hoist_store::{FsckOptions, GcOptions, Store, StoreOptions, StoredImage, Trust, Usage};
 use tempfile::TempDir;
 
-use crate::support::{image, layer_path, open, platform, pull, put, reference, tree};
+use crate::support::{fetch, image, layer_path, open, platform, pull, put, reference, tree};
 
 const LARGE: usize = 1 << 20;
 
@@ -73,7 +73,7 @@ async fn usage_tells_what_failed_and_what_is_on_its_way_from_images() {
     let (store, large) = (open(&dir), image(&large(1)));
     let staging = store.stage(Trust::Pool).unwrap();
     for (blob, bytes) in &large.blobs {
-        let Claim::Fetch(ingest) = staging.claim(blob).await.unwrap() else { panic!("it is new") };
+        let ingest = fetch(&staging, blob).await;
         ingest.write(0, Bytes::copy_from_slice(bytes)).await.unwrap();
         ingest.commit().await.unwrap();
     }
@@ -236,7 +236,7 @@ async fn what_failed_pulls_left_goes_before_any_image_does() {
     let unfinished = image(&large(2));
     let staging = store.stage(Trust::Pool).unwrap();
     let (blob, bytes) = &unfinished.blobs[1];
-    let Claim::Fetch(ingest) = staging.claim(blob).await.unwrap() else { panic!("it is new") };
+    let ingest = fetch(&staging, blob).await;
     ingest.write(0, Bytes::copy_from_slice(bytes)).await.unwrap();
     ingest.commit().await.unwrap();
     drop(staging);

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use hoist_core::ErrorKind;
-use hoist_store::{Checked, Claim, FsckOptions, GcOptions, Problem, Store, StoreOptions, Trust};
+use hoist_store::{Checked, FsckOptions, GcOptions, Problem, Store, StoreOptions, Trust};
 use tempfile::TempDir;
 
-use crate::support::{damage, image, layer_path, open, platform, pull, put, reference, tree};
+use crate::support::{damage, fetch, image, layer_path, open, platform, pull, put, reference, tree};
 
 fn check(store: &Store) -> Checked {
     store.fsck(FsckOptions::default()).unwrap()
@@ -41,9 +41,7 @@ async fn a_store_in_use_has_nothing_wrong_with_it() {
     pull(&store, &two, "demo:v1").await;
     let staging = store.stage(Trust::Pool).unwrap();
     let unfinished = image(b"three");
-    let Claim::Fetch(ingest) = staging.claim(&unfinished.blobs[1].0).await.unwrap() else {
-        panic!("it is new")
-    };
+    let ingest = fetch(&staging, &unfinished.blobs[1].0).await;
     ingest.write(0, bytes::Bytes::from_static(b"th")).await.unwrap();
     let checked = check(&store);
     assert_eq!(checked.findings, []);

@@ -12,14 +12,14 @@ use hoist_core::{Descriptor, ErrorKind};
 use hoist_store::{Claim, FsckOptions, Store, StoreOptions, Trust};
 use tempfile::TempDir;
 
-use crate::support::{image, layer_path, open, pull, tree};
+use crate::support::{fetch, image, layer_path, open, pull, tree};
 
 #[tokio::test]
 async fn bytes_in_any_order_make_the_blob() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
     let staging = store.stage(Trust::Pool).unwrap();
-    let Claim::Fetch(ingest) = staging.claim(&image.blobs[1].0).await.unwrap() else { panic!("it is new") };
+    let ingest = fetch(&staging, &image.blobs[1].0).await;
     assert_eq!(ingest.missing(), vec![0..10]);
     for range in [6..10, 0..2, 4..6, 2..4] {
         let bytes = Bytes::copy_from_slice(&image.blobs[1].1[range.clone()]);
@@ -34,7 +34,7 @@ async fn a_byte_that_was_hashed_cannot_be_overwritten() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
     let staging = store.stage(Trust::Pool).unwrap();
-    let Claim::Fetch(ingest) = staging.claim(&image.blobs[1].0).await.unwrap() else { panic!("it is new") };
+    let ingest = fetch(&staging, &image.blobs[1].0).await;
     for (offset, bytes) in [(2, &b"234"[..]), (0, b"01xx"), (1, b"yyyy56"), (6, b"z789"), (0, b"evil")] {
         ingest.inlet().write(offset, Bytes::from_static(bytes)).await.unwrap();
     }
@@ -47,7 +47,7 @@ async fn what_was_written_before_a_break_is_not_asked_for_again() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
     let staging = store.stage(Trust::Pool).unwrap();
-    let Claim::Fetch(ingest) = staging.claim(&image.blobs[1].0).await.unwrap() else { panic!("it is new") };
+    let ingest = fetch(&staging, &image.blobs[1].0).await;
     ingest.write(0, Bytes::from_static(b"0123")).await.unwrap();
     ingest.write(6, Bytes::from_static(b"67")).await.unwrap();
     drop((ingest, staging));
@@ -86,7 +86,7 @@ async fn who_waits_for_a_blob_gets_the_one_that_was_fetched() {
     let (store, other, image) = (open(&dir), open(&dir), image(b"layer"));
     let (first, second) = (store.stage(Trust::Pool).unwrap(), other.stage(Trust::Pool).unwrap());
     let layer = image.blobs[1].0.clone();
-    let Claim::Fetch(ingest) = first.claim(&layer).await.unwrap() else { panic!("it is new") };
+    let ingest = fetch(&first, &layer).await;
     let waiting = tokio::spawn(async move { second.claim(&layer).await.unwrap() });
     ingest.write(0, Bytes::from_static(b"layer")).await.unwrap();
     ingest.commit().await.unwrap();
@@ -102,7 +102,7 @@ async fn who_hangs_with_a_blob_is_overtaken_once_by_all_who_wait_and_may_still_c
     let layer = demo.blobs[1].0.clone();
     // One in this process that never gets on, and one in what could as well be another process.
     let stagings = stores.clone().map(|store| store.stage(Trust::Pool).unwrap());
-    let Claim::Fetch(hanging) = stagings[0].claim(&layer).await.unwrap() else { panic!("it is new") };
+    let hanging = fetch(&stagings[0], &layer).await;
     let waiting = [&stores[0], &stores[1], &stores[2]].map(|store| {
         let (staging, layer) = (store.stage(Trust::Pool).unwrap(), layer.clone());
         tokio::spawn(async move {
@@ -140,7 +140,7 @@ async fn who_trickles_a_blob_is_overtaken_too() {
     let stores = [0, 1].map(|_| Store::open(dir.path().join("store"), options).unwrap());
     let layer = image(&vec![7; 1 << 20]).blobs[1].0.clone();
     let stagings = stores.map(|store| store.stage(Trust::Pool).unwrap());
-    let Claim::Fetch(trickling) = stagings[0].claim(&layer).await.unwrap() else { panic!("it is new") };
+    let trickling = fetch(&stagings[0], &layer).await;
     let trickle = async {
         let mut pace = tokio::time::interval(Duration::from_millis(5));
         for offset in 0..4000 {
@@ -160,13 +160,7 @@ fn a_pull_whose_runtime_has_ended_fails_and_does_not_hang() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let claim = || async {
-        let staging = store.stage(Trust::Pool).unwrap();
-        let Claim::Fetch(ingest) = staging.claim(&image.blobs[1].0).await.unwrap() else {
-            panic!("it is new")
-        };
-        ingest
-    };
+    let claim = || async { fetch(&store.stage(Trust::Pool).unwrap(), &image.blobs[1].0).await };
     let ingest = runtime.block_on(claim());
     let handle = runtime.handle().clone();
     runtime.shutdown_background();
@@ -190,13 +184,7 @@ fn a_pull_whose_runtime_has_ended_fails_and_does_not_hang() {
 async fn what_is_no_text_in_a_journal_is_passed_over() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
-    let claim = async || {
-        let staging = open(&dir).stage(Trust::Pool).unwrap();
-        match staging.claim(&image.blobs[1].0).await.unwrap() {
-            Claim::Fetch(ingest) => ingest,
-            Claim::Present => panic!("it is new"),
-        }
-    };
+    let claim = async || fetch(&open(&dir).stage(Trust::Pool).unwrap(), &image.blobs[1].0).await;
     // Twice out of order, so that the second one goes on with the journal of the first.
     for (offset, bytes) in [(4, b"45"), (8, b"89")] {
         let ingest = claim().await;
@@ -220,13 +208,7 @@ async fn what_is_no_text_in_a_journal_is_passed_over() {
 async fn a_blob_of_which_all_was_left_needs_only_to_be_committed() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
-    let claim = async || {
-        let staging = store.stage(Trust::Pool).unwrap();
-        match staging.claim(&image.blobs[1].0).await.unwrap() {
-            Claim::Fetch(ingest) => ingest,
-            Claim::Present => panic!("it is new"),
-        }
-    };
+    let claim = async || fetch(&store.stage(Trust::Pool).unwrap(), &image.blobs[1].0).await;
     claim().await.write(0, Bytes::from_static(b"0123456789")).await.unwrap();
     let ingest = claim().await;
     assert!(ingest.is_resumed() && ingest.missing().is_empty());
@@ -239,7 +221,7 @@ async fn bytes_behind_the_end_of_a_blob_never_enter() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
     let staging = store.stage(Trust::Pool).unwrap();
-    let Claim::Fetch(ingest) = staging.claim(&image.blobs[1].0).await.unwrap() else { panic!("it is new") };
+    let ingest = fetch(&staging, &image.blobs[1].0).await;
     _ = ingest.write(12, Bytes::from_static(b"x")).await;
     _ = ingest.write(0, Bytes::from_static(b"0123456789")).await;
     let error = ingest.commit().await.unwrap_err();
@@ -253,7 +235,7 @@ async fn who_fetches_a_blob_has_as_long_as_the_store_allows() {
     let (store, image) = (open(&dir), image(b"layer"));
     let layer = &image.blobs[1].0;
     let staging = store.stage(Trust::Pool).unwrap();
-    let Claim::Fetch(ingest) = staging.claim(layer).await.unwrap() else { panic!("it is new") };
+    let ingest = fetch(&staging, layer).await;
     assert!(!ingest.is_resumed());
     let others = [store.clone(), open(&dir)].map(|store| store.stage(Trust::Pool).unwrap());
     let mut waiting = others.each_ref().map(|other| Box::pin(other.claim(layer)));

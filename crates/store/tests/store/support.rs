@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use hoist_core::{Descriptor, Platform, Reference, media_type};
-use hoist_store::{Claim, Lease, Staging, Store, StoreOptions, StoredImage, Trust};
+use hoist_store::{Claim, Ingest, Lease, Staging, Store, StoreOptions, StoredImage, Trust};
 use tempfile::TempDir;
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -49,6 +49,14 @@ pub(crate) async fn fill(staging: &Staging, image: &Image) {
         }
     }
     staging.put(&image.manifest, image.bytes.clone()).await.unwrap();
+}
+
+/// Claims a blob that nobody has brought yet.
+pub(crate) async fn fetch(staging: &Staging, blob: &Descriptor) -> Ingest {
+    match staging.claim(blob).await.unwrap() {
+        Claim::Fetch(ingest) => ingest,
+        Claim::Present => panic!("it is new"),
+    }
 }
 
 pub(crate) async fn put(store: &Store, image: &Image, trust: Trust) -> Lease {
