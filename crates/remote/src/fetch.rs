@@ -9,7 +9,7 @@ use futures_util::future::{self, Either};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hoist_core::{Descriptor, ErrorKind, Event, Events, Result, Source};
-use hoist_store::{Claim, Ingest, Inlet, Staging};
+use hoist_store::{Claim, Ingest, Staging, WriteQueue};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -44,7 +44,7 @@ pub(crate) struct Fetch<'a> {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) plan: Plan,
-    inlets: HashMap<usize, Inlet>,
+    queues: HashMap<usize, WriteQueue>,
     /// What is left to be spent on tries that bring nothing, in bytes.
     budget: u64,
 }
@@ -60,7 +60,7 @@ impl<'a> Fetch<'a> {
         let blobs: Vec<_> = blobs.collect();
         let plan =
             Plan::new(client.connections, blobs.iter().fold(0, |sum, blob| blob.size.saturating_add(sum)));
-        let state = State { plan, inlets: HashMap::new(), budget: most_tries(client) };
+        let state = State { plan, queues: HashMap::new(), budget: most_tries(client) };
         let (host, sources) = (client.host(route), Sources::default());
         let (state, changed) = (Mutex::new(state), Notify::new());
         Self { client, route, sources, events, host, blobs, state, changed }
@@ -137,7 +137,7 @@ impl<'a> Fetch<'a> {
         {
             let mut state = self.state();
             state.plan.add(place, missing, in_parts);
-            state.inlets.insert(place, ingest.inlet().clone());
+            state.queues.insert(place, ingest.queue().clone());
         }
         self.changed.notify_waiters();
         loop {
@@ -148,7 +148,7 @@ impl<'a> Fetch<'a> {
             changed.await;
         }
         let mut state = self.state();
-        state.inlets.remove(&place);
+        state.queues.remove(&place);
         state.plan.remove(place)
     }
 
@@ -205,14 +205,14 @@ impl<'a> Fetch<'a> {
         let came = offset..offset + bytes.len() as u64;
         let index = |at: u64| usize::try_from(at - offset).expect("an offset in a buffer");
         loop {
-            let (part, inlet) = {
+            let (part, queue) = {
                 let mut state = self.state();
                 let Some(part) = state.plan.accept(piece, came.clone()) else { return Ok(()) };
-                (part, state.inlets.get(&piece.blob).cloned())
+                (part, state.queues.get(&piece.blob).cloned())
             };
             let count = part.end - part.start;
-            if let Some(inlet) = inlet {
-                inlet.write(part.start, bytes.slice(index(part.start)..index(part.end))).await?;
+            if let Some(queue) = queue {
+                queue.write(part.start, bytes.slice(index(part.start)..index(part.end))).await?;
             }
             self.progress(piece.blob, count, || Source::Registry(self.route.name(host).into()));
             self.written(piece, count);

@@ -180,7 +180,7 @@ impl Staging {
         let (store, pool) = (self.store(), self.pool(&blob.digest)?);
         let Some(file) = pool.open_file(blob.digest.hex())? else { return Ok(false) };
         let path = store.root().join(pool_file(&blob.digest));
-        let hashed = crate::scribe::hash(&file, &path, blob.digest.algorithm()).map(Some);
+        let hashed = crate::hash::hash(&file, &path, blob.digest.algorithm()).map(Some);
         match unless_damaged(hashed)? {
             Some((found, size)) if found == blob.digest => blob.expect_size(size).map(|()| true),
             _ => {

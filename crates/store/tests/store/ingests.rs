@@ -36,7 +36,7 @@ async fn a_byte_that_was_hashed_cannot_be_overwritten() {
     let staging = store.stage(Trust::Pool).unwrap();
     let ingest = fetch(&staging, &image.blobs[1].0).await;
     for (offset, bytes) in [(2, &b"234"[..]), (0, b"01xx"), (1, b"yyyy56"), (6, b"z789"), (0, b"evil")] {
-        ingest.inlet().write(offset, Bytes::from_static(bytes)).await.unwrap();
+        ingest.queue().write(offset, Bytes::from_static(bytes)).await.unwrap();
     }
     ingest.commit().await.unwrap();
     assert_eq!(fs::read(layer_path(store.root(), &image)).unwrap(), b"0123456789");

@@ -1,4 +1,16 @@
-//! A blob on its way: fetched by one, waited for by all others, and verified before it has a name.
+//! A blob on its way: fetched by one owner, waited for by all others, and verified before it has a name.
+//!
+//! [`Claim`] says whether a blob is to be fetched, and [`Ingest`] is the right to do so. Behind it, a
+//! [`WriteQueue`] has one thread at a time write with a [`HashingWriter`](writer::HashingWriter), in a
+//! directory of the blob's own ([`IngestDir`](dir::IngestDir)), where a [`journal`] notes which [`ranges`] are there.
+//! Others who want the blob look for a [`stall`] while they wait.
+
+mod dir;
+mod journal;
+mod queue;
+mod ranges;
+mod stall;
+mod writer;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -7,14 +19,12 @@ use bytes::Bytes;
 use hoist_core::{Descriptor, Result};
 use tokio::sync::OwnedMutexGuard;
 
+use self::dir::IngestDir;
+pub use self::queue::WriteQueue;
+use self::stall::IngestStall;
+use self::writer::HashingWriter;
 use crate::blocking::blocking;
-use crate::inlet::Inlet;
-use crate::pulse::Pulse;
-use crate::scribe::Scribe;
-use crate::site::Site;
 use crate::staging::Staging;
-use crate::store::Store;
-use crate::writer::Writer;
 
 /// How often it is looked whether another process is done with a blob.
 const POLL: Duration = Duration::from_millis(20);
@@ -52,30 +62,29 @@ impl Staging {
 pub struct Ingest {
     missing: Vec<Range<u64>>,
     resumed: bool,
-    inlet: Inlet,
+    queue: WriteQueue,
 }
 
 impl Ingest {
     /// Claims a blob. `None`: another has brought it meanwhile, and the image has it.
     pub(crate) async fn begin(staging: Staging, blob: Descriptor) -> Result<Option<Self>> {
         let mut overtaken = 0;
-        let (site, scribe, turn) = loop {
+        let writer = loop {
             match wait(&staging, &blob, overtaken).await? {
-                Waited::Mine(claimed) => break *claimed,
+                Waited::Mine(writer) => break *writer,
                 Waited::Present => return Ok(None),
                 Waited::Stalled => overtaken += 1,
             }
         };
         // Whoever had the claim before may have finished between the look and the claim.
         if staging.link(&blob).await? {
-            site.discard()?;
+            writer.discard()?;
             return Ok(None);
         }
-        let budget = staging.store().write_budget();
-        let writer = Writer::new(site, scribe, staging, blob, turn);
-        let written = writer.scribe().written();
-        let (missing, resumed) = (written.gaps(writer.blob().size), written.end() > 0);
-        Ok(Some(Self { missing, resumed, inlet: Inlet::new(writer, budget) }))
+        let written = writer.written();
+        let (missing, resumed) = (written.gaps(blob.size), written.end() > 0);
+        let queue = WriteQueue::new(writer, staging.store().write_budget());
+        Ok(Some(Self { missing, resumed, queue }))
     }
 
     /// What is still to be fetched: ranges of the blob, in order.
@@ -89,13 +98,13 @@ impl Ingest {
     }
 
     /// Where its bytes go in, for those who fetch it together.
-    pub fn inlet(&self) -> &Inlet {
-        &self.inlet
+    pub fn queue(&self) -> &WriteQueue {
+        &self.queue
     }
 
-    /// Hands over the bytes at this offset, as [`Inlet::write`] does.
+    /// Hands over the bytes at this offset, as [`WriteQueue::write`] does.
     pub async fn write(&self, offset: u64, bytes: Bytes) -> Result<()> {
-        self.inlet.write(offset, bytes).await
+        self.queue.write(offset, bytes).await
     }
 
     /// Verifies the blob and puts it into the pool, and into the image that it was claimed for.
@@ -104,19 +113,16 @@ impl Ingest {
     /// [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch) where it is not what the descriptor says; then
     /// none of it is kept.
     pub async fn commit(self) -> Result<()> {
-        self.inlet.commit().await
+        self.queue.commit().await
     }
 }
-
-/// A blob's directory, who writes there, and the turn of this process.
-type Claimed = (Site, Scribe, OwnedMutexGuard<()>);
 
 /// What came of waiting for a blob.
 enum Waited {
     /// It is here.
     Present,
     /// It is this one's to fetch.
-    Mine(Box<Claimed>),
+    Mine(Box<HashingWriter>),
     /// Whoever fetches it has stood still for too long.
     Stalled,
 }
@@ -124,13 +130,13 @@ enum Waited {
 /// Waits until the blob is there, or can be claimed, so many having been overtaken on the way: each that hangs
 /// keeps its directory, and who overtakes it has one beside that, where others wait for it in turn.
 async fn wait(staging: &Staging, blob: &Descriptor, overtaken: usize) -> Result<Waited> {
-    let (store, name) = (staging.store(), Site::name(blob, overtaken));
-    let mut pulse = Pulse::of(&name);
-    let turn = store.turn(&name);
-    let turn = loop {
-        match tokio::time::timeout(Pulse::interval(store), turn.clone().lock_owned()).await {
+    let (store, name) = (staging.store(), IngestDir::name(blob, overtaken));
+    let mut stall = IngestStall::of(&name);
+    let in_turn = store.turn(&name);
+    let mut turn = loop {
+        match tokio::time::timeout(IngestStall::interval(store), in_turn.clone().lock_owned()).await {
             Ok(turn) => break turn,
-            Err(_) if pulse.has_stopped(store)? => return Ok(Waited::Stalled),
+            Err(_) if stall.has_stopped(store)? => return Ok(Waited::Stalled),
             Err(_) => {}
         }
     };
@@ -138,10 +144,11 @@ async fn wait(staging: &Staging, blob: &Descriptor, overtaken: usize) -> Result<
         if staging.link(blob).await? {
             return Ok(Waited::Present);
         }
-        if let Some((site, scribe)) = claim(store, &name, blob).await? {
-            return Ok(Waited::Mine(Box::new((site, scribe, turn))));
-        }
-        if pulse.has_stopped(store)? {
+        turn = match claim(staging, &name, blob, turn).await? {
+            Ok(writer) => return Ok(Waited::Mine(writer)),
+            Err(turn) => turn,
+        };
+        if stall.has_stopped(store)? {
             tracing::warn!(digest = %blob.digest, "another process hangs that fetches a blob; fetching it here");
             return Ok(Waited::Stalled);
         }
@@ -149,17 +156,21 @@ async fn wait(staging: &Staging, blob: &Descriptor, overtaken: usize) -> Result<
     }
 }
 
-/// Claims a blob's directory. `None`: another process has it.
+/// Claims a blob's directory, to write there. `Err`: another process has it, and the turn is given back.
 ///
 /// To make files takes a file system up to a millisecond each, so that is not done where the network waits for it; and
 /// for one blob after the other, so that it takes no more than one thread.
-async fn claim(store: &Store, name: &str, blob: &Descriptor) -> Result<Option<(Site, Scribe)>> {
-    let _turn = store.claims().lock().await;
-    let (store, name, blob) = (store.clone(), name.to_owned(), blob.clone());
-    blocking(move || {
-        let Some(site) = Site::claim(&store, &name)? else { return Ok(None) };
-        let scribe = site.scribe(&blob)?;
-        Ok(Some((site, scribe)))
+async fn claim(
+    staging: &Staging,
+    name: &str,
+    blob: &Descriptor,
+    turn: OwnedMutexGuard<()>,
+) -> Result<std::result::Result<Box<HashingWriter>, OwnedMutexGuard<()>>> {
+    let _turn = staging.store().claims().lock().await;
+    let (staging, name, blob) = (staging.clone(), name.to_owned(), blob.clone());
+    blocking(move || match IngestDir::claim(staging.store(), &name)? {
+        Some(dir) => HashingWriter::open(dir, blob, staging, turn).map(Box::new).map(Ok),
+        None => Ok(Err(turn)),
     })
     .await
 }

@@ -1,7 +1,7 @@
-//! Where a blob's bytes go in: handed over by any number of tasks, written by one thread at a time.
+//! The write queue of a blob: bytes are handed over by any number of tasks, and written by one thread at a time.
 //!
-//! There is no thread for each blob. Who hands over bytes while nobody writes has a thread begin, and that goes on
-//! until there is nothing left to write. So few threads are awake however many blobs are open.
+//! There is no thread for each blob. The first bytes that are handed over while no thread writes have one begin, and it
+//! goes on until there is nothing left to write. So few threads are awake however many blobs are open.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,18 +10,18 @@ use bytes::Bytes;
 use hoist_core::{Error, ErrorKind, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::writer::HashingWriter;
 use crate::store::WRITE_BUDGET;
-use crate::writer::Writer;
 
 /// What a piece counts for at least, in bytes, so that there cannot be too many of them.
 const SMALLEST_PIECE: usize = 4 << 10;
 
-/// Where the bytes of an [`Ingest`](crate::Ingest) go in, from as many tasks as there are clones.
+/// Takes the bytes of an [`Ingest`](crate::Ingest), from any number of tasks. Cheap to clone; clones are one queue.
 #[derive(Debug, Clone)]
-pub struct Inlet(Arc<Desk>);
+pub struct WriteQueue(Arc<Shared>);
 
 #[derive(Debug)]
-struct Desk {
+struct Shared {
     budget: Arc<Semaphore>,
     state: Mutex<State>,
 }
@@ -29,8 +29,8 @@ struct Desk {
 #[derive(Debug)]
 struct State {
     pieces: VecDeque<Piece>,
-    /// Who writes. Not here while it does so.
-    writer: Option<Writer>,
+    /// Not here while a thread writes with it.
+    writer: Option<HashingWriter>,
     /// Why nothing is written any more.
     ended: Option<Error>,
 }
@@ -41,16 +41,16 @@ enum Piece {
     Commit(oneshot::Sender<Result<()>>),
 }
 
-impl Inlet {
-    /// Bytes go to this writer, which begins at once with what an earlier one left.
-    pub(crate) fn new(writer: Writer, budget: Arc<Semaphore>) -> Self {
-        let is_resumed = writer.scribe().written().end() > 0;
+impl WriteQueue {
+    /// The queue of this writer, which begins at once with what an earlier one left.
+    pub(crate) fn new(writer: HashingWriter, budget: Arc<Semaphore>) -> Self {
+        let is_resumed = writer.written().end() > 0;
         let state = State { pieces: VecDeque::new(), writer: Some(writer), ended: None };
-        let desk = Arc::new(Desk { budget, state: Mutex::new(state) });
+        let queue = Self(Arc::new(Shared { budget, state: Mutex::new(state) }));
         if is_resumed {
-            desk.begin();
+            queue.begin();
         }
-        Self(desk)
+        queue
     }
 
     /// Hands over the bytes at this offset. Waits while too much is waiting for the disk.
@@ -61,19 +61,17 @@ impl Inlet {
         let size = bytes.len().clamp(SMALLEST_PIECE, WRITE_BUDGET);
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         let budget = self.0.budget.clone().acquire_many_owned(size).await.map_err(|_| broken_off())?;
-        self.0.hand_in(Piece::Bytes { offset, bytes, _budget: budget })
+        self.push(Piece::Bytes { offset, bytes, _budget: budget })
     }
 
     /// Has the blob verified and published, when all that was handed over is written.
     pub(crate) async fn commit(&self) -> Result<()> {
         let (done, outcome) = oneshot::channel();
-        self.0.hand_in(Piece::Commit(done))?;
-        outcome.await.unwrap_or_else(|_| Err(self.0.why_ended()))
+        self.push(Piece::Commit(done))?;
+        outcome.await.unwrap_or_else(|_| Err(self.why_ended()))
     }
-}
 
-impl Desk {
-    fn hand_in(self: &Arc<Self>, piece: Piece) -> Result<()> {
+    fn push(&self, piece: Piece) -> Result<()> {
         let mut state = self.state();
         if let Some(error) = &state.ended {
             return Err(error.clone());
@@ -84,13 +82,13 @@ impl Desk {
         Ok(())
     }
 
-    /// Has a thread write, unless one does. A runtime that is shutting down drops the shift here and now, which ends it:
+    /// Has a thread write, unless one does. A runtime that is shutting down drops the work here and now, which ends it:
     /// so the state must not be locked.
-    fn begin(self: &Arc<Self>) {
+    fn begin(&self) {
         let writer = self.state().writer.take();
         if let Some(writer) = writer {
-            let shift = Shift { desk: self.clone(), writer: Some(writer) };
-            tokio::task::spawn_blocking(move || shift.work());
+            let work = Work { queue: self.clone(), writer: Some(writer) };
+            tokio::task::spawn_blocking(move || work.run());
         }
     }
 
@@ -105,21 +103,21 @@ impl Desk {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A thread's turn at writing, until there is nothing left to write.
-struct Shift {
-    desk: Arc<Desk>,
-    writer: Option<Writer>,
+/// What a thread does: it writes until there is nothing left to write.
+struct Work {
+    queue: WriteQueue,
+    writer: Option<HashingWriter>,
 }
 
-impl Shift {
-    fn work(mut self) {
+impl Work {
+    fn run(mut self) {
         if let Err(error) = self.write_all() {
             self.writer = None; // whoever waits for the claim may have it, before anybody hears of this
-            self.desk.end(error);
+            self.queue.end(error);
         }
     }
 
@@ -127,7 +125,7 @@ impl Shift {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         writer.catch_up()?;
         loop {
-            let mut state = self.desk.state();
+            let mut state = self.queue.state();
             let Some(piece) = state.pieces.pop_front() else {
                 state.writer = self.writer.take();
                 return Ok(());
@@ -138,7 +136,7 @@ impl Shift {
                 Piece::Commit(done) => {
                     let outcome = writer.commit();
                     self.writer = None;
-                    self.desk.end(outcome.clone().err().unwrap_or_else(broken_off));
+                    self.queue.end(outcome.clone().err().unwrap_or_else(broken_off));
                     _ = done.send(outcome);
                     return Ok(());
                 }
@@ -147,11 +145,11 @@ impl Shift {
     }
 }
 
-/// A turn that did not come to its end, since the thread panicked or the runtime is gone, ends the writing.
-impl Drop for Shift {
+/// Work that did not come to its end, since the thread panicked or the runtime is gone, ends the writing.
+impl Drop for Work {
     fn drop(&mut self) {
         if self.writer.take().is_some() {
-            self.desk.end(broken_off());
+            self.queue.end(broken_off());
         }
     }
 }

@@ -8,8 +8,8 @@ use std::io::{Read, Result, Seek, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::ranges::Ranges;
 use crate::dir::{Dir, fail};
-use crate::ranges::Ranges;
 
 const NAME: &str = "journal";
 

@@ -1,0 +1,223 @@
+//! The one pass over a blob's bytes: written where they belong, and hashed in their order; and the end of it, where a
+//! whole blob gets its names.
+//!
+//! A writer works where waiting is allowed, so that the network never waits for the disk or the hash. It takes pieces
+//! in any order. What continues the contiguous front is hashed from memory; what came early is read back when the front
+//! reaches it.
+
+use std::fs::File;
+use std::num::NonZeroU64;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use hoist_core::{Descriptor, ErrorKind, Hasher, Result};
+use rustix::fs::Advice;
+use tokio::sync::OwnedMutexGuard;
+
+use super::dir::IngestDir;
+use super::journal::Journal;
+use super::ranges::Ranges;
+use crate::dir::{fail, is_damage};
+use crate::hash::hash_range;
+use crate::staging::Staging;
+
+/// How many bytes are written before they are noted in the journal: what a crash costs at the most.
+const NOTE_EVERY: u64 = 128 << 10;
+
+/// How many bytes are written before the disk is told to begin with them: large enough that it writes them in
+/// one go, small enough that little is left for the sync at the end.
+const WRITE_BACK_EVERY: u64 = 8 << 20;
+
+/// Writes and hashes a blob that is claimed, and owns the claim. Waits for the disk. Dropped, it leaves what it has
+/// written to the next one.
+#[derive(Debug)]
+pub(crate) struct HashingWriter {
+    dir: IngestDir,
+    data: File,
+    path: PathBuf,
+    journal: Journal,
+    blob: Descriptor,
+    staging: Staging,
+    hasher: Hasher,
+    /// All before this offset is hashed.
+    front: u64,
+    /// What is written.
+    written: Ranges,
+    /// What is written, but not yet noted in the journal.
+    unnoted: Ranges,
+    /// What is written, but the disk was not told to begin with.
+    dirty: Ranges,
+    /// What is read back goes through this.
+    buffer: Vec<u8>,
+    /// The blob is published or given up: nothing is left to go on from.
+    is_done: bool,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl HashingWriter {
+    /// Goes on with a blob from what an earlier owner of its directory left. What of that can be hashed is hashed by
+    /// [`catch_up`](Self::catch_up).
+    pub(crate) fn open(
+        dir: IngestDir,
+        blob: Descriptor,
+        staging: Staging,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<Self> {
+        let (data, journal, written) = dir.open(&blob)?;
+        Ok(Self {
+            path: dir.data_path(),
+            hasher: Hasher::new(blob.digest.algorithm()),
+            dir,
+            data,
+            journal,
+            blob,
+            staging,
+            front: 0,
+            written,
+            unnoted: Ranges::default(),
+            dirty: Ranges::default(),
+            buffer: Vec::new(),
+            is_done: false,
+            _turn: turn,
+        })
+    }
+
+    pub(crate) fn written(&self) -> &Ranges {
+        &self.written
+    }
+
+    /// Hashes what came early, as far as it reaches without a gap: at first, what an earlier owner left.
+    pub(crate) fn catch_up(&mut self) -> Result<()> {
+        let outcome = self.hash_written();
+        self.settle(outcome)
+    }
+
+    /// Takes the bytes at this offset; those that are there already stay as they are.
+    pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let end = offset.saturating_add(bytes.len() as u64);
+        let fits = if end > self.blob.size { self.blob.expect_size(end) } else { Ok(()) };
+        let outcome = fits.and_then(|()| self.write_missing(offset, bytes));
+        self.settle(outcome)
+    }
+
+    /// Verifies the blob and publishes it.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        let outcome = self.verify().and_then(|()| self.publish());
+        self.is_done = true;
+        self.settle(outcome)
+    }
+
+    /// Gives up the claim without a word to the next one: it is not for this one to go on from, or there is nothing.
+    pub(crate) fn discard(mut self) -> Result<()> {
+        self.is_done = true;
+        self.dir.discard()
+    }
+
+    fn write_missing(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let end = offset + bytes.len() as u64;
+        for gap in self.written.gaps_in(offset..end) {
+            let part = |at: u64| usize::try_from(at - offset).expect("an offset in a buffer");
+            self.write_new(gap.start, &bytes[part(gap.start)..part(gap.end)])?;
+        }
+        Ok(())
+    }
+
+    fn write_new(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let end = offset + bytes.len() as u64;
+        self.journal.expect(offset, &self.written)?;
+        self.data.write_all_at(bytes, offset).map_err(|e| fail("write", &self.path, e))?;
+        self.written.insert(offset..end);
+        self.unnoted.insert(offset..end);
+        self.dirty.insert(offset..end);
+        if self.unnoted.total() >= NOTE_EVERY {
+            self.note()?;
+        }
+        if self.dir.is_durable() && self.dirty.total() >= WRITE_BACK_EVERY {
+            self.write_back();
+        }
+        if offset == self.front {
+            self.hasher.update(bytes);
+            self.front = end;
+        }
+        self.hash_written()
+    }
+
+    fn hash_written(&mut self) -> Result<()> {
+        let end = self.written.end_of_run(self.front).min(self.blob.size);
+        hash_range(&self.data, &self.path, self.front..end, &mut self.hasher, &mut self.buffer)?;
+        self.front = self.front.max(end);
+        Ok(())
+    }
+
+    /// Notes what is written, after it was written: so a process that takes over need not fetch it again.
+    fn note(&mut self) -> Result<()> {
+        self.journal.note(&std::mem::take(&mut self.unnoted))
+    }
+
+    /// Tells the disk to begin with what was written, without waiting for it.
+    fn write_back(&mut self) {
+        for range in std::mem::take(&mut self.dirty).iter() {
+            // Linux starts to write what is dirty of such a range, and then forgets what is clean (`mm/fadvise.c`).
+            // What it says to it does not matter: all is synced in the end.
+            let length = NonZeroU64::new(range.end - range.start);
+            _ = rustix::fs::fadvise(&self.data, range.start, length, Advice::DontNeed);
+        }
+    }
+
+    /// Fails unless all bytes are there and hash to the digest.
+    fn verify(&mut self) -> Result<()> {
+        self.blob.expect_size(self.front)?;
+        let hasher = std::mem::replace(&mut self.hasher, Hasher::new(self.blob.digest.algorithm()));
+        self.blob.digest.expect(&hasher.finish())
+    }
+
+    /// Gives the verified blob its names: in the image first, so that no collector can take it.
+    fn publish(&self) -> Result<()> {
+        if let Err(error) = self.dir.seal(&self.data) {
+            // What could not be synced may never reach the disk, though it can be read for now, and the next sync succeeds
+            // (`fsync(2)`): nobody may go on from it.
+            self.dir.discard()?;
+            return Err(error);
+        }
+        // Another owner that overtook this one has brought it.
+        if self.staging.link_sound(&self.blob)? {
+            return self.dir.discard();
+        }
+        if !self.dir.link_to(&self.staging, &self.blob.digest)? {
+            let copy = self.data.try_clone().map_err(|e| fail("read", &self.path, e))?;
+            self.staging.copy_in(copy, &self.blob)?;
+        }
+        self.dir.move_to(self.staging.pool(&self.blob.digest)?, self.blob.digest.hex())?;
+        self.dir.discard()
+    }
+
+    /// After an error there is nothing more to do here. Bytes that are wrong are thrown away, and those that the disk does
+    /// not give back.
+    fn settle(&mut self, outcome: Result<()>) -> Result<()> {
+        let outcome = outcome.map_err(|error| self.staging.store().explain_full(error, &self.blob));
+        if let Err(error) = &outcome {
+            self.is_done = true;
+            let is_wrong = matches!(error.kind(), ErrorKind::DigestMismatch | ErrorKind::SizeMismatch);
+            if is_wrong || is_damage(error) {
+                self.dir.discard()?;
+            }
+        }
+        outcome
+    }
+
+    /// Leaves what is written to the next one.
+    fn leave(&mut self) -> Result<()> {
+        self.note()?;
+        if self.written.end() == 0 { self.dir.discard() } else { Ok(()) }
+    }
+}
+
+impl Drop for HashingWriter {
+    fn drop(&mut self) {
+        if !self.is_done
+            && let Err(error) = self.leave()
+        {
+            tracing::debug!(error = error.report(), "what was written of a blob is not noted");
+        }
+    }
+}
