@@ -38,6 +38,25 @@ impl Journal {
         Ok(())
     }
 
+    /// Notes anew what is there, and syncs that: all else is missing from then on, and may be overwritten. A crash on the
+    /// way leaves a journal that says less.
+    pub(crate) fn begin_anew(&mut self, written: &Ranges) -> hoist_core::Result<()> {
+        let path = self.dir.path().join(NAME);
+        let failed = |e| fail("write", &path, e);
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => self.dir.open_or_create(NAME)?,
+        };
+        file.set_len(0).map_err(failed)?;
+        file.rewind().map_err(failed)?;
+        self.file = Some(file);
+        self.note(written)?;
+        if self.dir.is_durable() {
+            self.file.as_ref().map_or(Ok(()), File::sync_data).map_err(failed)?;
+        }
+        self.dir.sync()
+    }
+
     /// Notes what was written.
     pub(crate) fn note(&self, written: &Ranges) -> hoist_core::Result<()> {
         let Some(mut file) = self.file.as_ref() else { return Ok(()) };

@@ -87,7 +87,7 @@ impl Ingest {
         Ok(Some(Self { missing, resumed, queue }))
     }
 
-    /// What is still to be fetched: ranges of the blob, in order.
+    /// What was still to be fetched when the blob was claimed: ranges of it, in order.
     pub fn missing(&self) -> &[Range<u64>] {
         &self.missing
     }
@@ -111,9 +111,33 @@ impl Ingest {
     ///
     /// Fails with [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) or
     /// [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch) where it is not what the descriptor says; then
-    /// none of it is kept.
-    pub async fn commit(self) -> Result<()> {
+    /// none of it is kept, but that of another digest it is until this is dropped, for it can be
+    /// [opened again](Self::reopen).
+    pub async fn commit(&self) -> Result<()> {
         self.queue.commit().await
+    }
+
+    /// Goes on with a blob whose [`commit`](Self::commit) failed with
+    /// [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch): these ranges of it are missing again, and what is written
+    /// there replaces what was. All of it is hashed anew. Writing to the [`queue`](Self::queue) works again.
+    ///
+    /// The journal says that they are missing before anything is overwritten, so that the next to claim the blob fetches
+    /// them, if this process dies. Fails with [`Unsupported`](hoist_core::ErrorKind::Unsupported) in any other state.
+    pub async fn reopen(&self, ranges: &[Range<u64>]) -> Result<()> {
+        self.queue.reopen(ranges.to_vec()).await
+    }
+
+    /// Which of the bytes that were written since the last [`reopen`](Self::reopen) differ from what was there before: in
+    /// order, and as coarse as the pieces that were written. Complete when [`commit`](Self::commit) has returned.
+    pub fn replaced(&self) -> Vec<Range<u64>> {
+        self.queue.replaced()
+    }
+}
+
+/// A blob that is wrong, and that nobody opens again, is of no use.
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        self.queue.give_up();
     }
 }
 

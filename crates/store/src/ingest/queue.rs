@@ -4,6 +4,7 @@
 //! goes on until there is nothing left to write. So few threads are awake however many blobs are open.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -29,23 +30,28 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     pieces: VecDeque<Piece>,
-    /// Not here while a thread writes with it.
+    /// Not here while a thread writes with it, and when the writing has ended; but where the blob is wrong, it is here
+    /// still, for the blob to be opened again.
     writer: Option<HashingWriter>,
     /// Why nothing is written any more.
     ended: Option<Error>,
+    /// What of a blob that was opened again differs from what was there before.
+    replaced: Vec<Range<u64>>,
 }
 
 #[derive(Debug)]
 enum Piece {
     Bytes { offset: u64, bytes: Bytes, _budget: OwnedSemaphorePermit },
     Commit(oneshot::Sender<Result<()>>),
+    Reopen(Vec<Range<u64>>, oneshot::Sender<Result<()>>),
 }
 
 impl WriteQueue {
     /// The queue of this writer, which begins at once with what an earlier one left.
     pub(crate) fn new(writer: HashingWriter, budget: Arc<Semaphore>) -> Self {
         let is_resumed = writer.written().end() > 0;
-        let state = State { pieces: VecDeque::new(), writer: Some(writer), ended: None };
+        let state =
+            State { pieces: VecDeque::new(), writer: Some(writer), ended: None, replaced: Vec::new() };
         let queue = Self(Arc::new(Shared { budget, state: Mutex::new(state) }));
         if is_resumed {
             queue.begin();
@@ -69,6 +75,36 @@ impl WriteQueue {
         let (done, outcome) = oneshot::channel();
         self.push(Piece::Commit(done))?;
         outcome.await.unwrap_or_else(|_| Err(self.why_ended()))
+    }
+
+    /// Goes on with a blob that is wrong, of which these ranges are missing from now on.
+    pub(crate) async fn reopen(&self, ranges: Vec<Range<u64>>) -> Result<()> {
+        let (done, outcome) = oneshot::channel();
+        {
+            let mut state = self.state();
+            if state.ended.is_none() || state.writer.is_none() {
+                let message = "only a blob that turned out wrong can be opened again";
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
+            state.ended = None;
+            state.replaced.clear();
+            state.pieces.push_back(Piece::Reopen(ranges, done));
+        }
+        self.begin();
+        outcome.await.unwrap_or_else(|_| Err(self.why_ended()))
+    }
+
+    /// What of a blob that was opened again differs from what was there before, in order.
+    pub(crate) fn replaced(&self) -> Vec<Range<u64>> {
+        self.state().replaced.clone()
+    }
+
+    /// Throws a blob away that turned out wrong, and was not opened again.
+    pub(crate) fn give_up(&self) {
+        let mut state = self.state();
+        let wrong = if state.ended.is_some() { state.writer.take() } else { None };
+        drop(state);
+        drop(wrong);
     }
 
     fn push(&self, piece: Piece) -> Result<()> {
@@ -127,6 +163,7 @@ impl Work {
         loop {
             let mut state = self.queue.state();
             let Some(piece) = state.pieces.pop_front() else {
+                state.replaced = writer.replaced().iter().collect();
                 state.writer = self.writer.take();
                 return Ok(());
             };
@@ -134,14 +171,32 @@ impl Work {
             match piece {
                 Piece::Bytes { offset, bytes, _budget } => writer.write(offset, &bytes)?,
                 Piece::Commit(done) => {
-                    let outcome = writer.commit();
-                    self.writer = None;
-                    self.queue.end(outcome.clone().err().unwrap_or_else(broken_off));
-                    _ = done.send(outcome);
+                    _ = done.send(self.commit());
                     return Ok(());
+                }
+                Piece::Reopen(ranges, done) => {
+                    if let Err(error) = writer.reopen(&ranges) {
+                        self.writer = None;
+                        self.queue.end(error.clone());
+                        _ = done.send(Err(error));
+                        return Ok(());
+                    }
+                    _ = done.send(Ok(()));
                 }
             }
         }
+    }
+
+    /// Ends the writing. A blob that is wrong keeps its writer; else the claim is free before anybody hears of this.
+    fn commit(&mut self) -> Result<()> {
+        let Some(mut writer) = self.writer.take() else { return Err(broken_off()) };
+        let outcome = writer.commit();
+        let replaced = writer.replaced().iter().collect();
+        let wrong = if writer.is_wrong() { Some(writer) } else { None };
+        self.queue.end(outcome.clone().err().unwrap_or_else(broken_off));
+        let mut state = self.queue.state();
+        (state.writer, state.replaced) = (wrong, replaced);
+        outcome
     }
 }
 

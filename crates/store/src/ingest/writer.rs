@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -18,7 +19,7 @@ use super::dir::IngestDir;
 use super::journal::Journal;
 use super::ranges::Ranges;
 use crate::dir::{fail, is_damage};
-use crate::hash::hash_range;
+use crate::hash::{each_chunk, hash_range};
 use crate::staging::Staging;
 
 /// How many bytes are written before they are noted in the journal: what a crash costs at the most.
@@ -47,11 +48,27 @@ pub(crate) struct HashingWriter {
     unnoted: Ranges,
     /// What is written, but the disk was not told to begin with.
     dirty: Ranges,
+    /// What was there before the blob was opened again, and was not written since.
+    suspected: Ranges,
+    /// What was written since then, and differs from what was there.
+    replaced: Ranges,
     /// What is read back goes through this.
     buffer: Vec<u8>,
-    /// The blob is published or given up: nothing is left to go on from.
-    is_done: bool,
+    end: End,
     _turn: OwnedMutexGuard<()>,
+}
+
+/// What becomes of what is written when the writer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The next one goes on from it.
+    Leave,
+    /// It is all as it should be already.
+    Nothing,
+    /// It is of no use to anybody.
+    Discard,
+    /// It has another digest than it should have, and is discarded unless it is opened again.
+    Wrong,
 }
 
 impl HashingWriter {
@@ -76,14 +93,26 @@ impl HashingWriter {
             written,
             unnoted: Ranges::default(),
             dirty: Ranges::default(),
+            suspected: Ranges::default(),
+            replaced: Ranges::default(),
             buffer: Vec::new(),
-            is_done: false,
+            end: End::Leave,
             _turn: turn,
         })
     }
 
     pub(crate) fn written(&self) -> &Ranges {
         &self.written
+    }
+
+    /// What was written since the blob was opened again, and differs from what was there before.
+    pub(crate) fn replaced(&self) -> &Ranges {
+        &self.replaced
+    }
+
+    /// Whether the blob can be opened again.
+    pub(crate) fn is_wrong(&self) -> bool {
+        self.end == End::Wrong
     }
 
     /// Hashes what came early, as far as it reaches without a gap: at first, what an earlier owner left.
@@ -102,14 +131,40 @@ impl HashingWriter {
 
     /// Verifies the blob and publishes it.
     pub(crate) fn commit(&mut self) -> Result<()> {
-        let outcome = self.verify().and_then(|()| self.publish());
-        self.is_done = true;
+        let verified = self.verify();
+        let is_wrong = verified.as_ref().is_err_and(|error| *error.kind() == ErrorKind::DigestMismatch);
+        let outcome = self.settle(verified.and_then(|()| self.publish()));
+        self.end = match (&outcome, is_wrong) {
+            (Ok(()), _) => End::Nothing,
+            (Err(_), true) => End::Wrong,
+            (Err(_), false) => self.end,
+        };
+        outcome
+    }
+
+    /// Goes on with a blob that is wrong: these ranges of it are missing, and all else is hashed anew.
+    pub(crate) fn reopen(&mut self, ranges: &[Range<u64>]) -> Result<()> {
+        let outcome = self.mark_missing(ranges).and_then(|()| self.hash_written());
         self.settle(outcome)
     }
 
-    /// Gives up the claim without a word to the next one: it is not for this one to go on from, or there is nothing.
+    fn mark_missing(&mut self, ranges: &[Range<u64>]) -> Result<()> {
+        self.replaced = Ranges::default();
+        for range in ranges {
+            self.written.overlap(range).into_iter().for_each(|part| self.suspected.insert(part));
+            self.written.remove(range);
+        }
+        self.journal.begin_anew(&self.written)?;
+        self.unnoted = Ranges::default();
+        self.hasher = Hasher::new(self.blob.digest.algorithm());
+        self.front = 0;
+        self.end = End::Leave;
+        Ok(())
+    }
+
+    /// Gives up the claim, and leaves nothing to the next one.
     pub(crate) fn discard(mut self) -> Result<()> {
-        self.is_done = true;
+        self.end = End::Nothing;
         self.dir.discard()
     }
 
@@ -124,6 +179,7 @@ impl HashingWriter {
 
     fn write_new(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         let end = offset + bytes.len() as u64;
+        self.compare(offset, bytes)?;
         self.journal.expect(offset, &self.written)?;
         self.data.write_all_at(bytes, offset).map_err(|e| fail("write", &self.path, e))?;
         self.written.insert(offset..end);
@@ -140,6 +196,21 @@ impl HashingWriter {
             self.front = end;
         }
         self.hash_written()
+    }
+
+    /// Looks where bytes that are to be written differ from those that were there before the blob was opened again.
+    fn compare(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let part = |at: u64| usize::try_from(at - offset).expect("an offset in a buffer");
+        for old in self.suspected.overlap(&(offset..offset + bytes.len() as u64)) {
+            let mut differs = false;
+            let compare = |at: u64, there: &[u8]| differs |= *there != bytes[part(at)..][..there.len()];
+            each_chunk(&self.data, &self.path, old.clone(), &mut self.buffer, compare)?;
+            self.suspected.remove(&old);
+            if differs {
+                self.replaced.insert(old);
+            }
+        }
+        Ok(())
     }
 
     fn hash_written(&mut self) -> Result<()> {
@@ -196,11 +267,9 @@ impl HashingWriter {
     fn settle(&mut self, outcome: Result<()>) -> Result<()> {
         let outcome = outcome.map_err(|error| self.staging.store().explain_full(error, &self.blob));
         if let Err(error) = &outcome {
-            self.is_done = true;
             let is_wrong = matches!(error.kind(), ErrorKind::DigestMismatch | ErrorKind::SizeMismatch);
-            if is_wrong || is_damage(error) {
-                self.dir.discard()?;
-            }
+            let is_useless = is_wrong || is_damage(error) || self.is_wrong();
+            self.end = if is_useless { End::Discard } else { End::Nothing };
         }
         outcome
     }
@@ -214,10 +283,16 @@ impl HashingWriter {
 
 impl Drop for HashingWriter {
     fn drop(&mut self) {
-        if !self.is_done
-            && let Err(error) = self.leave()
-        {
-            tracing::debug!(error = error.report(), "what was written of a blob is not noted");
+        let outcome = match self.end {
+            End::Leave => self.leave(),
+            End::Nothing => Ok(()),
+            End::Discard | End::Wrong => self.dir.discard(),
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(
+                error = error.report(),
+                "what was written of a blob is not as the next one should find it"
+            );
         }
     }
 }

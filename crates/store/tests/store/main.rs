@@ -8,4 +8,5 @@ mod images;
 mod ingests;
 mod names;
 mod opening;
+mod reopening;
 mod support;
