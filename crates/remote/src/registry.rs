@@ -10,23 +10,21 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future;
 use hoist_core::{
-    Descriptor, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference,
-    Result, config_platform,
+    Descriptor, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference, Result,
+    config_platform,
 };
-use hoist_store::{Lease, Staging, Store, StoredImage, Trust, blocking};
+use hoist_store::{Lease, Store, StoredImage, Trust, blocking};
 
 use crate::credentials::{Credentials, Keychain};
-use crate::fetch::Fetch;
-use crate::foreign::{ForeignLayers, Manner};
+use crate::foreign::ForeignLayers;
 use crate::hosts::{Hosts, Route};
 use crate::manifest::{self, Resolved};
 use crate::shared::SharedClient;
+use crate::source;
 use crate::transport::NEVER;
 
 /// The annotation of a layout's entry that tools take the tag from (image-spec, annotations).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
-
-const MAX_CONNECTIONS: usize = 1000; // each is a task of every pull
 
 /// OCI and Docker registries, reached over HTTP.
 ///
@@ -91,7 +89,7 @@ impl RemoteRegistry {
     /// least one, and 1000 at the most. It takes fewer for a time where a registry answers 429 or 503, or goes silent.
     #[must_use]
     pub fn with_connections(mut self, connections: usize) -> Self {
-        self.client.connections = connections.clamp(1, MAX_CONNECTIONS);
+        self.client.fetcher = self.client.fetcher.clone().with_connections(connections);
         self
     }
 
@@ -99,7 +97,7 @@ impl RemoteRegistry {
     /// over another; 10 s by default.
     #[must_use]
     pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
-        self.client.stall_timeout = timeout.min(NEVER);
+        self.client.fetcher = self.client.fetcher.clone().with_stall_timeout(timeout);
         self
     }
 
@@ -107,7 +105,7 @@ impl RemoteRegistry {
     /// back-off.
     #[must_use]
     pub fn with_retries(mut self, retries: usize) -> Self {
-        self.client.retries = retries;
+        self.client.fetcher = self.client.fetcher.clone().with_retries(retries);
         self
     }
 
@@ -293,31 +291,13 @@ impl RemoteRegistry {
         let staging = self.store.stage(trust)?;
         staging.check_space(resolved.document.blobs())?;
         let put = staging.put(&resolved.manifest, resolved.bytes.clone());
-        let blobs = resolved.document.blobs().filter(|blob| blob.urls.is_empty());
-        let fetch = Fetch::new(&self.client, route, &self.events, blobs);
+        let wanted = source::wanted(&self.client, route, &self.foreign, resolved.document.blobs())?;
         let check = |blob: &Descriptor| {
             if *blob == resolved.document.config { self.check_platform(resolved) } else { Ok(()) }
         };
-        future::try_join(fetch.run(&staging, check), put).await?;
-        for layer in resolved.document.blobs().filter(|blob| !blob.urls.is_empty()) {
-            self.bring_foreign(route, &staging, layer).await?;
-        }
+        let fetch = self.client.fetcher.fetch(&staging, wanted, &self.events, check);
+        future::try_join(fetch, put).await?;
         staging.commit(self.entry(reference, resolved)).await
-    }
-
-    /// Brings a layer that the registry may not have, from there or from elsewhere.
-    async fn bring_foreign(&self, route: &Route, staging: &Staging, layer: &Descriptor) -> Result<()> {
-        let (retries, stall_timeout) = (self.client.retries, self.client.stall_timeout);
-        let fetch = Fetch::new(&self.client, route, &self.events, std::iter::once(layer));
-        let outcome = fetch.run(staging, |_| Ok(())).await;
-        drop(fetch); // it has a hold on the layer
-        match outcome {
-            Err(missing) if *missing.kind() == ErrorKind::NotFound => {
-                let manner = Manner { retries, stall_timeout, events: &self.events };
-                self.foreign.bring(staging, layer, missing, manner).await
-            }
-            outcome => outcome,
-        }
     }
 
     /// Fails where an image that came without an index is made for another platform, by its configuration.
