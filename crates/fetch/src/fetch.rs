@@ -305,11 +305,12 @@ impl State {
     }
 
     /// The source to open a connection to. `None`: there is nothing to do for now.
-    fn next_source(&self, now: Instant) -> Option<Known> {
+    fn next_source(&mut self, now: Instant) -> Option<Known> {
+        self.scheduler.look(now);
         let standing = |source| self.standing(source);
-        let unasked = self.scheduler.unasked();
-        let next = unasked.into_iter().find_map(|blob| self.candidates[blob].next(&HashSet::new(), standing));
-        next.or_else(|| self.rescuer(now)).map(|source| self.sources[source].clone())
+        let next =
+            self.scheduler.unasked().find_map(|blob| self.candidates[blob].next(&HashSet::new(), standing));
+        next.or_else(|| self.rescuer(now)).or_else(|| self.helper(now)).map(|source| self.source(source))
     }
 
     /// The source that takes over what another one is hopelessly slow to bring, or does so itself over another
@@ -317,6 +318,13 @@ impl State {
     fn rescuer(&self, now: Instant) -> Option<usize> {
         let (blob, slow) = self.scheduler.hopeless(now, |blob, slow| self.has_others(blob, slow))?;
         Some(self.other(blob, slow).unwrap_or(slow))
+    }
+
+    /// The source that brings a part of what takes longest, if it may gain by that.
+    fn helper(&self, now: Instant) -> Option<usize> {
+        let (blob, _) = self.scheduler.divided(now)?;
+        let source = self.candidates[blob].next(&HashSet::new(), |source| self.standing(source))?;
+        Some(source).filter(|&source| self.sources[source].state.limiter.may_gain())
     }
 
     fn other(&self, blob: usize, source: usize) -> Option<usize> {
@@ -334,6 +342,7 @@ impl State {
             connections: source.state.limiter.allowed(),
             pace: source.state.pace(),
             has_ranges: source.state.has_ranges(),
+            may_gain: source.state.limiter.may_gain(),
         };
         let may: HashSet<_> = {
             let may_ask =
@@ -343,15 +352,24 @@ impl State {
         if let Some(piece) = self.scheduler.take(&terms, |blob| may.contains(&blob), now) {
             return Some(piece);
         }
-        let is_left = self.scheduler.unasked().next().is_some();
-        if is_left || self.rescuer(now) != Some(source.place) {
+        if self.scheduler.unasked().next().is_some() {
             return None;
         }
-        let others = |blob: usize, slow: usize| self.has_others(blob, slow);
-        let slowest = self.scheduler.hopeless(now, others)?;
-        let has_others = self.has_others(slowest.0, slowest.1);
-        let (piece, slow) = self.scheduler.take_over(&terms, |_, _| has_others, now)?;
-        if slow != source.place {
+        match self.rescuer(now) {
+            Some(rescuer) if rescuer == source.place => self.take_over(&terms, now),
+            Some(_) => None,
+            None if self.helper(now) == Some(source.place) => self.scheduler.divide(&terms, now),
+            None => None,
+        }
+    }
+
+    fn take_over(&mut self, terms: &Terms, now: Instant) -> Option<Piece> {
+        let Self { scheduler, candidates, sources, .. } = self;
+        let has_others = |blob: usize, slow: usize| {
+            candidates[blob].next(&HashSet::from([slow]), |source| standing(sources, source)).is_some()
+        };
+        let (piece, slow) = scheduler.take_over(terms, has_others, now)?;
+        if slow != terms.source {
             self.sources[slow].state.was_in_trouble();
         }
         Some(piece)
@@ -367,14 +385,8 @@ impl State {
         next.map(|source| self.source(source))
     }
 
-    /// A request takes the longer the more run already; a source whose pace is not known gets to show it.
-    #[expect(clippy::cast_precision_loss)]
     fn standing(&self, source: usize) -> Standing {
-        let known = &self.sources[source].state;
-        let best = || self.sources.iter().filter_map(|known| known.state.pace()).fold(0.0, f64::max);
-        let pace = known.pace().unwrap_or_else(best).max(1.0);
-        let load = (known.limiter.in_use() + 1) as f64 / pace;
-        Standing { is_resting: known.is_resting(), load }
+        standing(&self.sources, source)
     }
 
     /// Whether there may be another try, of one that brought nothing.
@@ -383,6 +395,16 @@ impl State {
         self.budget = left.unwrap_or(self.budget);
         left.is_some()
     }
+}
+
+/// A request takes the longer the more run already; a source whose pace is not known gets to show it.
+#[expect(clippy::cast_precision_loss)]
+fn standing(sources: &[Known], source: usize) -> Standing {
+    let known = &sources[source].state;
+    let best = || sources.iter().filter_map(|known| known.state.pace()).fold(0.0, f64::max);
+    let pace = known.pace().unwrap_or_else(best).max(1.0);
+    let load = (known.limiter.in_use() + 1) as f64 / pace;
+    Standing { is_resting: known.is_resting(), load }
 }
 
 /// How much a fetch may spend on tries that bring nothing: each connection may use up its own.

@@ -90,6 +90,12 @@ impl ConcurrencyLimiter {
         self.limit().now
     }
 
+    /// Whether more connections may bring more: it is not known that they do not.
+    pub(crate) fn may_gain(&self) -> bool {
+        let limit = self.limit();
+        limit.ramp.is_none() || limit.now == limit.most
+    }
+
     /// How many run.
     pub(crate) fn in_use(&self) -> usize {
         self.limit().in_use

@@ -1,6 +1,6 @@
 //! What to ask for next: the missing bytes of an image's blobs, cut into pieces as connections fall idle.
 //!
-//! A piece is measured in time: about what its connection brings in half a second, so that a fast link takes whole blobs
+//! A piece is measured in time: at most what its connection brings in a second, so that a fast link takes whole blobs
 //! and a slow one shares a blob out. What continues a blob's contiguous front goes first, since bytes ahead of the front
 //! are read back to be hashed. When all is shared out, an idle connection takes over what another one is hopelessly slow
 //! to bring. A source without ranges brings a blob in one piece.
@@ -17,10 +17,16 @@ use tokio::time::Instant;
 const SMALLEST: u64 = 1 << 20;
 /// A piece is not larger while the pace of its source is not known.
 const FIRST: u64 = 8 << 20;
-/// How long a piece takes, in seconds: long enough that requests cost little, short enough to learn from.
-const LONGEST: f64 = 0.5;
+/// How long a piece takes at most, in seconds: long enough that requests cost little, short enough to learn from.
+const LONGEST: f64 = 1.0;
 /// How long a piece takes at least, in seconds, though less is left to share out.
-const SHORTEST: f64 = 0.05;
+const SHORTEST: f64 = 0.1;
+/// What another connection is to bring is split in parts that are no smaller.
+const SMALLEST_SHARE: u64 = 128 << 10;
+/// It is left alone if it is done so soon, in seconds: to split it costs a round trip, and a connection.
+const SOON: f64 = 0.25;
+/// A connection whose pace grew by more than this when others fell idle had shared a line with them.
+const SHARED: f64 = 1.25;
 /// How long a connection takes to show its pace.
 const WARM_UP: Duration = Duration::from_millis(150);
 /// How long a connection may be mute, or far below the usual, before all of its piece is taken over; twice as long each
@@ -28,7 +34,7 @@ const WARM_UP: Duration = Duration::from_millis(150);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How many times slower than the usual that is.
 const FAR_BELOW: f64 = 8.0;
-/// Slower than this, in bytes a second, is slow wherever there is somebody else to ask.
+/// Slower than this, in bytes a second, is slow wherever there is another source to ask.
 const SLOW: f64 = 64e3;
 
 /// The bytes that are missing, and who brings them.
@@ -40,6 +46,8 @@ pub(crate) struct Scheduler {
     blobs: BTreeMap<usize, Missing>,
     flying: BTreeMap<u64, InFlight>,
     next: u64,
+    /// Whether all that is missing is asked for, so that connections are idle.
+    is_shared_out: bool,
     /// Bytes a second of a connection, as seen lately.
     usual: Option<f64>,
     /// Bytes that have come over all connections.
@@ -79,6 +87,8 @@ struct InFlight {
     brought: u64,
     /// When it last brought something, and what had come over all connections by then.
     last: (Instant, u64),
+    /// When connections fell idle, and what it had brought by then.
+    lap: Option<(Instant, u64)>,
     patience: Duration,
     relieved: Arc<Notify>,
 }
@@ -92,13 +102,15 @@ pub(crate) struct Terms {
     /// What one connection brings in a second, in bytes.
     pub(crate) pace: Option<f64>,
     pub(crate) has_ranges: bool,
+    /// More connections may raise the sum: it is not known that they do not.
+    pub(crate) may_gain: bool,
 }
 
 impl Scheduler {
     /// A scheduler for blobs of so many bytes in all.
     pub(crate) fn new(bytes: u64) -> Self {
         let (blobs, flying) = (BTreeMap::new(), BTreeMap::new());
-        Self { ahead: bytes, blobs, flying, next: 0, usual: None, came: 0 }
+        Self { ahead: bytes, blobs, flying, next: 0, is_shared_out: false, usual: None, came: 0 }
     }
 
     /// Of a blob of so many bytes it is known now what is missing.
@@ -181,6 +193,41 @@ impl Scheduler {
         Some((self.start(blob, terms.source, to_come, now, patience), source))
     }
 
+    /// Notes whether connections are idle, since all that is missing is asked for.
+    pub(crate) fn look(&mut self, now: Instant) {
+        let was_shared_out = self.is_shared_out;
+        let is_shared_out = self.unasked().next().is_none();
+        self.is_shared_out = is_shared_out;
+        if self.is_shared_out && !was_shared_out {
+            for flight in self.flying.values_mut() {
+                flight.lap = Some((now, flight.brought));
+            }
+        }
+    }
+
+    /// The blob of the piece that an idle connection could bring a part of, with its source.
+    pub(crate) fn divided(&self, now: Instant) -> Option<(usize, usize)> {
+        let id = self.last_to_end(now)?;
+        self.flying.get(&id).map(|flight| (flight.blob, flight.source))
+    }
+
+    /// Takes half of what another connection is to bring, so that both are done at once: where each connection has a
+    /// pace of its own, this raises the sum.
+    pub(crate) fn divide(&mut self, terms: &Terms, now: Instant) -> Option<Piece> {
+        let id = self.last_to_end(now).filter(|_| terms.may_gain && terms.has_ranges)?;
+        let usual = self.usual.unwrap_or(0.0);
+        let flight = self.flying.get_mut(&id)?;
+        let rate = flight.rate_alone(now)?;
+        let gap = flight.to_come.back_mut()?;
+        #[expect(clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::cast_possible_truncation)]
+        let stays = ((gap.end - gap.start) as f64 * rate / (rate + usual.max(rate))) as u64;
+        let taken = gap.start + stays.max(SMALLEST_SHARE)..gap.end;
+        gap.end = taken.start;
+        let blob = flight.blob;
+        self.blobs.get_mut(&blob)?.pieces += 1;
+        Some(self.start(blob, terms.source, [taken].into(), now, PATIENCE))
+    }
+
     /// What the piece is still to bring: the first byte, and the one behind the last. `None`: it is done.
     pub(crate) fn to_come(&self, piece: &Piece) -> Option<Range<u64>> {
         let to_come = &self.flying.get(&piece.id)?.to_come;
@@ -224,6 +271,7 @@ impl Scheduler {
         for flight in self.flying.values_mut() {
             flight.since = now.min(flight.since + took);
             flight.last.0 = now.min(flight.last.0 + took);
+            flight.lap = flight.lap.map(|(since, brought)| (now.min(since + took), brought));
         }
     }
 
@@ -288,8 +336,17 @@ impl Scheduler {
         let id = self.next;
         self.next += 1;
         let last = (since, self.came);
-        let flight =
-            InFlight { blob, source, to_come, since, brought: 0, last, patience, relieved: Arc::default() };
+        let flight = InFlight {
+            blob,
+            source,
+            to_come,
+            since,
+            brought: 0,
+            last,
+            lap: None,
+            patience,
+            relieved: Arc::default(),
+        };
         let piece = Piece { blob, id, relieved: flight.relieved.clone() };
         self.flying.insert(id, flight);
         piece
@@ -303,6 +360,18 @@ impl Scheduler {
                 && self.is_hopeless(flight, has_others(flight.blob, flight.source), now)
         });
         slow.max_by(|a, b| a.1.time_left(now).total_cmp(&b.1.time_left(now))).map(|(&id, _)| id)
+    }
+
+    /// The piece that will be done last, if it is worth the trouble to split it.
+    fn last_to_end(&self, now: Instant) -> Option<u64> {
+        let running = self.flying.iter().filter(|(_, flight)| self.is_divisible(flight.blob));
+        let left = running.filter_map(|(&id, flight)| {
+            let left = length(&flight.to_come);
+            let rate = flight.rate_alone(now).filter(|_| left >= 2 * SMALLEST_SHARE)?;
+            #[expect(clippy::cast_precision_loss)]
+            Some((id, left as f64 / rate))
+        });
+        left.filter(|(_, left)| *left > SOON).max_by(|a, b| a.1.total_cmp(&b.1)).map(|(id, _)| id)
     }
 
     /// Whether a connection is mute while others bring something, or far below the usual.
@@ -358,6 +427,19 @@ impl InFlight {
         (self.brought > 0 && tells && !age.is_zero()).then(|| self.brought as f64 / age.as_secs_f64())
     }
 
+    /// Bytes a second now that others are idle; `None`: that cannot be told yet, or it shared a line with them and has more
+    /// of it now.
+    #[expect(clippy::cast_precision_loss)]
+    fn rate_alone(&self, now: Instant) -> Option<f64> {
+        let rate = |brought: u64, span: Duration| {
+            (brought > 0 && span > WARM_UP).then(|| brought as f64 / span.as_secs_f64())
+        };
+        let Some((since, before)) = self.lap else { return rate(self.brought, self.age(now)) };
+        let alone = rate(self.brought - before, now.saturating_duration_since(since))?;
+        let shared = rate(before, since.saturating_duration_since(self.since));
+        Some(alone).filter(|alone| shared.is_none_or(|shared| *alone <= shared * SHARED))
+    }
+
     /// Seconds until it has come, as it goes.
     #[expect(clippy::cast_precision_loss)]
     fn time_left(&self, now: Instant) -> f64 {
@@ -375,7 +457,7 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
-    const FAR: Terms = Terms { source: 0, connections: 4, pace: None, has_ranges: true };
+    const FAR: Terms = Terms { source: 0, connections: 4, pace: None, has_ranges: true, may_gain: true };
 
     /// A scheduler for blobs of these sizes, of which all is missing.
     fn scheduler(sizes: &[u64]) -> Scheduler {
@@ -420,9 +502,9 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_takes_about_half_a_second_and_no_more_than_its_share() {
+    fn a_piece_takes_about_a_second_and_no_more_than_its_share() {
         let (now, pace) = (Instant::now(), |mib: f64| Some(mib * 1024.0 * 1024.0));
-        for (pace, size) in [(None, 8), (pace(20.0), 10), (pace(500.0), 100), (pace(0.5), 1)] {
+        for (pace, size) in [(None, 8), (pace(20.0), 20), (pace(500.0), 100), (pace(0.5), 1)] {
             let mut scheduler = scheduler(&[400 * MIB]);
             let piece = take(&mut scheduler, &Terms { pace, ..FAR }, now).unwrap();
             assert_eq!(scheduler.to_come(&piece), Some(0..size * MIB), "{pace:?}");
@@ -465,6 +547,31 @@ mod tests {
         let busy: Vec<_> = [&pieces[0], &pieces[1]].map(|piece| scheduler.to_come(piece)).into();
         _ = take_over(&mut scheduler, later + PATIENCE / 2);
         assert_eq!(busy, [&pieces[0], &pieces[1]].map(|piece| scheduler.to_come(piece)));
+    }
+
+    #[test]
+    fn an_idle_connection_takes_half_of_what_takes_long_where_that_raises_the_sum() {
+        let now = Instant::now();
+        let divided = |may_gain: bool, alone: u64| {
+            let mut scheduler = scheduler(&[16 * MIB]);
+            let slow = take(&mut scheduler, &Terms { connections: 1, ..FAR }, now).unwrap();
+            let quick = take(&mut scheduler, &Terms { connections: 1, ..FAR }, now).unwrap();
+            bring(&mut scheduler, &slow, 2 * MIB, now);
+            bring(&mut scheduler, &quick, 8 * MIB, now);
+            let idle = now + Duration::from_secs(1);
+            scheduler.finish(&quick, idle);
+            scheduler.look(idle);
+            assert!(scheduler.divided(idle).is_none(), "it may be as quick as the other now");
+            bring(&mut scheduler, &slow, alone, idle);
+            let later = idle + Duration::from_secs(1);
+            scheduler
+                .divide(&Terms { may_gain, ..FAR }, later)
+                .map(|piece| scheduler.to_come(&piece).unwrap())
+        };
+        let half = divided(true, 2 * MIB).unwrap();
+        assert!(half.start > 4 * MIB && half.end == 8 * MIB, "{half:?}");
+        assert_eq!(divided(false, 2 * MIB), None, "the source has shown that it brings no more");
+        assert_eq!(divided(true, 4 * MIB), None, "it got what the other had");
     }
 
     #[test]
