@@ -43,7 +43,7 @@ fuzz CASES="200000":
 
 # What is hand-written in the sharing of pulls, in every order that threads can take turns in
 loom:
-    RUSTFLAGS="--cfg loom" cargo test -p hoist-cache --lib --target-dir target/loom flights::model
+    RUSTFLAGS="--cfg loom" cargo test -p hoist-cache --lib --target-dir target/loom singleflight::model
 
 # The main job, with an embedded registry
 demo:

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use hoist_core::{Descriptor, Digest, Error, ErrorKind, Index, PulledImage, Reference, Result, media_type};
 use hoist_store::{Layout, Lease, StoredImage, Trust, blocking};
 
-use crate::cached::Cached;
+use crate::cached::Cache;
 
-impl<R> Cached<R> {
+impl<R> Cache<R> {
     /// Makes an image of the registry within, which was asked for it at this time, one of this cache. `None`: it was
     /// removed meanwhile, or its name given to what somebody else was told later.
     ///
