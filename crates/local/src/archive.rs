@@ -101,6 +101,11 @@ impl Archive {
     /// platform, and as a pull does where a blob is not what it should be. Where one image is not
     /// [admitted](Store::with_admission), none gets a name.
     pub async fn load(&self, store: &Store, platform: &Platform, replace: bool) -> Result<Vec<PulledImage>> {
+        let (this, platform) = (self.clone(), platform.clone());
+        store.owned(|store| async move { this.load_into(&store, &platform, replace).await }).await
+    }
+
+    async fn load_into(&self, store: &Store, platform: &Platform, replace: bool) -> Result<Vec<PulledImage>> {
         let (this, wanted, there) = (self.clone(), platform.clone(), store.clone());
         let entries = blocking(move || {
             let entries = this.entries(&wanted)?;
