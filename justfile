@@ -29,6 +29,10 @@ kills:
     cargo build -p hoist-cli
     HOIST_KILLS=1000 cargo test -p hoist-tests --test crash -- --nocapture
 
+# 1,000 pulls dropped, each at a moment of its own; `test` drops 100
+drops:
+    HOIST_DROPS=1000 cargo test -p hoist-tests --test drops
+
 # The tests of the store on xfs, btrfs, tmpfs and overlayfs; as root
 file-systems: (run "file-systems")
 

@@ -121,10 +121,10 @@ impl Archive {
             staged.push((entry, lease));
         }
         // Only now, when all is there and may be, does anything get a name.
-        let (store, platform) = (store.clone(), platform.clone());
-        let named = blocking(move || {
-            staged.iter().try_for_each(|(entry, _)| entry.admit(&store, &platform))?;
-            staged.iter().map(|(entry, lease)| entry.name(&store, &platform, lease)).collect()
+        let platform = platform.clone();
+        let named = store.blocking(move |store| {
+            staged.iter().try_for_each(|(entry, _)| entry.admit(store, &platform))?;
+            staged.iter().map(|(entry, lease)| entry.name(store, &platform, lease)).collect()
         });
         named.await.map_err(|error| self.refused(error))
     }

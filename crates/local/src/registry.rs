@@ -189,13 +189,12 @@ impl LocalRegistry {
             reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
         let layout = if self.source.vouched { layout.vouched() } else { layout };
         let lease = self.store.adopt_reporting(layout, entry, trust, self.events.clone()).await?;
-        let (this, reference) = (self.clone(), reference.clone());
-        blocking(move || {
+        let (source, reference) = (self.source.clone(), reference.clone());
+        let name = move |store: &Store| {
             let index = image.index.as_ref().map(|(digest, bytes): &(Digest, _)| (digest, &bytes[..]));
-            let platform = &this.source.platform;
-            Ok((this.store.name_as_of(&reference, platform, &lease, index, asked)?, lease))
-        })
-        .await
+            Ok((store.name_as_of(&reference, &source.platform, &lease, index, asked)?, lease))
+        };
+        self.store.blocking(name).await
     }
 
     /// Does something with what the directory has now.

@@ -13,7 +13,7 @@ use hoist_core::{
     Descriptor, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference,
     Result, config_platform,
 };
-use hoist_store::{Lease, Staging, Store, StoredImage, Trust, blocking};
+use hoist_store::{Lease, Staging, Store, StoredImage, Trust};
 
 use crate::credentials::{Credentials, Keychain};
 use crate::fetch::Fetch;
@@ -251,12 +251,12 @@ impl RemoteRegistry {
         tracing::info!(%reference, %digest, "resolved");
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
         let lease = self.obtain(&route, reference, &resolved, trust).await?;
-        let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
-        blocking(move || {
+        let (reference, platform) = (reference.clone(), self.platform.clone());
+        let name = move |store: &Store| {
             let index = resolved.index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
             Ok((store.name_as_of(&reference, &platform, &lease, index, asked)?, lease))
-        })
-        .await
+        };
+        self.store.blocking(name).await
     }
 
     /// Whether what the store has under this name is what the registry has now.

@@ -63,7 +63,9 @@ impl Store {
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (store, _call) = self.call();
-        blocking(move || work(&store)).await
+        // Whoever drops the outcome, a lease, say, drops the handle after it.
+        let (outcome, _store) = blocking(move || Ok((work(&store), store))).await?;
+        outcome
     }
 
     /// Fails where the call that this handle is for was dropped; else it goes on until what is returned is dropped.

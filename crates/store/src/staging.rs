@@ -125,12 +125,13 @@ impl Staging {
     /// names must have been added. Where the image is here already, that is leased instead; if it turns out
     /// damaged, it is replaced, in one step.
     pub async fn commit(self, manifest: Descriptor) -> Result<Lease> {
-        blocking(move || {
+        let store = self.store().clone();
+        let commit = move |_: &Store| {
             let lease = self.commit_now(&manifest)?;
             self.0.is_published.store(true, Ordering::Relaxed);
             Ok(lease)
-        })
-        .await
+        };
+        store.blocking(commit).await
     }
 
     pub(crate) fn store(&self) -> &Store {
