@@ -1,8 +1,10 @@
 //! An image on its way: it gathers what a manifest names, and is published by one rename.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hoist_core::{Algorithm, Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
+use tokio::runtime::Handle;
 
 use crate::blocking::blocking;
 use crate::dir::{Dir, NoLink, unless_damaged};
@@ -33,15 +35,35 @@ pub struct Staging(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    store: Store,
     trust: Trust,
-    scratch: Scratch,
+    /// There until it is dropped.
+    scratch: Option<Scratch>,
     /// The layout that will be published.
     image: Dir,
     /// By algorithm, and made when the first blob of it comes.
     blobs: [OnceLock<Blobs>; Algorithm::ALL.len()],
     /// Whether the image has what every layout has.
     is_begun: Mutex<bool>,
+    /// Set when there is nothing left that it would take long to remove.
+    is_published: AtomicBool,
+    /// Last, since the store is not idle until all of this is cleaned up.
+    store: Store,
+}
+
+/// What a staging leaves is removed where waiting is allowed: it may be dropped in asynchronous code.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let scratch = self.scratch.take();
+        if !self.is_published.load(Ordering::Relaxed)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let busy = self.store.tracker().token();
+            runtime.spawn_blocking(move || {
+                drop(scratch);
+                drop(busy);
+            });
+        }
+    }
 }
 
 /// Where the blobs of one algorithm are: the image's, and the pool's.
@@ -56,8 +78,9 @@ impl Store {
     pub fn stage(&self, trust: Trust) -> Result<Staging> {
         let scratch = self.scratch()?;
         let image = scratch.dir().make_unsynced("image")?;
-        let (store, blobs, is_begun) = (self.clone(), Default::default(), Mutex::default());
-        Ok(Staging(Arc::new(Inner { store, trust, scratch, image, blobs, is_begun })))
+        let (store, scratch, blobs) = (self.clone(), Some(scratch), Default::default());
+        let (is_begun, is_published) = (Mutex::default(), AtomicBool::default());
+        Ok(Staging(Arc::new(Inner { trust, scratch, image, blobs, is_begun, is_published, store })))
     }
 }
 
@@ -102,7 +125,13 @@ impl Staging {
     /// names must have been added. Where the image is here already, that is leased instead; if it turns out
     /// damaged, it is replaced, in one step.
     pub async fn commit(self, manifest: Descriptor) -> Result<Lease> {
-        blocking(move || self.commit_now(&manifest)).await
+        let store = self.store().clone();
+        let commit = move |_: &Store| {
+            let lease = self.commit_now(&manifest)?;
+            self.0.is_published.store(true, Ordering::Relaxed);
+            Ok(lease)
+        };
+        store.blocking(commit).await
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -130,7 +159,7 @@ impl Staging {
     }
 
     pub(crate) fn scratch(&self) -> &Dir {
-        self.0.scratch.dir()
+        self.0.scratch.as_ref().expect("it is there until it is dropped").dir()
     }
 
     /// Adds the image's own blob to the pool, which may have got one meanwhile.

@@ -9,9 +9,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use hoist_core::{Algorithm, Descriptor, Digest, Error, ErrorKind, Events, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use crate::admission::Admissions;
+use crate::call::{self, Scope};
 use crate::dir::{Dir, NoLink, fail};
+use crate::leasing::Leasings;
 use crate::options::{Access, Durability, StoreOptions};
 use crate::scratch::Scratch;
 use crate::sweep::sweep;
@@ -62,6 +65,8 @@ pub struct Store {
     inner: Arc<Inner>,
     /// Those of this handle and its clones: others may have the same directory open without them.
     pub(crate) admissions: Admissions,
+    /// The call that this handle is for, if it is for one.
+    pub(crate) scope: Option<Arc<Scope>>,
 }
 
 #[derive(Debug)]
@@ -80,6 +85,10 @@ struct Inner {
     grown: AtomicBool,
     /// Set when it was said that links cannot be had.
     copies: OnceLock<()>,
+    /// Who wants leases of what is named and hit.
+    leasings: Leasings,
+    /// Counts the calls that go on.
+    tracker: TaskTracker,
 }
 
 /// `store.json`: what a program must know before it touches anything else.
@@ -114,8 +123,10 @@ impl Store {
             swept: OnceLock::new(),
             grown: AtomicBool::new(false),
             copies: OnceLock::new(),
+            leasings: Leasings::default(),
+            tracker: call::tracker(),
         };
-        Ok(Self { inner: Arc::new(inner), admissions: Admissions::default() })
+        Ok(Self { inner: Arc::new(inner), admissions: Admissions::default(), scope: None })
     }
 
     /// The directory of the store.
@@ -217,6 +228,14 @@ impl Store {
     /// Whether an image was added since this was last asked.
     pub(crate) fn has_grown(&self) -> bool {
         self.inner.grown.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn leasings(&self) -> &Leasings {
+        &self.inner.leasings
+    }
+
+    pub(crate) fn tracker(&self) -> &TaskTracker {
+        &self.inner.tracker
     }
 
     pub(crate) fn claims(&self) -> &tokio::sync::Mutex<()> {

@@ -79,6 +79,7 @@ async fn usage_tells_what_failed_and_what_is_on_its_way_from_images() {
     }
     assert_eq!(store.usage().unwrap().unused, 0, "its staging directory has it");
     drop(staging);
+    store.idle().await;
     let usage = store.usage().unwrap();
     assert!(usage.unused >= LARGE as u64 && usage.unused == usage.pool, "{usage:?}");
 }

@@ -124,6 +124,9 @@ async fn who_hangs_with_a_blob_is_overtaken_once_by_all_who_wait_and_may_still_c
     hanging.write(0, Bytes::from_static(b"layer")).await.unwrap();
     hanging.commit().await.unwrap();
     drop(stagings);
+    for store in &stores {
+        store.idle().await;
+    }
     assert_eq!(fs::metadata(layer_path(stores[0].root(), &demo)).unwrap().nlink(), 1, "it is there once");
     pull(&stores[0], &demo, "demo").await;
     assert_eq!(stores[0].fsck(FsckOptions::default()).unwrap().findings, []);

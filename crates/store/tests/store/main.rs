@@ -1,6 +1,7 @@
 //! A store, through its public interface.
 
 mod admission;
+mod calls;
 mod collecting;
 mod eviction;
 mod fsck;
