@@ -16,11 +16,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hoist_core::{Descriptor, Result};
+use hoist_core::{Descriptor, ErrorKind, Result};
 use tokio::sync::OwnedMutexGuard;
 
 use self::dir::IngestDir;
 pub use self::queue::WriteQueue;
+use self::ranges::Ranges;
 use self::stall::IngestStall;
 use self::writer::HashingWriter;
 use crate::blocking::blocking;
@@ -50,6 +51,47 @@ impl Staging {
         }
         let ingest = Ingest::begin(self.clone(), blob.clone()).await?;
         Ok(ingest.map_or(Claim::Present, Claim::Fetch))
+    }
+
+    /// Brings a blob into the image: from the pool, or else as `write` brings it, which is called with the queue that its
+    /// bytes go into, and with the ranges that are missing of it. Writing more than those does no harm. `false`: nothing
+    /// had to be written.
+    ///
+    /// What an earlier owner of the blob had left may be wrong. Where it is, `write` is called once more, for that part.
+    ///
+    /// Fails as [`claim`](Self::claim), `write` and [`commit`](Ingest::commit) do.
+    ///
+    /// ```
+    /// # use hoist_core::{Descriptor, ErrorKind, Result};
+    /// # use hoist_store::Staging;
+    /// # async fn run(staging: &Staging, blob: &Descriptor, bytes: &'static [u8]) -> Result<()> {
+    /// staging.fetch(blob, |queue, _| async move { queue.write(0, bytes.into()).await }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn fetch<F>(
+        &self,
+        blob: &Descriptor,
+        mut write: impl FnMut(WriteQueue, Vec<Range<u64>>) -> F,
+    ) -> Result<bool>
+    where
+        F: Future<Output = Result<()>>,
+    {
+        let Claim::Fetch(ingest) = self.claim(blob).await? else { return Ok(false) };
+        write(ingest.queue.clone(), ingest.missing.clone()).await?;
+        match ingest.commit().await {
+            Err(error) if ingest.resumed && *error.kind() == ErrorKind::DigestMismatch => {
+                tracing::warn!(digest = %blob.digest, "what was left of a blob is wrong; fetching it again");
+                let mut left = Ranges::from(0..blob.size);
+                ingest.missing.iter().for_each(|range| left.remove(range));
+                let left: Vec<_> = left.iter().collect();
+                ingest.reopen(&left).await?;
+                write(ingest.queue.clone(), left).await?;
+                ingest.commit().await?;
+            }
+            outcome => outcome?,
+        }
+        Ok(true)
     }
 }
 
