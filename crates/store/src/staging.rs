@@ -40,6 +40,8 @@ struct Inner {
     image: Dir,
     /// By algorithm, and made when the first blob of it comes.
     blobs: [OnceLock<Blobs>; Algorithm::ALL.len()],
+    /// Where blobs are on their way; opened when the first one has to be fetched.
+    ingests: OnceLock<Arc<Dir>>,
     /// Whether the image has what every layout has.
     is_begun: Mutex<bool>,
 }
@@ -56,8 +58,9 @@ impl Store {
     pub fn stage(&self, trust: Trust) -> Result<Staging> {
         let scratch = self.scratch()?;
         let image = scratch.dir().make_unsynced("image")?;
-        let (store, blobs, is_begun) = (self.clone(), Default::default(), Mutex::default());
-        Ok(Staging(Arc::new(Inner { store, trust, scratch, image, blobs, is_begun })))
+        let (store, blobs, ingests) = (self.clone(), Default::default(), OnceLock::new());
+        let is_begun = Mutex::default();
+        Ok(Staging(Arc::new(Inner { store, trust, scratch, image, blobs, ingests, is_begun })))
     }
 }
 
@@ -127,6 +130,15 @@ impl Staging {
         let pool = self.store().pool(digest)?;
         let staged = self.0.image.make_unsynced("blobs")?.make_unsynced(digest.algorithm().as_str())?;
         Ok(cell.get_or_init(|| Blobs { staged, pool }))
+    }
+
+    /// The directory of blobs on their way.
+    pub(crate) fn ingests(&self) -> Result<Arc<Dir>> {
+        if let Some(dir) = self.0.ingests.get() {
+            return Ok(dir.clone());
+        }
+        let dir = Arc::new(self.store().dir().make("ingest")?);
+        Ok(self.0.ingests.get_or_init(|| dir).clone())
     }
 
     pub(crate) fn scratch(&self) -> &Dir {
@@ -225,7 +237,7 @@ impl Staging {
             return Err(Error::new(ErrorKind::Malformed, "an image's manifest is not a manifest"));
         };
         for blob in document.blobs() {
-            let stat = self.0.image.stat(pool_file(&blob.digest))?.ok_or_else(|| missing(blob))?;
+            let stat = self.blobs(&blob.digest)?.stat(blob.digest.hex())?.ok_or_else(|| missing(blob))?;
             blob.expect_size(u64::try_from(stat.st_size).unwrap_or_default())?;
         }
         Ok(())

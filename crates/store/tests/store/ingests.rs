@@ -193,7 +193,7 @@ async fn what_is_no_text_in_a_journal_is_passed_over() {
         ingest.write(offset, Bytes::from_static(bytes)).await.unwrap();
     }
     let journal =
-        tree(&store.root().join("ingest")).into_iter().find(|path| path.ends_with("/journal")).unwrap();
+        tree(&store.root().join("ingest")).into_iter().find(|path| path.ends_with(".journal")).unwrap();
     let ingest = claim().await;
     assert_eq!(ingest.missing(), [0..4, 6..8]);
     drop(ingest);
