@@ -42,6 +42,8 @@ struct Inner {
     image: Dir,
     /// By algorithm, and made when the first blob of it comes.
     blobs: [OnceLock<Blobs>; Algorithm::ALL.len()],
+    /// Where blobs are on their way; opened when the first one has to be fetched.
+    ingests: OnceLock<Arc<Dir>>,
     /// Whether the image has what every layout has.
     is_begun: Mutex<bool>,
     /// Set when there is nothing left that it would take long to remove.
@@ -79,8 +81,8 @@ impl Store {
         let scratch = self.scratch()?;
         let image = scratch.dir().make_unsynced("image")?;
         let (store, scratch, blobs) = (self.clone(), Some(scratch), Default::default());
-        let (is_begun, is_published) = (Mutex::default(), AtomicBool::default());
-        Ok(Staging(Arc::new(Inner { trust, scratch, image, blobs, is_begun, is_published, store })))
+        let (ingests, is_begun, is_published) = (OnceLock::new(), Mutex::default(), AtomicBool::default());
+        Ok(Staging(Arc::new(Inner { trust, scratch, image, blobs, ingests, is_begun, is_published, store })))
     }
 }
 
@@ -156,6 +158,15 @@ impl Staging {
         let pool = self.store().pool(digest)?;
         let staged = self.0.image.make_unsynced("blobs")?.make_unsynced(digest.algorithm().as_str())?;
         Ok(cell.get_or_init(|| Blobs { staged, pool }))
+    }
+
+    /// The directory of blobs on their way.
+    pub(crate) fn ingests(&self) -> Result<Arc<Dir>> {
+        if let Some(dir) = self.0.ingests.get() {
+            return Ok(dir.clone());
+        }
+        let dir = Arc::new(self.store().dir().make("ingest")?);
+        Ok(self.0.ingests.get_or_init(|| dir).clone())
     }
 
     pub(crate) fn scratch(&self) -> &Dir {
@@ -254,7 +265,7 @@ impl Staging {
             return Err(Error::new(ErrorKind::Malformed, "an image's manifest is not a manifest"));
         };
         for blob in document.blobs() {
-            let stat = self.0.image.stat(pool_file(&blob.digest))?.ok_or_else(|| missing(blob))?;
+            let stat = self.blobs(&blob.digest)?.stat(blob.digest.hex())?.ok_or_else(|| missing(blob))?;
             blob.expect_size(u64::try_from(stat.st_size).unwrap_or_default())?;
         }
         Ok(())

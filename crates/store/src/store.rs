@@ -14,13 +14,14 @@ use tokio_util::task::TaskTracker;
 use crate::admission::Admissions;
 use crate::call::{self, Scope};
 use crate::dir::{Dir, NoLink, fail};
+use crate::ingest::take_over_all;
 use crate::leasing::Leasings;
 use crate::options::{Access, Durability, StoreOptions};
 use crate::scratch::Scratch;
 use crate::sweep::sweep;
 
 /// The version of the format that this code reads and writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Nobody but the owner may look into a store: images can be private.
 const ROOT_MODE: u32 = 0o700;
 /// Unless a group is let in.
@@ -294,11 +295,17 @@ fn check_format(root: &Dir) -> Result<()> {
     let Format { format } = serde_json::from_slice(&bytes).map_err(|cause| {
         Error::new(ErrorKind::Storage, format!("{path}/store.json cannot be read"))
             .with_source(cause)
-            .with_help("if this is a store, that file is damaged: it should have {\"format\":1} in it")
+            .with_help(format!(
+                "if this is a store, that file is damaged: it should have {{\"format\":{FORMAT}}} in it"
+            ))
     })?;
     if format > FORMAT {
         let message = format!("the store in {path} has format {format}, and this hoist reads up to {FORMAT}");
         return Err(Error::new(ErrorKind::Unsupported, message).with_help("use a newer hoist"));
+    }
+    if format < FORMAT {
+        take_over_all(root)?;
+        write_store_json(root)?;
     }
     Ok(())
 }
@@ -312,6 +319,11 @@ fn write_format(root: &Dir) -> Result<()> {
         return Err(Error::new(ErrorKind::Storage, message).with_help("choose another directory with `root`"));
     }
     close_to_others(root.path())?;
+    write_store_json(root)
+}
+
+/// Says that the store has this format, when all of it has.
+fn write_store_json(root: &Dir) -> Result<()> {
     let scratch = Scratch::new(root)?;
     scratch.dir().write_new("store.json", format!("{{\"format\":{FORMAT}}}\n").as_bytes())?;
     scratch.dir().rename("store.json", root, "store.json")?;

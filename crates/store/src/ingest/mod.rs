@@ -2,10 +2,10 @@
 //!
 //! [`Claim`] says whether a blob is to be fetched, and [`Ingest`] is the right to do so. Behind it, a
 //! [`WriteQueue`] has one thread at a time write with a [`HashingWriter`](writer::HashingWriter), in a
-//! directory of the blob's own ([`IngestDir`](dir::IngestDir)), where a [`journal`] notes which [`ranges`] are there.
+//! [`file`] of the blob's own; beside it, a [`journal`] notes which [`ranges`] are there, where they come out of order.
 //! Others who want the blob look for a [`stall`] while they wait.
 
-mod dir;
+mod file;
 mod journal;
 mod queue;
 mod ranges;
@@ -16,11 +16,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hoist_core::{Descriptor, Result};
+use hoist_core::{Descriptor, ErrorKind, Result};
 use tokio::sync::OwnedMutexGuard;
 
-use self::dir::IngestDir;
+use self::file::IngestFile;
+pub(crate) use self::file::{data_of, hex_of, is_dir, journal_of, take_over_all};
 pub use self::queue::WriteQueue;
+use self::ranges::Ranges;
 use self::stall::IngestStall;
 use self::writer::HashingWriter;
 use crate::blocking::blocking;
@@ -50,6 +52,47 @@ impl Staging {
         }
         let ingest = Ingest::begin(self.clone(), blob.clone()).await?;
         Ok(ingest.map_or(Claim::Present, Claim::Fetch))
+    }
+
+    /// Brings a blob into the image: from the pool, or else as `write` brings it, which is called with the queue that its
+    /// bytes go into, and with the ranges that are missing of it. Writing more than those does no harm. `false`: nothing
+    /// had to be written.
+    ///
+    /// What an earlier owner of the blob had left may be wrong. Where it is, `write` is called once more, for that part.
+    ///
+    /// Fails as [`claim`](Self::claim), `write` and [`commit`](Ingest::commit) do.
+    ///
+    /// ```
+    /// # use hoist_core::{Descriptor, ErrorKind, Result};
+    /// # use hoist_store::Staging;
+    /// # async fn run(staging: &Staging, blob: &Descriptor, bytes: &'static [u8]) -> Result<()> {
+    /// staging.fetch(blob, |queue, _| async move { queue.write(0, bytes.into()).await }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn fetch<F>(
+        &self,
+        blob: &Descriptor,
+        mut write: impl FnMut(WriteQueue, Vec<Range<u64>>) -> F,
+    ) -> Result<bool>
+    where
+        F: Future<Output = Result<()>>,
+    {
+        let Claim::Fetch(ingest) = self.claim(blob).await? else { return Ok(false) };
+        write(ingest.queue.clone(), ingest.missing.clone()).await?;
+        match ingest.commit().await {
+            Err(error) if ingest.resumed && *error.kind() == ErrorKind::DigestMismatch => {
+                tracing::warn!(digest = %blob.digest, "what was left of a blob is wrong; fetching it again");
+                let mut left = Ranges::from(0..blob.size);
+                ingest.missing.iter().for_each(|range| left.remove(range));
+                let left: Vec<_> = left.iter().collect();
+                ingest.reopen(&left).await?;
+                write(ingest.queue.clone(), left).await?;
+                ingest.commit().await?;
+            }
+            outcome => outcome?,
+        }
+        Ok(true)
     }
 }
 
@@ -152,20 +195,23 @@ enum Waited {
 }
 
 /// Waits until the blob is there, or can be claimed, so many having been overtaken on the way: each that hangs
-/// keeps its directory, and who overtakes it has one beside that, where others wait for it in turn.
+/// keeps its file, and who overtakes it has one beside that, where others wait for it in turn.
 async fn wait(staging: &Staging, blob: &Descriptor, overtaken: usize) -> Result<Waited> {
-    let (store, name) = (staging.store(), IngestDir::name(blob, overtaken));
+    let (store, name) = (staging.store(), IngestFile::name(blob, overtaken));
     let mut stall = IngestStall::of(&name);
     let in_turn = store.turn(&name);
-    let mut turn = loop {
-        match tokio::time::timeout(IngestStall::interval(store), in_turn.clone().lock_owned()).await {
-            Ok(turn) => break turn,
-            Err(_) if stall.has_stopped(store)? => return Ok(Waited::Stalled),
-            Err(_) => {}
-        }
+    let (mut turn, mut has_waited) = match in_turn.clone().try_lock_owned() {
+        Ok(turn) => (turn, false),
+        Err(_) => loop {
+            match tokio::time::timeout(IngestStall::interval(store), in_turn.clone().lock_owned()).await {
+                Ok(turn) => break (turn, true),
+                Err(_) if stall.has_stopped(store)? => return Ok(Waited::Stalled),
+                Err(_) => {}
+            }
+        },
     };
     loop {
-        if staging.link(blob).await? {
+        if has_waited && staging.link(blob).await? {
             return Ok(Waited::Present);
         }
         turn = match claim(staging, &name, blob, turn).await? {
@@ -176,11 +222,14 @@ async fn wait(staging: &Staging, blob: &Descriptor, overtaken: usize) -> Result<
             tracing::warn!(digest = %blob.digest, "another process hangs that fetches a blob; fetching it here");
             return Ok(Waited::Stalled);
         }
-        tokio::time::sleep(POLL).await;
+        if has_waited {
+            tokio::time::sleep(POLL).await;
+        }
+        has_waited = true;
     }
 }
 
-/// Claims a blob's directory, to write there. `Err`: another process has it, and the turn is given back.
+/// Claims a blob's file, to write there. `Err`: another process has it, and the turn is given back.
 ///
 /// To make files takes a file system up to a millisecond each, so that is not done where the network waits for it; and
 /// for one blob after the other, so that it takes no more than one thread.
@@ -192,9 +241,12 @@ async fn claim(
 ) -> Result<std::result::Result<Box<HashingWriter>, OwnedMutexGuard<()>>> {
     let _turn = staging.store().claims().lock().await;
     let (staging, name, blob) = (staging.clone(), name.to_owned(), blob.clone());
-    blocking(move || match IngestDir::claim(staging.store(), &name)? {
-        Some(dir) => HashingWriter::open(dir, blob, staging, turn).map(Box::new).map(Ok),
-        None => Ok(Err(turn)),
+    blocking(move || {
+        let (ingests, root) = (staging.ingests()?, staging.store().dir());
+        Ok(match IngestFile::claim(ingests, root, &name, &blob)? {
+            Some(claimed) => Ok(Box::new(HashingWriter::new(claimed, blob, staging, turn))),
+            None => Err(turn),
+        })
     })
     .await
 }

@@ -28,7 +28,7 @@ pub(crate) struct IngestStall {
 impl IngestStall {
     /// Of the ingest of this name.
     pub(crate) fn of(name: &str) -> Self {
-        Self { data: format!("ingest/{name}/data"), space: 0, since: Instant::now() }
+        Self { data: format!("ingest/{name}"), space: 0, since: Instant::now() }
     }
 
     /// How often to look.
@@ -64,9 +64,9 @@ mod tests {
 
     fn store(dir: &tempfile::TempDir) -> (Store, File) {
         let store = Store::open(dir.path().join("store"), StoreOptions::default().with_stall(STALL)).unwrap();
-        let ingest = store.root().join("ingest/blob");
-        fs::create_dir_all(&ingest).unwrap();
-        (store, File::create(ingest.join("data")).unwrap())
+        let ingests = store.root().join("ingest");
+        fs::create_dir_all(&ingests).unwrap();
+        (store, File::create(ingests.join("blob")).unwrap())
     }
 
     /// Whether a blob is found to have stopped that gets so many bytes in each second of a minute.
@@ -99,7 +99,7 @@ mod tests {
         let dir = tempfile::TempDir::new().unwrap();
         let (store, data) = store(&dir);
         let mut stall = IngestStall::of("blob");
-        fs::write(store.root().join("ingest/blob/data"), vec![7; 1 << 20]).unwrap();
+        fs::write(store.root().join("ingest/blob"), vec![7; 1 << 20]).unwrap();
         assert!(!stall.has_stopped(&store).unwrap());
         advance(STALL).await;
         data.set_len(ENOUGH / 2).unwrap();

@@ -5,7 +5,6 @@
 //! in any order. What continues the contiguous front is hashed from memory; what came early is read back when the front
 //! reaches it.
 
-use std::fs::File;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -15,7 +14,7 @@ use hoist_core::{Descriptor, ErrorKind, Hasher, Result};
 use rustix::fs::Advice;
 use tokio::sync::OwnedMutexGuard;
 
-use super::dir::IngestDir;
+use super::file::IngestFile;
 use super::journal::Journal;
 use super::ranges::Ranges;
 use crate::dir::{fail, is_damage};
@@ -33,8 +32,7 @@ const WRITE_BACK_EVERY: u64 = 8 << 20;
 /// written to the next one.
 #[derive(Debug)]
 pub(crate) struct HashingWriter {
-    dir: IngestDir,
-    data: File,
+    file: IngestFile,
     path: PathBuf,
     journal: Journal,
     blob: Descriptor,
@@ -72,20 +70,18 @@ enum End {
 }
 
 impl HashingWriter {
-    /// Goes on with a blob from what an earlier owner of its directory left. What of that can be hashed is hashed by
-    /// [`catch_up`](Self::catch_up).
-    pub(crate) fn open(
-        dir: IngestDir,
+    /// Goes on with a blob from what an earlier owner of its file left: what is `written`, as the journal says. What of
+    /// that can be hashed is hashed by [`catch_up`](Self::catch_up).
+    pub(crate) fn new(
+        (file, journal, written): (IngestFile, Journal, Ranges),
         blob: Descriptor,
         staging: Staging,
         turn: OwnedMutexGuard<()>,
-    ) -> Result<Self> {
-        let (data, journal, written) = dir.open(&blob)?;
-        Ok(Self {
-            path: dir.data_path(),
+    ) -> Self {
+        Self {
+            path: file.path(),
             hasher: Hasher::new(blob.digest.algorithm()),
-            dir,
-            data,
+            file,
             journal,
             blob,
             staging,
@@ -98,7 +94,7 @@ impl HashingWriter {
             buffer: Vec::new(),
             end: End::Leave,
             _turn: turn,
-        })
+        }
     }
 
     pub(crate) fn written(&self) -> &Ranges {
@@ -133,7 +129,8 @@ impl HashingWriter {
     pub(crate) fn commit(&mut self) -> Result<()> {
         let verified = self.verify();
         let is_wrong = verified.as_ref().is_err_and(|error| *error.kind() == ErrorKind::DigestMismatch);
-        let outcome = self.settle(verified.and_then(|()| self.publish()));
+        let published = verified.and_then(|()| self.publish());
+        let outcome = self.settle(published);
         self.end = match (&outcome, is_wrong) {
             (Ok(()), _) => End::Nothing,
             (Err(_), true) => End::Wrong,
@@ -165,7 +162,7 @@ impl HashingWriter {
     /// Gives up the claim, and leaves nothing to the next one.
     pub(crate) fn discard(mut self) -> Result<()> {
         self.end = End::Nothing;
-        self.dir.discard()
+        self.file.discard(&mut self.journal)
     }
 
     fn write_missing(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
@@ -181,14 +178,14 @@ impl HashingWriter {
         let end = offset + bytes.len() as u64;
         self.compare(offset, bytes)?;
         self.journal.expect(offset, &self.written)?;
-        self.data.write_all_at(bytes, offset).map_err(|e| fail("write", &self.path, e))?;
+        self.file.data().write_all_at(bytes, offset).map_err(|e| fail("write", &self.path, e))?;
         self.written.insert(offset..end);
         self.unnoted.insert(offset..end);
         self.dirty.insert(offset..end);
         if self.unnoted.total() >= NOTE_EVERY {
             self.note()?;
         }
-        if self.dir.is_durable() && self.dirty.total() >= WRITE_BACK_EVERY {
+        if self.file.is_durable() && self.dirty.total() >= WRITE_BACK_EVERY {
             self.write_back();
         }
         if offset == self.front {
@@ -204,7 +201,7 @@ impl HashingWriter {
         for old in self.suspected.overlap(&(offset..offset + bytes.len() as u64)) {
             let mut differs = false;
             let compare = |at: u64, there: &[u8]| differs |= *there != bytes[part(at)..][..there.len()];
-            each_chunk(&self.data, &self.path, old.clone(), &mut self.buffer, compare)?;
+            each_chunk(self.file.data(), &self.path, old.clone(), &mut self.buffer, compare)?;
             self.suspected.remove(&old);
             if differs {
                 self.replaced.insert(old);
@@ -215,7 +212,7 @@ impl HashingWriter {
 
     fn hash_written(&mut self) -> Result<()> {
         let end = self.written.end_of_run(self.front).min(self.blob.size);
-        hash_range(&self.data, &self.path, self.front..end, &mut self.hasher, &mut self.buffer)?;
+        hash_range(self.file.data(), &self.path, self.front..end, &mut self.hasher, &mut self.buffer)?;
         self.front = self.front.max(end);
         Ok(())
     }
@@ -231,7 +228,7 @@ impl HashingWriter {
             // Linux starts to write what is dirty of such a range, and then forgets what is clean (`mm/fadvise.c`).
             // What it says to it does not matter: all is synced in the end.
             let length = NonZeroU64::new(range.end - range.start);
-            _ = rustix::fs::fadvise(&self.data, range.start, length, Advice::DontNeed);
+            _ = rustix::fs::fadvise(self.file.data(), range.start, length, Advice::DontNeed);
         }
     }
 
@@ -243,23 +240,30 @@ impl HashingWriter {
     }
 
     /// Gives the verified blob its names: in the image first, so that no collector can take it.
-    fn publish(&self) -> Result<()> {
-        if let Err(error) = self.dir.seal(&self.data) {
+    fn publish(&mut self) -> Result<()> {
+        if let Err(error) = self.file.seal() {
             // What could not be synced may never reach the disk, though it can be read for now, and the next sync succeeds
             // (`fsync(2)`): nobody may go on from it.
-            self.dir.discard()?;
+            self.file.discard(&mut self.journal)?;
             return Err(error);
         }
-        // Another owner that overtook this one has brought it.
-        if self.staging.link_sound(&self.blob)? {
-            return self.dir.discard();
+        // All of it is there now, as its length says.
+        self.journal.remove()?;
+        let digest = &self.blob.digest;
+        loop {
+            if !self.file.link_to(&self.staging, digest)? {
+                let copy = self.file.data().try_clone().map_err(|e| fail("read", &self.path, e))?;
+                self.staging.copy_in(copy, &self.blob)?;
+            }
+            if self.file.move_to(self.staging.pool(digest)?, digest)? {
+                return Ok(());
+            }
+            // Another owner, who overtook this one, has brought it: the image takes that, so that it is there once.
+            self.staging.blobs(digest)?.unlink(digest.hex())?;
+            if self.staging.link_sound(&self.blob)? {
+                return self.file.discard(&mut self.journal);
+            }
         }
-        if !self.dir.link_to(&self.staging, &self.blob.digest)? {
-            let copy = self.data.try_clone().map_err(|e| fail("read", &self.path, e))?;
-            self.staging.copy_in(copy, &self.blob)?;
-        }
-        self.dir.move_to(self.staging.pool(&self.blob.digest)?, self.blob.digest.hex())?;
-        self.dir.discard()
     }
 
     /// After an error there is nothing more to do here. Bytes that are wrong are thrown away, and those that the disk does
@@ -277,7 +281,7 @@ impl HashingWriter {
     /// Leaves what is written to the next one.
     fn leave(&mut self) -> Result<()> {
         self.note()?;
-        if self.written.end() == 0 { self.dir.discard() } else { Ok(()) }
+        if self.written.end() == 0 { self.file.discard(&mut self.journal) } else { Ok(()) }
     }
 }
 
@@ -286,7 +290,7 @@ impl Drop for HashingWriter {
         let outcome = match self.end {
             End::Leave => self.leave(),
             End::Nothing => Ok(()),
-            End::Discard | End::Wrong => self.dir.discard(),
+            End::Discard | End::Wrong => self.file.discard(&mut self.journal),
         };
         if let Err(error) = outcome {
             tracing::debug!(
