@@ -85,7 +85,7 @@ impl<R> Cached<R> {
         asked: SystemTime,
     ) -> Result<StoredImage> {
         let is_kept = |known: &StoredImage| trust == Trust::Pool && !self.policy.ages(known.pulled);
-        let known = self.known(reference, lease.digest())?;
+        let known = self.store.known_as(reference, &self.platform, &lease)?;
         if known.as_ref().is_some_and(|known| reference.digest().is_some() || is_kept(known))
             && let Some(image) = self.store.hit(reference, &self.platform).await?
         {

@@ -63,7 +63,7 @@ pub(crate) struct OwnFile {
     pub(crate) file: File,
     /// In bytes, when it was locked.
     pub(crate) length: u64,
-    /// Whether it was made by this owner.
+    /// Whether it was made by this owner, and nobody has written to it.
     pub(crate) is_new: bool,
 }
 
@@ -83,6 +83,8 @@ pub(crate) fn own_file(parent: &Dir, name: &str) -> Result<Option<OwnFile>> {
             return Ok(None);
         }
         if let Some(meta) = is_named(&file, parent, name)? {
+            // Another may have had it for a moment, and died.
+            let is_new = is_new && meta.len() == 0;
             return Ok(Some(OwnFile { file, length: meta.len(), is_new }));
         }
     }
