@@ -57,10 +57,6 @@ impl Dir {
         &self.file
     }
 
-    pub(crate) fn into_file(self) -> File {
-        self.file
-    }
-
     /// A directory below this one.
     pub(crate) fn sub(&self, path: impl AsRef<Path>) -> Result<Option<Self>> {
         let (path, whole) = (path.as_ref(), self.path.join(&path));

@@ -1,13 +1,12 @@
 //! Leases: what keeps an image from being collected.
 
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use hoist_core::{Digest, Result};
+use hoist_core::{Descriptor, Digest, Result};
 
 use crate::dir::Dir;
 use crate::lock;
-use crate::store::{Store, images_path};
+use crate::store::{Store, images_path, pool_file};
 use crate::whole::is_whole;
 
 /// A hold on an image of a store. As long as any process has its descriptor open, the image's bytes stay.
@@ -18,24 +17,35 @@ use crate::whole::is_whole;
 #[must_use = "the lease ends when it is dropped"]
 pub struct Lease {
     /// The image's directory, open and locked (shared).
-    image: File,
+    image: Dir,
     digest: Digest,
 }
 
 impl Lease {
     pub(crate) fn new(image: Dir, digest: Digest) -> Self {
-        Self { image: image.into_file(), digest }
+        Self { image, digest }
     }
 
     /// The digest of the leased image's manifest.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
+
+    /// The content of a blob of the leased image, whose descriptor says that it is no larger than `limit` bytes. It is
+    /// hashed again. `None`: the image does not have it.
+    ///
+    /// Fails with [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch) or
+    /// [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) where it was damaged.
+    pub fn read(&self, blob: &Descriptor, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(bytes) = self.image.read(pool_file(&blob.digest), limit)? else { return Ok(None) };
+        blob.verify(&bytes)?;
+        Ok(Some(bytes))
+    }
 }
 
 impl AsFd for Lease {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.image.as_fd()
+        self.image.file().as_fd()
     }
 }
 

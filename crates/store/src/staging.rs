@@ -99,6 +99,22 @@ impl Staging {
         .await
     }
 
+    /// The content of a blob that the image has by now, whose descriptor says that it is no larger than `limit` bytes. It is
+    /// hashed again. `None`: the image does not have it yet.
+    ///
+    /// Fails with [`DigestMismatch`](ErrorKind::DigestMismatch) or [`SizeMismatch`](ErrorKind::SizeMismatch) where it was
+    /// taken from the pool, and is damaged there; then that is in quarantine, and a next try fetches it.
+    pub fn read(&self, blob: &Descriptor, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(bytes) = self.0.image.read(pool_file(&blob.digest), limit)? else { return Ok(None) };
+        if let Err(damaged) = blob.verify(&bytes) {
+            self.store().quarantine(self.pool(&blob.digest)?, &blob.digest)?;
+            return Err(damaged
+                .context("what the store had of the image was damaged")
+                .with_help("try again"));
+        }
+        Ok(Some(bytes))
+    }
+
     /// Publishes the image, and leases it before anybody could collect it.
     ///
     /// `manifest` becomes the one entry of the layout's index, with its platform and annotations. All that it
