@@ -14,6 +14,7 @@ mod admission;
 mod adopt;
 mod blocking;
 mod collect;
+mod copies;
 mod dir;
 mod evict;
 mod fsck;

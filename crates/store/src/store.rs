@@ -81,6 +81,8 @@ struct Inner {
     grown: AtomicBool,
     /// Set when it was said that links cannot be had.
     copies: OnceLock<()>,
+    /// Whether links can be had, as far as that is known.
+    links: OnceLock<bool>,
 }
 
 /// `store.json`: what a program must know before it touches anything else.
@@ -115,6 +117,7 @@ impl Store {
             swept: OnceLock::new(),
             grown: AtomicBool::new(false),
             copies: OnceLock::new(),
+            links: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner), admissions: Admissions::default() })
     }
@@ -208,6 +211,10 @@ impl Store {
             );
         }
         Ok(linked)
+    }
+
+    pub(crate) fn links(&self) -> &OnceLock<bool> {
+        &self.inner.links
     }
 
     /// Notes that an image was added.
