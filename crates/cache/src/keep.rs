@@ -39,7 +39,7 @@ impl<R> Cached<R> {
     /// Leases the image, having brought it into the store where it is elsewhere. `None`: it is gone.
     async fn take(&self, pulled: &PulledImage, digest: &Digest, trust: Trust) -> Result<Option<Lease>> {
         let is_ours = pulled.path == self.store.image_path(digest);
-        let ours = if is_ours { self.store.lease(digest)? } else { None };
+        let ours = if is_ours { self.store.lease_async(digest).await? } else { None };
         if is_ours && ours.is_none() {
             return Ok(None);
         }

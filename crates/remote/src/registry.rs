@@ -204,7 +204,7 @@ impl RemoteRegistry {
     async fn pull_reference_leased(&self, reference: &Reference) -> Result<(StoredImage, Lease)> {
         self.store.admit_reference(reference)?;
         if let Some(image) = self.unchanged(reference).await?
-            && let Some(lease) = self.store.lease(&image.digest)?
+            && let Some(lease) = self.store.lease_async(&image.digest).await?
         {
             return Ok((image, lease));
         }
@@ -285,7 +285,7 @@ impl RemoteRegistry {
         trust: Trust,
     ) -> Result<Lease> {
         if trust == Trust::Pool
-            && let Some(lease) = self.store.lease(&resolved.manifest.digest)?
+            && let Some(lease) = self.store.lease_async(&resolved.manifest.digest).await?
         {
             self.check_platform(config_of(resolved, |config| lease.read(config, MAX_DOCUMENT))?.as_deref())?;
             return Ok(lease);

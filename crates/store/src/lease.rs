@@ -4,8 +4,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use hoist_core::{Descriptor, Digest, Result};
 
+use crate::blocking::blocking;
 use crate::dir::Dir;
-use crate::lock;
+use crate::lock::{self, Shared};
 use crate::store::{Store, images_path, pool_file};
 use crate::whole::is_whole;
 
@@ -51,11 +52,30 @@ impl AsFd for Lease {
 
 impl Store {
     /// Leases the image with this manifest. `None`: it is not here, or not whole.
+    ///
+    /// Waits while somebody collects or replaces the image: asynchronous code calls [`lease_async`](Self::lease_async).
     pub fn lease(&self, digest: &Digest) -> Result<Option<Lease>> {
         let Some(images) = self.dir().sub(images_path(digest.algorithm()))? else { return Ok(None) };
-        match lock::share(&images, digest.hex())? {
-            Some(image) if is_whole(&image, digest)? => Ok(Some(Lease::new(image, digest.clone()))),
-            _ => Ok(None),
+        lease_whole(lock::share(&images, digest.hex())?, digest)
+    }
+
+    /// As [`lease`](Self::lease), and waits on a thread for that, where it has to wait.
+    pub async fn lease_async(&self, digest: &Digest) -> Result<Option<Lease>> {
+        let Some(images) = self.dir().sub(images_path(digest.algorithm()))? else { return Ok(None) };
+        match lock::try_share(&images, digest.hex())? {
+            Shared::Locked(image) => lease_whole(Some(image), digest),
+            Shared::Gone => Ok(None),
+            Shared::Busy => {
+                let (store, digest) = (self.clone(), digest.clone());
+                blocking(move || store.lease(&digest)).await
+            }
         }
+    }
+}
+
+fn lease_whole(image: Option<Dir>, digest: &Digest) -> Result<Option<Lease>> {
+    match image {
+        Some(image) if is_whole(&image, digest)? => Ok(Some(Lease::new(image, digest.clone()))),
+        _ => Ok(None),
     }
 }

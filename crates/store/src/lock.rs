@@ -57,6 +57,30 @@ pub(crate) fn share(parent: &Dir, name: &str) -> Result<Option<Dir>> {
     Ok(None)
 }
 
+/// What came of trying to share a directory.
+#[derive(Debug)]
+pub(crate) enum Shared {
+    Locked(Dir),
+    /// Somebody has it alone, for a moment.
+    Busy,
+    Gone,
+}
+
+/// As [`share`], without waiting.
+pub(crate) fn try_share(parent: &Dir, name: &str) -> Result<Shared> {
+    while let Some(dir) = parent.sub(name)? {
+        match dir.file().try_lock_shared() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Shared::Busy),
+            Err(TryLockError::Error(e)) => return Err(fail("lock", dir.path(), e)),
+        }
+        if is_at(&dir, parent, name)? {
+            return Ok(Shared::Locked(dir));
+        }
+    }
+    Ok(Shared::Gone)
+}
+
 /// A file that is locked for this owner alone, for as long as it is open.
 #[derive(Debug)]
 pub(crate) struct OwnFile {

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use hoist_core::{Algorithm, Descriptor, Digest, Error, ErrorKind, Events, Result};
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use crate::admission::Admissions;
 use crate::dir::{Dir, NoLink, fail};
@@ -181,6 +183,16 @@ impl Store {
             sweep(self.dir())?;
         }
         Scratch::new(self.dir())
+    }
+
+    /// Has what dead processes left removed, unless that was done: by a thread for that, where there is a runtime.
+    pub(crate) fn begin_sweep(&self) -> Result<Option<JoinHandle<Result<()>>>> {
+        if self.inner.swept.set(()).is_err() {
+            return Ok(None);
+        }
+        let Ok(runtime) = Handle::try_current() else { return sweep(self.dir()).map(|()| None) };
+        let store = self.clone();
+        Ok(Some(runtime.spawn_blocking(move || sweep(store.dir()))))
     }
 
     /// The turn-taking of this process at the ingest of this name.
