@@ -15,6 +15,7 @@ mod adopt;
 mod blocking;
 mod collect;
 mod copies;
+pub mod descriptors;
 mod dir;
 mod evict;
 mod fsck;
