@@ -102,6 +102,11 @@ impl Archive {
     /// platform, and as a pull does where a blob is not what it should be. Where one image is not
     /// [admitted](Store::with_admission), none gets a name.
     pub async fn load(&self, store: &Store, platform: &Platform, replace: bool) -> Result<Vec<PulledImage>> {
+        let (this, platform) = (self.clone(), platform.clone());
+        store.owned(|store| async move { this.load_into(&store, &platform, replace).await }).await
+    }
+
+    async fn load_into(&self, store: &Store, platform: &Platform, replace: bool) -> Result<Vec<PulledImage>> {
         let (this, wanted, there) = (self.clone(), platform.clone(), store.clone());
         let entries = blocking(move || {
             let entries = this.entries(&wanted)?;
@@ -117,10 +122,10 @@ impl Archive {
             staged.push((entry, lease));
         }
         // Only now, when all is there and may be, does anything get a name.
-        let (store, platform) = (store.clone(), platform.clone());
-        let named = blocking(move || {
-            staged.iter().try_for_each(|(entry, _)| entry.admit(&store, &platform))?;
-            staged.iter().map(|(entry, lease)| entry.name(&store, &platform, lease)).collect()
+        let platform = platform.clone();
+        let named = store.blocking(move |store| {
+            staged.iter().try_for_each(|(entry, _)| entry.admit(store, &platform))?;
+            staged.iter().map(|(entry, lease)| entry.name(store, &platform, lease)).collect()
         });
         named.await.map_err(|error| self.refused(error))
     }

@@ -57,6 +57,11 @@ impl Dir {
         &self.file
     }
 
+    /// The same open directory, with a descriptor of its own.
+    pub(crate) fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(Self { file: self.file.try_clone()?, path: self.path.clone(), durable: self.durable })
+    }
+
     /// A directory below this one.
     pub(crate) fn sub(&self, path: impl AsRef<Path>) -> Result<Option<Self>> {
         let (path, whole) = (path.as_ref(), self.path.join(&path));

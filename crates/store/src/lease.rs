@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use hoist_core::{Descriptor, Digest, Result};
+use hoist_core::{Descriptor, Digest, Error, Result};
 
 use crate::blocking::blocking;
 use crate::dir::Dir;
@@ -25,6 +25,12 @@ pub struct Lease {
 impl Lease {
     pub(crate) fn new(image: Dir, digest: Digest) -> Self {
         Self { image, digest }
+    }
+
+    /// The same lease once more: the image stays until both are dropped.
+    pub(crate) fn again(&self) -> Result<Self> {
+        let again = |cause| Error::io(format!("cannot lease {} once more", self.digest), cause);
+        Ok(Self { image: self.image.try_clone().map_err(again)?, digest: self.digest.clone() })
     }
 
     /// The digest of the leased image's manifest.

@@ -1,8 +1,10 @@
 //! An image on its way: it gathers what a manifest names, and is published by one rename.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hoist_core::{Algorithm, Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::blocking::{blocking, broken_off};
@@ -34,9 +36,9 @@ pub struct Staging(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    store: Store,
     trust: Trust,
-    scratch: Scratch,
+    /// There until it is dropped.
+    scratch: Option<Scratch>,
     /// The layout that will be published.
     image: Dir,
     /// By algorithm, and made when the first blob of it comes.
@@ -47,6 +49,26 @@ struct Inner {
     is_begun: Mutex<bool>,
     /// What removes what dead processes left, if this is the first image of this process.
     sweeping: Mutex<Option<JoinHandle<Result<()>>>>,
+    /// Set when there is nothing left that it would take long to remove.
+    is_published: AtomicBool,
+    /// Last, since the store is not idle until all of this is cleaned up.
+    store: Store,
+}
+
+/// What a staging leaves is removed where waiting is allowed: it may be dropped in asynchronous code.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let scratch = self.scratch.take();
+        if !self.is_published.load(Ordering::Relaxed)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let busy = self.store.tracker().token();
+            runtime.spawn_blocking(move || {
+                drop(scratch);
+                drop(busy);
+            });
+        }
+    }
 }
 
 /// Where the blobs of one algorithm are: the image's, and the pool's.
@@ -62,9 +84,19 @@ impl Store {
         let sweeping = Mutex::new(self.begin_sweep()?);
         let scratch = Scratch::new(self.dir())?;
         let image = scratch.dir().make_unsynced("image")?;
-        let (store, blobs, ingests) = (self.clone(), Default::default(), OnceLock::new());
-        let is_begun = Mutex::default();
-        Ok(Staging(Arc::new(Inner { store, trust, scratch, image, blobs, ingests, is_begun, sweeping })))
+        let (store, scratch, blobs) = (self.clone(), Some(scratch), Default::default());
+        let (ingests, is_begun, is_published) = (OnceLock::new(), Mutex::default(), AtomicBool::default());
+        Ok(Staging(Arc::new(Inner {
+            trust,
+            scratch,
+            image,
+            blobs,
+            ingests,
+            is_begun,
+            sweeping,
+            is_published,
+            store,
+        })))
     }
 }
 
@@ -130,7 +162,13 @@ impl Staging {
         if let Some(sweeping) = sweeping {
             sweeping.await.unwrap_or_else(|cause| Err(broken_off(cause)))?;
         }
-        blocking(move || self.commit_now(&manifest)).await
+        let store = self.store().clone();
+        let commit = move |_: &Store| {
+            let lease = self.commit_now(&manifest)?;
+            self.0.is_published.store(true, Ordering::Relaxed);
+            Ok(lease)
+        };
+        store.blocking(commit).await
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -167,7 +205,7 @@ impl Staging {
     }
 
     pub(crate) fn scratch(&self) -> &Dir {
-        self.0.scratch.dir()
+        self.0.scratch.as_ref().expect("it is there until it is dropped").dir()
     }
 
     /// Adds the image's own blob to the pool, which may have got one meanwhile.

@@ -11,10 +11,13 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use crate::admission::Admissions;
+use crate::call::{self, Scope};
 use crate::dir::{Dir, NoLink, fail};
 use crate::ingest::take_over_all;
+use crate::leasing::Leasings;
 use crate::options::{Access, Durability, StoreOptions};
 use crate::scratch::Scratch;
 use crate::sweep::sweep;
@@ -65,6 +68,8 @@ pub struct Store {
     inner: Arc<Inner>,
     /// Those of this handle and its clones: others may have the same directory open without them.
     pub(crate) admissions: Admissions,
+    /// The call that this handle is for, if it is for one.
+    pub(crate) scope: Option<Arc<Scope>>,
 }
 
 #[derive(Debug)]
@@ -85,6 +90,10 @@ struct Inner {
     copies: OnceLock<()>,
     /// Whether links can be had, as far as that is known.
     links: OnceLock<bool>,
+    /// Who wants leases of what is named and hit.
+    leasings: Leasings,
+    /// Counts the calls that go on.
+    tracker: TaskTracker,
 }
 
 /// `store.json`: what a program must know before it touches anything else.
@@ -120,8 +129,10 @@ impl Store {
             grown: AtomicBool::new(false),
             copies: OnceLock::new(),
             links: OnceLock::new(),
+            leasings: Leasings::default(),
+            tracker: call::tracker(),
         };
-        Ok(Self { inner: Arc::new(inner), admissions: Admissions::default() })
+        Ok(Self { inner: Arc::new(inner), admissions: Admissions::default(), scope: None })
     }
 
     /// The directory of the store.
@@ -191,8 +202,12 @@ impl Store {
             return Ok(None);
         }
         let Ok(runtime) = Handle::try_current() else { return sweep(self.dir()).map(|()| None) };
-        let store = self.clone();
-        Ok(Some(runtime.spawn_blocking(move || sweep(store.dir()))))
+        let (store, busy) = (self.clone(), self.tracker().token());
+        Ok(Some(runtime.spawn_blocking(move || {
+            let swept = sweep(store.dir());
+            drop(busy);
+            swept
+        })))
     }
 
     /// The turn-taking of this process at the ingest of this name.
@@ -237,6 +252,14 @@ impl Store {
     /// Whether an image was added since this was last asked.
     pub(crate) fn has_grown(&self) -> bool {
         self.inner.grown.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn leasings(&self) -> &Leasings {
+        &self.inner.leasings
+    }
+
+    pub(crate) fn tracker(&self) -> &TaskTracker {
+        &self.inner.tracker
     }
 
     pub(crate) fn claims(&self) -> &tokio::sync::Mutex<()> {

@@ -126,6 +126,9 @@ async fn who_hangs_with_a_blob_is_overtaken_once_by_all_who_wait_and_may_still_c
     hanging.write(0, Bytes::from_static(b"layer")).await.unwrap();
     hanging.commit().await.unwrap();
     drop(stagings);
+    for store in &stores {
+        store.idle().await;
+    }
     assert_eq!(fs::metadata(layer_path(stores[0].root(), &demo)).unwrap().nlink(), 1, "it is there once");
     pull(&stores[0], &demo, "demo").await;
     assert_eq!(stores[0].fsck(FsckOptions::default()).unwrap().findings, []);
@@ -236,6 +239,7 @@ async fn of_what_was_left_only_what_is_wrong_is_fetched_again() {
         assert!(!staging.fetch(layer, write).await.unwrap(), "it is here");
         assert_eq!(fs::read(layer_path(store.root(), &image)).unwrap(), b"0123456789");
         drop(staging);
+        store.idle().await;
         store.gc(GcOptions::default().with_all(true)).unwrap();
     }
 }

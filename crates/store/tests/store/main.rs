@@ -5,6 +5,7 @@
 )]
 
 mod admission;
+mod calls;
 mod collecting;
 mod eviction;
 mod fsck;
