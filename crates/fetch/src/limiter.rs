@@ -3,9 +3,10 @@
 //! A far source gets all its connections at once: a slow ramp costs more than idle connections do. A near one begins
 //! with a few, since each costs both ends processor time, and gets more while more of them bring more.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hoist_store::descriptors;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
@@ -19,6 +20,9 @@ const WINDOW: Duration = Duration::from_millis(100);
 const PAYS: f64 = 0.5;
 /// How long it is left alone when more connections did not pay.
 const SETTLED: Duration = Duration::from_secs(10);
+
+/// The connections of this process, to all sources together: each is an open file.
+static CONNECTIONS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(descriptors::connections().max(1)));
 
 /// The number of requests that may run at one source.
 ///
@@ -58,6 +62,7 @@ struct Ramp {
 pub(crate) struct Slot<'a> {
     limiter: &'a ConcurrencyLimiter,
     permit: Option<SemaphorePermit<'a>>,
+    _connection: SemaphorePermit<'static>,
 }
 
 impl ConcurrencyLimiter {
@@ -81,8 +86,9 @@ impl ConcurrencyLimiter {
     /// Waits for the right to make a request.
     pub(crate) async fn enter(&self) -> Slot<'_> {
         let permit = self.slots.acquire().await.expect("the semaphore is never closed");
+        let connection = CONNECTIONS.acquire().await.expect("the semaphore is never closed");
         self.limit().in_use += 1;
-        Slot { limiter: self, permit: Some(permit) }
+        Slot { limiter: self, permit: Some(permit), _connection: connection }
     }
 
     /// How many requests may run now.

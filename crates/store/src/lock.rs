@@ -158,3 +158,24 @@ fn is_named(file: &File, parent: &Dir, name: &str) -> Result<Option<Metadata>> {
     let is_it = |now: &Stat| now.st_ino == meta.ino() && now.st_dev == meta.dev();
     Ok(parent.stat(name)?.is_some_and(|now| is_it(&now)).then_some(meta))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_its_dead_owner_had_sealed_can_be_written_again_and_that_of_a_living_one_is_left_alone() {
+        let temp = tempfile::TempDir::new().unwrap();
+        let dir = Dir::open(temp.path(), false).unwrap();
+        let mode = || dir.stat("blob").unwrap().unwrap().st_mode & 0o777;
+        let owner = own_file(&dir, "blob").unwrap().unwrap();
+        dir.seal(&owner.file, Path::new("blob")).unwrap();
+        assert!(own_file(&dir, "blob").unwrap().is_none());
+        assert!(!unseal(&dir, "blob").unwrap());
+        assert_eq!(mode(), 0o444);
+        drop(owner);
+        assert!(unseal(&dir, "blob").unwrap());
+        assert_eq!(mode(), 0o600);
+        assert!(own_file(&dir, "blob").unwrap().is_some());
+    }
+}

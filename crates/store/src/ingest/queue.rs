@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use hoist_core::{Error, ErrorKind, Result};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::writer::HashingWriter;
@@ -99,12 +100,19 @@ impl WriteQueue {
         self.state().replaced.clone()
     }
 
-    /// Throws a blob away that turned out wrong, and was not opened again.
+    /// Throws a blob away that turned out wrong, and was not opened again: where waiting is allowed, since this may be
+    /// called in asynchronous code. The next one who claims it waits for that.
     pub(crate) fn give_up(&self) {
         let mut state = self.state();
         let wrong = if state.ended.is_some() { state.writer.take() } else { None };
         drop(state);
-        drop(wrong);
+        if let (Some(wrong), Ok(runtime)) = (wrong, Handle::try_current()) {
+            let busy = wrong.token();
+            runtime.spawn_blocking(move || {
+                drop(wrong);
+                drop(busy);
+            });
+        }
     }
 
     fn push(&self, piece: Piece) -> Result<()> {

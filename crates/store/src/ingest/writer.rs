@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use hoist_core::{Descriptor, ErrorKind, Hasher, Result};
 use rustix::fs::Advice;
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::file::IngestFile;
 use super::journal::Journal;
@@ -107,6 +108,11 @@ impl HashingWriter {
     /// What was written since the blob was opened again, and differs from what was there before.
     pub(crate) fn replaced(&self) -> &Ranges {
         &self.replaced
+    }
+
+    /// Has the store's callers wait for what is done under it.
+    pub(crate) fn token(&self) -> TaskTrackerToken {
+        self.staging.store().tracker().token()
     }
 
     /// Whether the blob can be opened again.

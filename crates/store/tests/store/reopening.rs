@@ -134,6 +134,7 @@ async fn a_wrong_blob_that_nobody_opens_again_is_thrown_away_when_its_owner_goes
     let error = queue.write(0, Bytes::from_static(b"0")).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::DigestMismatch, "nothing is written to it");
     drop(ingest);
+    store.idle().await;
     assert!(ingests(&store).is_empty());
     assert_eq!(missing(&store, &image).await, [0..10]);
 }
