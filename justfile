@@ -4,10 +4,13 @@ _list:
     @just --list
 
 # Everything that a commit must pass
-check: (run "format" "lints" "docs" "features" "dependencies" "packages" "test")
+check: (run "format" "lints" "docs" "features" "dependencies" "packages" "test" "interop")
 
 # All tests; installs the real peers that are missing
 test: (run "test")
+
+# crane, oras and regctl read what hoist writes, and hoist pulls what they push; needs Go
+interop: (run "interop")
 
 # A pull with each of its system calls on the store made to fail; `test` tries a part of them
 failing-calls:

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hoist_cache::{Cached, Fallback, Limited, Observed, Policy};
 use hoist_core::{ImageRegistry, Platform};
+use hoist_distribution::DistributionRegistry;
 use hoist_local::LocalRegistry;
 use hoist_remote::RemoteRegistry;
 use hoist_store::{Durability, Store, StoreOptions};
@@ -37,6 +38,10 @@ impl Place {
 
     fn remote(&self, store: &str) -> RemoteRegistry {
         RemoteRegistry::new(self.store(store)).with_platform(platform()).with_retries(1)
+    }
+
+    fn distribution(&self, store: &str) -> DistributionRegistry {
+        DistributionRegistry::new(self.store(store)).expect("there is TLS").with_platform(platform())
     }
 
     fn cached<R>(&self, inner: R, store: &str) -> Cached<R> {
@@ -73,6 +78,23 @@ const STACKS: &[Stack] = &[
         abilities: &[MockRegistry::ABILITIES, ASKS],
         start: |place| {
             let registry = place.remote("store");
+            Box::pin(place.over_http(registry))
+        },
+    },
+    Stack {
+        name: "distribution",
+        abilities: &[MockRegistry::ABILITIES, ASKS],
+        start: |place| {
+            let registry = place.distribution("store");
+            Box::pin(place.over_http(registry))
+        },
+    },
+    Stack {
+        name: "cached(fallback(faulty(distribution), distribution))",
+        abilities: &[MockRegistry::ABILITIES, CACHE],
+        start: |place| {
+            let chain = Fallback::new(Faulty::new(place.distribution("store")), place.distribution("store"));
+            let registry = place.cached(chain, "store");
             Box::pin(place.over_http(registry))
         },
     },

@@ -191,6 +191,12 @@ impl RemoteRegistry {
         Ok(self.store.resolve(&reference.parse()?, &self.platform).await?.map(Into::into))
     }
 
+    /// The hosts that serve this reference's blobs, for a [`Fetcher`](hoist_fetch::Fetcher): mirrors in their order, and
+    /// the origin. Nobody is asked yet.
+    pub fn sources(&self, reference: &str) -> Result<hoist_fetch::Sources> {
+        source::hosts(&self.client, &self.hosts.route(&reference.parse()?)?, &self.foreign)
+    }
+
     /// A pull with its beginning and its end reported. What a digest says is here is answered at once; all else is done in
     /// a task.
     async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hoist_core::{Admission, Events, ImageRegistry, Platform, Result};
 use hoist_store::{Access, Durability, Store, StoreOptions};
 
-use crate::config::{CachePolicy, Config};
+use crate::config::{CachePolicy, Config, RemoteClient};
 use crate::hoist::Hoist;
 use crate::lookup::Lookup;
 use crate::secret::Secret;
@@ -99,6 +99,12 @@ impl Builder {
     /// Asks registries over HTTP. [`Config`] has more to say of how.
     pub fn remote(self) -> Self {
         self.with(Config::with_remote)
+    }
+
+    /// Asks registries by this client. The other one than hoist's own is for a second opinion, and takes the feature
+    /// `distribution`.
+    pub fn client(self, client: RemoteClient) -> Self {
+        self.with(|config| config.with_client(client))
     }
 
     /// Asks this mirror (`https://mirror.lan`) before this registry (`docker.io`), and after the mirrors that were

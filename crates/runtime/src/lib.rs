@@ -22,12 +22,13 @@
 //!
 //! # Features
 //!
-//! All but `metrics` are on unless they are turned off; what is compiled out fails with
+//! All but `metrics` and `distribution` are on unless they are turned off; what is compiled out fails with
 //! [`Unsupported`](ErrorKind::Unsupported) when it is asked for, and says which feature it was.
 //!
 //! | feature | what it is for |
 //! | --- | --- |
 //! | `remote` | OCI and Docker registries, over HTTP |
+//! | `distribution` | the same registries by another client, for a second opinion: [`RemoteClient::OciClient`] |
 //! | `local` | OCI image layout directories; with `remote` off, there is no HTTP and no TLS in the tree |
 //! | `cache` | the decorators: answers from the store without asking, a second source for what the first does not have, a bound on pulls, spans |
 //! | `metrics` | counts what is done with the crate `metrics`, where [`Config::observe`] is set |
@@ -48,12 +49,15 @@ pub use hoist_core::{
     ImageRegistry, Index, Manifest, Platform, PulledImage, Received, Reference, Resolution, Result, Source,
 };
 pub use hoist_store::{
-    Access, Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions, ImageUsage,
-    Ingest, Layout, Lease, Problem, Staging, Store, StoreOptions, StoredImage, Trust, Usage,
+    Access, Call, Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions,
+    ImageUsage, Ingest, Layout, Lease, Leasing, Problem, Staging, Store, StoreOptions, StoredImage, Trust,
+    Usage, owned,
 };
 
 #[cfg(feature = "cache")]
 pub use hoist_cache::{Cached, Fallback, Limited, Observed, Policy, Tried};
+#[cfg(feature = "distribution")]
+pub use hoist_distribution::DistributionRegistry;
 #[cfg(feature = "local")]
 pub use hoist_local::{Archive, LocalRegistry};
 #[cfg(feature = "remote")]
@@ -61,7 +65,8 @@ pub use hoist_remote::{Credentials, FoundIn, Keychain, Login, RemoteRegistry, St
 
 pub use crate::builder::Builder;
 pub use crate::config::{
-    AdmissionConfig, CacheConfig, CachePolicy, Config, CredentialsConfig, LocalConfig, RemoteConfig, Scope,
+    AdmissionConfig, CacheConfig, CachePolicy, Config, CredentialsConfig, LocalConfig, RemoteClient,
+    RemoteConfig, Scope,
 };
 pub use crate::hoist::{Hoist, open, open_with_events};
 pub use crate::root::default_root;

@@ -2,7 +2,7 @@
 
 use hoist_core::{Error, ErrorKind, Platform, Result};
 
-use crate::config::Config;
+use crate::config::{Config, RemoteClient};
 use crate::source::remote::{self, Registry};
 use crate::source::{SourceContext, missing};
 
@@ -10,13 +10,16 @@ use crate::source::{SourceContext, missing};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lookup {
     registry: Option<Registry>,
+    client: RemoteClient,
     offline: bool,
 }
 
 impl Lookup {
     pub(crate) fn new(config: &Config, context: &SourceContext) -> Result<Self> {
-        let registry = config.asks_registries().then(|| remote::open(&config.remote, context)).transpose()?;
-        Ok(Self { registry, offline: config.offline })
+        let client = config.remote.client();
+        let is_asked = config.asks_registries() && client == RemoteClient::Hoist;
+        let registry = is_asked.then(|| remote::open(&config.remote, context)).transpose()?;
+        Ok(Self { registry, client, offline: config.offline })
     }
 
     /// The same for another platform, over the same connections.
@@ -30,10 +33,13 @@ impl Lookup {
         self.registry.as_ref()
     }
 
-    /// Fails where registries are not asked, or not compiled in.
+    /// Fails where registries are not asked, not by hoist's own client, or not compiled in.
     pub(crate) fn registry(&self) -> Result<&Registry> {
         self.registry.as_ref().ok_or_else(|| {
-            if !cfg!(feature = "remote") {
+            if self.client == RemoteClient::OciClient && !self.offline {
+                let message = "`remote.client` is \"oci-client\", which only pulls";
+                Error::new(ErrorKind::Unsupported, message).with_help("leave it out of the configuration")
+            } else if !cfg!(feature = "remote") {
                 missing("remote", "to ask a registry without pulling")
             } else if self.offline {
                 Error::new(ErrorKind::Unavailable, "no registry is asked: `offline` is set")

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use hoist::{CachePolicy, Config, Durability, ErrorKind, Scope};
+use hoist::{CachePolicy, Config, Durability, ErrorKind, RemoteClient, Scope};
 
 const WHOLE: &str = r#"
 root = "/srv/store"
@@ -14,6 +14,7 @@ max-size = "20GiB"
 
 [remote]
 enabled = false
+client = "hoist"
 connections = 3
 stall-timeout = 20
 plain-http = ["10.0.0.5:5000"]
@@ -66,6 +67,7 @@ fn every_key_is_read() {
         .with_durability(Durability::None)
         .with_max_size(20 << 30)
         .without_remote()
+        .with_client(RemoteClient::Hoist)
         .with_connections(3.try_into().unwrap())
         .with_stall_timeout(20.try_into().unwrap())
         .with_plain_http("10.0.0.5:5000")
@@ -102,6 +104,7 @@ fn a_complaint_names_the_key_and_the_line() {
     for (text, parts) in [
         ("rot = \"/srv\"", &["line 1", "`rot`"][..]),
         ("\n[remote]\nconnections = 0", &["line 3", "remote.connections"]),
+        ("[remote]\nclient = \"curl\"", &["line 2", "\"curl\"", "\"oci-client\""]),
         ("[remote]\nconcurency = 1", &["line 2", "`concurency`"]),
         ("platform = \"toaster\"", &["line 1", "platform", "linux/amd64"]),
         ("durability = \"some\"", &["line 1", "durability", "synced"]),
@@ -125,6 +128,32 @@ fn a_complaint_names_the_key_and_the_line() {
         assert!(parts.iter().all(|part| complaint.contains(part)), "{complaint}");
         assert!(!complaint.contains('\n'), "{complaint}");
     }
+}
+
+/// None of these would do anything, and who asks for credentials or a mirror has to know that they are not used.
+#[test]
+fn what_the_other_client_cannot_do_is_a_mistake() {
+    for key in [
+        "connections = 3",
+        "stall-timeout = 5",
+        "retries = 2",
+        "connect-timeout = 5",
+        "response-timeout = 5",
+        "hosts-dir = \"/etc/hosts.d\"",
+        "mirrors.\"docker.io\" = [\"https://mirror.lan\"]",
+        "foreign-layers = [\"*\"]",
+        "keychain = true",
+        "credentials.\"ghcr.io\" = { username = \"jo\", password = \"hunter2\" }",
+    ] {
+        let complaint = complaint(&format!("[remote]\nclient = \"oci-client\"\n{key}"));
+        let name = format!("`remote.{}`", key.split([' ', '.']).next().unwrap());
+        assert!(complaint.contains(&name) && complaint.contains("`remote.client`"), "{complaint}");
+        assert!(!complaint.contains("hunter2"), "{complaint}");
+        assert!(Config::from_toml(&format!("[remote]\nclient = \"hoist\"\n{key}")).is_ok());
+    }
+    let text =
+        "[remote]\nclient = \"oci-client\"\nplain-http = [\"a:5000\"]\nkeychain = false\nhosts-dir = []";
+    assert!(Config::from_toml(text).unwrap().asks_registries());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::time::Duration;
 
-use hoist::{CachePolicy, Config, Durability, ErrorKind};
+use hoist::{CachePolicy, Config, Durability, ErrorKind, RemoteClient};
 
 /// The configuration of this text, in an environment with these variables alone.
 fn with(text: &str, variables: &[(&str, &str)]) -> hoist::Result<Config> {
@@ -38,6 +38,7 @@ fn each_variable_goes_before_its_key() {
         ("HOIST_MAX_PULLS", "4"),
         ("HOIST_OBSERVE", "true"),
         ("HOIST_REMOTE_ENABLED", "true"),
+        ("HOIST_REMOTE_CLIENT", "hoist"),
         ("HOIST_REMOTE_CONNECTIONS", "5"),
         ("HOIST_REMOTE_STALL_TIMEOUT", "7"),
         ("HOIST_REMOTE_RETRIES", "0"),
@@ -60,6 +61,7 @@ fn each_variable_goes_before_its_key() {
         .with_max_pulls(4.try_into().unwrap())
         .with_observe()
         .with_remote()
+        .with_client(RemoteClient::Hoist)
         .with_connections(5.try_into().unwrap())
         .with_stall_timeout(7.try_into().unwrap())
         .with_retries(0)
@@ -99,6 +101,7 @@ fn a_complaint_names_the_variable() {
         ("HOIST_MAX_SIZE", "much", "20GiB"),
         ("HOIST_OFFLINE", "yes", "true nor false"),
         ("HOIST_REMOTE_CONNECTIONS", "0", "\"0\""),
+        ("HOIST_REMOTE_CLIENT", "curl", "\"oci-client\""),
         ("HOIST_REMOTE_RETRIES", "-1", "\"-1\""),
         ("HOIST_LOCAL_REPOSITORY", "A B", "A B"),
     ] {

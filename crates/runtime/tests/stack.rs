@@ -48,6 +48,30 @@ fn what_is_not_compiled_in_is_named_when_it_is_asked_for() {
 }
 
 #[test]
+fn the_other_client_is_one_that_only_pulls() {
+    let dir = Layout::empty();
+    let opened =
+        hoist::Hoist::builder().config(dir.store_only()).client(hoist::RemoteClient::OciClient).build();
+    if !cfg!(feature = "distribution") {
+        let error = opened.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("the feature `distribution` of the crate hoist"), "{error}");
+        assert!(error.help().unwrap().contains("--features distribution"));
+        return;
+    }
+    let hoist = opened.unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for error in [
+        runtime.block_on(hoist.tags("registry.example/demo")).unwrap_err(),
+        runtime.block_on(hoist.resolve_remote("registry.example/demo:v1")).unwrap_err(),
+    ] {
+        assert_eq!(*error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("`remote.client`"), "{error}");
+    }
+    assert!(hoist.to_string().contains("distribution"), "{hoist}");
+}
+
+#[test]
 fn who_says_how_the_store_answers_is_told_where_it_cannot() {
     use hoist::CachePolicy;
 

@@ -27,6 +27,7 @@ const VARIABLES: &[Variable] = &[
     ("HOIST_MAX_PULLS", |config, value| number(value).map(|it| config.max_pulls = Some(it))),
     ("HOIST_OBSERVE", |config, value| flag(value).map(|it| config.observe = it)),
     ("HOIST_REMOTE_ENABLED", |config, value| flag(value).map(|it| config.remote.enabled = Some(it))),
+    ("HOIST_REMOTE_CLIENT", |config, value| text(value)?.parse().map(|it| config.remote.client = Some(it))),
     ("HOIST_REMOTE_CONNECTIONS", |config, value| {
         number(value).map(|it| config.remote.connections = Some(it))
     }),

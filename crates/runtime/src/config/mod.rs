@@ -21,7 +21,7 @@ use crate::root::default_root;
 pub use admission::AdmissionConfig;
 pub use cache::{CacheConfig, CachePolicy};
 pub use local::LocalConfig;
-pub use remote::{CredentialsConfig, RemoteConfig};
+pub use remote::{CredentialsConfig, RemoteClient, RemoteConfig};
 pub use scope::Scope;
 
 /// What a [`Hoist`](crate::Hoist) is made of.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use hoist_core::{Reference, Result};
+use hoist_core::{Error, Reference, Result};
 use serde::Deserialize;
 
+use super::values::unreadable;
 use super::{Config, invalid};
 use crate::secret::Secret;
 
@@ -18,6 +20,10 @@ pub struct RemoteConfig {
     /// Whether registries are asked at all; by default they are, if the feature `remote` is compiled in and
     /// [`Config::offline`] is not set.
     pub enabled: Option<bool>,
+    /// By which client registries are asked: `"hoist"`, the default, or `"oci-client"`, which has no credentials and none
+    /// of the other options here but [`plain_http`](Self::plain_http).
+    #[serde(deserialize_with = "super::values::client")]
+    pub client: Option<RemoteClient>,
     /// How many connections bring blobs from one registry at once; by default what the backend finds best.
     pub connections: Option<NonZeroUsize>,
     /// How many seconds a connection may bring nothing, or next to nothing, of a blob before the rest is asked for
@@ -52,6 +58,29 @@ pub struct RemoteConfig {
     pub credentials: BTreeMap<String, CredentialsConfig>,
 }
 
+/// By which client registries are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RemoteClient {
+    /// hoist's own, with all that `[remote]` has to say.
+    #[default]
+    Hoist,
+    /// The crate `oci-client`, for a second opinion. It takes the feature `distribution`.
+    OciClient,
+}
+
+impl FromStr for RemoteClient {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "hoist" => Ok(Self::Hoist),
+            "oci-client" => Ok(Self::OciClient),
+            _ => Err(unreadable(text, "a client", "\"hoist\" or \"oci-client\"")),
+        }
+    }
+}
+
 /// `[remote.credentials."<registry>"]`: who asks there.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -79,15 +108,44 @@ impl RemoteConfig {
             }
             Some((key, name)) => Err(invalid(format!("`{key}` has {name:?}, which is not a registry"))
                 .with_help("write it as host or host:port, without https://")),
-            None => Ok(()),
+            None => self.check_client(),
         }
+    }
+
+    /// Fails where the other client is to do what it cannot.
+    fn check_client(&self) -> Result<()> {
+        let asked = [
+            ("connections", self.connections.is_some()),
+            ("stall-timeout", self.stall_timeout.is_some()),
+            ("retries", self.retries.is_some()),
+            ("connect-timeout", self.connect_timeout.is_some()),
+            ("response-timeout", self.response_timeout.is_some()),
+            ("hosts-dir", self.hosts_dir.as_ref().is_some_and(|directories| !directories.is_empty())),
+            ("mirrors", !self.mirrors.is_empty()),
+            ("foreign-layers", !self.foreign_layers.is_empty()),
+            ("keychain", self.keychain == Some(true)),
+            ("credentials", !self.credentials.is_empty()),
+        ];
+        match asked.iter().find(|(_, is_asked)| *is_asked) {
+            Some((key, _)) if self.client == Some(RemoteClient::OciClient) => {
+                Err(invalid(format!("`remote.client` is \"oci-client\", which cannot do `remote.{key}`"))
+                    .with_help("leave one of them out"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// By which client registries are asked.
+    pub(crate) fn client(&self) -> RemoteClient {
+        self.client.unwrap_or_default()
     }
 }
 
 impl Config {
     /// Whether registries are asked.
     pub fn asks_registries(&self) -> bool {
-        !self.offline && self.remote.enabled.unwrap_or(cfg!(feature = "remote"))
+        let by_default = cfg!(feature = "remote") || self.remote.client() == RemoteClient::OciClient;
+        !self.offline && self.remote.enabled.unwrap_or(by_default)
     }
 
     /// Asks registries.
@@ -99,6 +157,12 @@ impl Config {
     /// Asks no registry.
     pub fn without_remote(mut self) -> Self {
         self.remote.enabled = Some(false);
+        self
+    }
+
+    /// Asks registries by this client.
+    pub fn with_client(mut self, client: RemoteClient) -> Self {
+        self.remote.client = Some(client);
         self
     }
 

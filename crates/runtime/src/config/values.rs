@@ -9,7 +9,7 @@ use hoist_core::{Error, ErrorKind, Platform, Result};
 use hoist_store::Durability;
 use serde::{Deserialize, Deserializer, de};
 
-use super::CachePolicy;
+use super::{CachePolicy, RemoteClient};
 
 type Read<T, E> = std::result::Result<T, E>;
 
@@ -23,6 +23,10 @@ pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Read<Option<u6
 
 pub(super) fn durability<'de, D: Deserializer<'de>>(deserializer: D) -> Read<Durability, D::Error> {
     read(deserializer, parse_durability)
+}
+
+pub(super) fn client<'de, D: Deserializer<'de>>(deserializer: D) -> Read<Option<RemoteClient>, D::Error> {
+    read(deserializer, str::parse).map(Some)
 }
 
 pub(super) fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Read<Option<CachePolicy>, D::Error> {
@@ -79,7 +83,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration> {
     seconds.map(Duration::from_secs).ok_or_else(|| unreadable(text, "a duration", "30s, 5m, 1h or 7d"))
 }
 
-fn unreadable(text: &str, wanted: impl Display, example: &str) -> Error {
+pub(super) fn unreadable(text: &str, wanted: impl Display, example: &str) -> Error {
     Error::new(ErrorKind::InvalidConfig, format!("{text:?} is not {wanted}"))
         .with_help(format!("write it as {example}"))
 }

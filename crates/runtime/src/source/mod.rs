@@ -3,6 +3,7 @@
 mod cache;
 #[cfg(feature = "cache")]
 mod decorated;
+mod distribution;
 mod foreign;
 mod local;
 mod offline;
@@ -64,7 +65,7 @@ pub(crate) fn check(config: &Config, own: &[Make]) -> Result<()> {
 }
 
 /// Opens what is enabled, each within the next: the directory is asked first, then the program's `own`
-/// registries, then those over HTTP. There is at least one, as was [checked](check).
+/// registries, then those over HTTP, by hoist's own client where `registries` are given. There is at least one, as was [checked](check).
 pub(crate) fn stack(
     config: &Config,
     own: &[Make],
@@ -75,6 +76,8 @@ pub(crate) fn stack(
     sources.extend(own.iter().map(|make| foreign(make, context)));
     if let Some(registries) = registries {
         sources.push(remote::source(registries));
+    } else if config.asks_registries() {
+        sources.push(distribution::open(&config.remote, context)?);
     } else if config.offline && (sources.is_empty() || cfg!(feature = "cache")) {
         sources.push(Box::new(offline::Offline));
     }

@@ -74,6 +74,7 @@ async fn what_a_failed_pull_left_is_kept_for_a_day_or_taken_with_all_the_rest() 
         matches!(staging.claim(&image.blobs[1].0).await.unwrap(), Claim::Fetch(next) if next.is_resumed())
     );
     drop(staging);
+    store.idle().await;
     assert_eq!(store.gc(GcOptions::default()).unwrap(), Collected::default(), "the next try goes on from it");
     while store.gc(GcOptions::default().with_all(true)).unwrap().ingests == 0 {
         tokio::task::yield_now().await; // its thread has not ended yet
