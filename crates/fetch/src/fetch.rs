@@ -127,10 +127,13 @@ impl<'a> Fetch<'a> {
                     let parts = self.suspects(place);
                     missing = if !parts.is_empty() {
                         joined(&parts)
-                    } else if in_pieces && (pieces > 1 || missing != [0..blob.size]) {
+                    } else if in_pieces
+                        && (pieces > 1
+                            || missing.iter().map(|gap| gap.end - gap.start).sum::<u64>() < blob.size)
+                    {
                         in_pieces = false;
                         self.state().provenance.remove(&place);
-                        vec![0..blob.size]
+                        std::iter::once(0..blob.size).collect()
                     } else {
                         return Err(error);
                     };
@@ -301,7 +304,8 @@ impl<'a> Fetch<'a> {
 impl State {
     fn add(&mut self, fetcher: &Fetcher, blob: usize, tier: Tier, source: Arc<dyn BlobSource>) {
         let known = self.sources.iter().find(|known| Arc::ptr_eq(&known.source, &source));
-        let place = known.map(|known| known.place).unwrap_or_else(|| {
+        let place = known.map(|known| known.place);
+        let place = place.unwrap_or_else(|| {
             let (place, state) = (self.sources.len(), fetcher.state(source.id()));
             self.sources.push(Known { place, source, state });
             place
@@ -354,11 +358,14 @@ impl State {
         if self.scheduler.unasked().next().is_some() {
             return None;
         }
-        match self.rescuer(now) {
-            Some(rescuer) if rescuer == source.place => self.take_over(&terms, now),
-            Some(_) => None,
-            None if self.helper(now) == Some(source.place) => self.scheduler.divide(&terms, now),
-            None => None,
+        let is = |chosen: Option<usize>| chosen == Some(source.place);
+        let rescuer = self.rescuer(now);
+        if is(rescuer) {
+            self.take_over(&terms, now)
+        } else if rescuer.is_none() && is(self.helper(now)) {
+            self.scheduler.divide(&terms, now)
+        } else {
+            None
         }
     }
 

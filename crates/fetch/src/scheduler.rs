@@ -320,7 +320,7 @@ impl Scheduler {
     }
 
     /// How large a piece is to be: what comes in half a second, but no more than a connection's share of what is left.
-    #[expect(clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::cast_possible_truncation)]
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation)]
     fn piece_size(&self, terms: &Terms) -> u64 {
         let unasked = self.blobs.values().flat_map(|missing| &missing.unasked);
         let flying = self.flying.values().flat_map(|flight| &flight.to_come);

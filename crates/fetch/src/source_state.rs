@@ -79,7 +79,7 @@ impl SourceState {
     /// A piece came at this pace, in bytes a second.
     pub(crate) fn came_at(&self, rate: f64) {
         let mut learned = self.learned();
-        learned.pace = Some(learned.pace.map_or(rate, |pace| (pace + rate) / 2.0));
+        learned.pace = Some(learned.pace.map_or(rate, |pace| f64::midpoint(pace, rate)));
     }
 
     /// What one connection brings in a second, in bytes; `None`: it is not known yet.

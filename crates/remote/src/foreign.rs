@@ -109,7 +109,7 @@ fn follow(rules: &Rules, attempt: Attempt<'_>) -> reqwest::redirect::Action {
 /// An address of a foreign layer.
 struct Address {
     layers: ForeignLayers,
-    address: String,
+    url: String,
     /// Its host, with nothing that could be secret.
     host: String,
     id: SourceId,
@@ -119,11 +119,11 @@ impl Address {
     fn new(layers: &ForeignLayers, address: &str) -> Self {
         let host = Url::parse(address).map_or_else(|_| "an address".to_owned(), |url| rules::name(&url));
         let id = SourceId::new(format!("foreign {host}"));
-        Self { layers: layers.clone(), address: address.to_owned(), host, id }
+        Self { layers: layers.clone(), url: address.to_owned(), host, id }
     }
 
     async fn get(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobBody> {
-        let url = self.layers.rules.admit(&self.address)?;
+        let url = self.layers.rules.admit(&self.url)?;
         let fetching = format!("fetching the layer {} from {}", blob.digest, self.host);
         let mut request = self.layers.client()?.get(url);
         if let Some(range) = &range {
