@@ -223,6 +223,23 @@ async fn an_image_that_lacks_a_blob_is_not_cached() {
 }
 
 #[tokio::test]
+async fn to_resolve_copies_names_and_evicts_nothing() {
+    let fixture = Fixture::new();
+    let image = fixture.image("amd64", &["layer"]);
+    fixture.write_index(&[named(&image, "v1")]);
+    let (registry, store) = (fixture.registry(), fixture.store());
+    assert!(registry.is_cached("demo:v1").await);
+    assert!(registry.resolve("demo:v1").await.unwrap().is_none(), "it was not pulled");
+    assert!(store.usage().unwrap().images.is_empty());
+    let pulled = registry.pull("demo:v1").await.unwrap();
+    assert_eq!(registry.resolve("demo:v1").await.unwrap().unwrap().path, pulled.path);
+    let other = fixture.image("amd64", &["other"]);
+    fixture.write_index(&[named(&other, "v1")]);
+    assert!(registry.resolve("demo:v1").await.unwrap().is_none(), "the directory has another one now");
+    assert_eq!(store.usage().unwrap().images.len(), 1);
+}
+
+#[tokio::test]
 async fn a_removal_takes_the_entry_and_what_only_it_had() {
     let fixture = Fixture::new();
     let (a, b) = (fixture.image("amd64", &["shared", "a"]), fixture.image("amd64", &["shared", "b"]));

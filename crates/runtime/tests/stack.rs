@@ -290,3 +290,21 @@ async fn an_image_is_leased_before_anybody_could_remove_it() {
     assert_eq!(hoist.resolve("images:v1").await.unwrap().unwrap().path, again.path);
     assert_eq!(hoist.list_cached().await.unwrap(), [again.reference]);
 }
+
+#[cfg(feature = "local")]
+#[tokio::test]
+async fn to_resolve_a_digest_gives_it_no_name_and_evicts_nothing() {
+    use hoist::ImageRegistry;
+
+    let dir = Layout::with_images(&["v1", "v2"]);
+    let hoist = hoist::open(&dir.config()).unwrap();
+    for name in ["images:v1", "images:v2"] {
+        hoist.pull(name).await.unwrap();
+    }
+    let image = hoist.resolve("images:v1").await.unwrap().unwrap();
+    let names = hoist.store().list(hoist.platform()).unwrap();
+    hoist.store().limit_to(Some(1));
+    let pinned = format!("images@{}", image.digest);
+    assert_eq!(hoist.resolve(&pinned).await.unwrap().unwrap().path, image.path);
+    assert_eq!(hoist.store().list(hoist.platform()).unwrap(), names);
+}

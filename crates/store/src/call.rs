@@ -11,8 +11,8 @@ use crate::store::Store;
 
 /// One call on a store. When this is dropped, the call's handles give no more names.
 ///
-/// A name is given under the lock that the drop takes, from the last look whether the call still goes on until the file
-/// is renamed. So after the drop returned, a thread that was about to give a name does not.
+/// A name is given under the lock that the drop takes, from the last look whether the call still goes on until the
+/// file is renamed. So after the drop returned, a thread that was about to give a name does not.
 #[derive(Debug)]
 #[must_use = "the call ends when it is dropped"]
 pub struct Call(Arc<Mutex<bool>>);
@@ -38,8 +38,8 @@ pub(crate) struct Scope {
 pub(crate) struct GoesOn<'a>(#[expect(dead_code, reason = "they are held")] Vec<MutexGuard<'a, bool>>);
 
 impl Store {
-    /// A handle for one call, and the call. When the call was dropped, the handle and its clones give no more names; all
-    /// else goes on to its end, and [`idle`](Self::idle) waits for it.
+    /// A handle for one call, and the call. When the call was dropped, the handle and its clones give no more
+    /// names; all else goes on to its end, and [`idle`](Self::idle) waits for it.
     ///
     /// The call is to be kept where the caller drops it: in the future that was handed out.
     pub fn call(&self) -> (Self, Call) {
@@ -51,8 +51,9 @@ impl Store {
         (store, call)
     }
 
-    /// Waits until all [calls](Self::call) on this store have ended, in all clones of this handle: with what they had begun
-    /// on the disk and what they left to be cleaned up. Calls that are begun meanwhile are waited for as well.
+    /// Waits until all [calls](Self::call) on this store have ended, in all clones of this handle: with what they
+    /// had begun on the disk and what they left to be cleaned up. Calls that are begun meanwhile are waited for as
+    /// well.
     pub async fn idle(&self) {
         self.tracker().wait().await;
     }

@@ -42,8 +42,8 @@ impl Leasings {
 }
 
 impl Store {
-    /// From now on, and until what is returned is dropped, each image that any clone of this handle names or hits is leased,
-    /// by whatever call, before anybody could remove it.
+    /// From now on, and until what is returned is dropped, each image that any clone of this handle names or hits
+    /// is leased, by whatever call, before anybody could remove it.
     ///
     /// So a lease is had of what a registry pulled that knows nothing of leases, whatever is put around it:
     /// [`take`](Leasing::take) the one of the image that the pull answered with.

@@ -26,11 +26,11 @@ const LONGEST_POLL: Duration = Duration::from_secs(1);
 ///
 /// The work goes on whether or not the future is polled again after the first time, in the span and with the
 /// `tracing` subscriber of the caller. Dropping the future drops the work before the drop returns; if a thread is
-/// polling the work at that moment, the drop waits for the end of that poll, for one second at most. A panic of the work is
-/// resumed in the caller.
+/// polling the work at that moment, the drop waits for the end of that poll, for one second at most. A panic of the
+/// work is resumed in the caller.
 ///
-/// Fails with [`Unsupported`](ErrorKind::Unsupported) outside of a runtime, with [`Storage`](ErrorKind::Storage) where
-/// the runtime is shut down first, and otherwise as the work does.
+/// Fails with [`Unsupported`](ErrorKind::Unsupported) outside of a runtime, with [`Storage`](ErrorKind::Storage)
+/// where the runtime is shut down first, and otherwise as the work does.
 pub fn owned<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> impl Future<Output = Result<T>> + Send {
@@ -38,10 +38,11 @@ pub fn owned<T: Send + 'static>(
 }
 
 impl Store {
-    /// As [`owned`], of work that is one [call](Self::call) on this store: it is given a handle that gives no names once
-    /// the future was dropped.
+    /// As [`owned`], of work that is one [call](Self::call) on this store: it is given a handle that gives no names
+    /// once the future was dropped.
     ///
-    /// Dropping the future waits for no poll, so the work itself may end a moment later; [`idle`](Self::idle) says when.
+    /// Dropping the future waits for no poll, so the work itself may end a moment later; [`idle`](Self::idle) says
+    /// when.
     pub fn owned<T, F>(&self, work: impl FnOnce(Self) -> F) -> impl Future<Output = Result<T>> + Send
     where
         T: Send + 'static,

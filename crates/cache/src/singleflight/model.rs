@@ -1,5 +1,6 @@
 //! Flights in every order that threads can take turns in (`just loom`). Each flight is led by a thread, as it is by a task.
-//! `Shared` is taken as it is: what it does is one step here, and nobody is woken, but all look again.
+//! `Shared` is taken as it is: what it does is one step here, and its wakers wake nobody, but all look again whenever
+//! something has changed.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use hoist_core::{Error, ErrorKind};
+use loom::sync::Condvar;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
@@ -17,12 +19,13 @@ use super::*;
 pub(super) fn owned<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> impl Future<Output = Result<T>> + Send {
-    Owned { slot: Arc::new(Mutex::new(Slot { work: Some(Box::pin(work)), outcome: None })), is_begun: false }
+    Owned { slot: Arc::new(Mutex::new(Slot { work: Some(Box::pin(work)), outcome: None })), leader: None }
 }
 
 struct Owned<T> {
     slot: Arc<Mutex<Slot<T>>>,
-    is_begun: bool,
+    /// Joined at the end: no thread goes on when the model is over.
+    leader: Option<thread::JoinHandle<()>>,
 }
 
 struct Slot<T> {
@@ -34,9 +37,9 @@ impl<T: Send + 'static> Future for Owned<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        if !std::mem::replace(&mut self.is_begun, true) {
+        if self.leader.is_none() {
             let slot = self.slot.clone();
-            thread::spawn(move || lead(&slot));
+            self.leader = Some(thread::spawn(move || lead(&slot)));
         }
         self.slot.lock().unwrap().outcome.take().map_or(Poll::Pending, Poll::Ready)
     }
@@ -45,6 +48,9 @@ impl<T: Send + 'static> Future for Owned<T> {
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
         self.slot.lock().unwrap().work = None;
+        if let Some(leader) = self.leader.take() {
+            leader.join().unwrap();
+        }
     }
 }
 
@@ -55,21 +61,48 @@ fn lead<T>(slot: &Mutex<Slot<T>>) {
         if let Poll::Ready(outcome) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             state.work = None;
             state.outcome = Some(outcome);
-            return;
+            drop(state);
+            return CHANGED.tell();
         }
-        drop(state);
-        thread::yield_now();
     }
 }
 
-/// Looks again and again.
+loom::lazy_static! {
+    static ref CHANGED: Changed = Changed::default();
+}
+
+/// How often something has changed that somebody may wait for.
+#[derive(Default)]
+struct Changed(Mutex<usize>, Condvar);
+
+impl Changed {
+    fn tell(&self) {
+        *self.0.lock().unwrap() += 1;
+        self.1.notify_all();
+    }
+
+    fn count(&self) -> usize {
+        *self.0.lock().unwrap()
+    }
+
+    fn wait(&self, known: usize) {
+        let mut count = self.0.lock().unwrap();
+        while *count == known {
+            count = self.1.wait(count).unwrap();
+        }
+    }
+}
+
+/// Looks whenever something has changed.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {
-        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::yield_now(),
+        let known = CHANGED.count();
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            CHANGED.tell(); // others may have looked while this one did
+            return output;
         }
+        CHANGED.wait(known);
     }
 }
 
@@ -118,9 +151,8 @@ impl Airport {
     fn give_up(&self) {
         let mut call = Box::pin(self.call());
         let mut context = Context::from_waker(Waker::noop());
-        if call.as_mut().poll(&mut context).is_pending() {
-            thread::yield_now();
-            _ = call.as_mut().poll(&mut context);
+        if call.as_mut().poll(&mut context).is_ready() {
+            CHANGED.tell();
         }
     }
 }
