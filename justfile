@@ -32,6 +32,10 @@ kills:
     cargo build -p hoist-cli
     HOIST_KILLS=1000 cargo test -p hoist-tests --test crash -- --nocapture
 
+# 1,000 pulls dropped, each at a moment of its own; `test` drops 100
+drops:
+    HOIST_DROPS=1000 cargo test -p hoist-tests --test drops
+
 # The tests of the store on xfs, btrfs, tmpfs and overlayfs; as root
 file-systems: (run "file-systems")
 
@@ -46,7 +50,7 @@ fuzz CASES="200000":
 
 # What is hand-written in the sharing of pulls, in every order that threads can take turns in
 loom:
-    RUSTFLAGS="--cfg loom" cargo test -p hoist-cache --lib --target-dir target/loom flights::model
+    RUSTFLAGS="--cfg loom" cargo test -p hoist-cache --lib --target-dir target/loom singleflight::model
 
 # The main job, with an embedded registry
 demo:

@@ -10,7 +10,7 @@ use hoist_core::{
     Descriptor, Digest, Document, Error, ErrorKind, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage,
     Reference, Result,
 };
-use hoist_store::{Claim, Durability, Store, StoreOptions, StoredImage, Trust, blocking};
+use hoist_store::{Durability, Store, StoreOptions, StoredImage, Trust, WriteQueue, blocking};
 use hoist_testkit::contract::{self, Ability, Subject};
 use hoist_testkit::{Image, Origin, Publishable};
 
@@ -97,10 +97,11 @@ impl Memory {
             return Err(Error::new(ErrorKind::Malformed, format!("{} is no manifest", descriptor.digest)));
         };
         for blob in manifest.blobs() {
-            if let Claim::Fetch(ingest) = staging.claim(blob).await? {
-                ingest.write(0, self.shelf.get(&blob.digest)?.into()).await?;
-                ingest.commit().await?; // checks size and digest
-            }
+            // Checks size and digest, and goes on from what was left of an earlier try.
+            let write = |queue: WriteQueue, _| async move {
+                queue.write(0, self.shelf.get(&blob.digest)?.into()).await
+            };
+            staging.fetch(blob, write).await?;
         }
         if descriptor.platform.is_none()
             && let Some(config) = self.store.read_blob(&manifest.config, MAX_DOCUMENT)?

@@ -333,7 +333,7 @@ async fn every_call_of_a_stack_that_hands_out_an_image_asks() {
             assert!(hoist.is_cached(&name).await);
         }
         let remote = machine.remote("store", Some(&policy));
-        assert_refused("remote", remote.pull_leased(&name).await.map(|(image, _)| image));
+        assert_refused("remote", remote.pull(&name).await);
         let blocking = machine.builder(Some(&policy)).build_blocking().unwrap();
         let calls = thread::spawn(move || {
             assert_refused("blocking", blocking.pull(&name));

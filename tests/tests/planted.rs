@@ -71,8 +71,8 @@ fn paths(site: &Site) -> Vec<PathBuf> {
     let there: Vec<PathBuf> = there.filter(|path| path.parent().is_some()).collect();
     let blobs = there.iter().filter(|path| path.starts_with("blobs/sha256") && path.iter().count() == 3);
     let ingests = blobs.flat_map(|blob| {
-        let ingest = Path::new("ingest").join(blob.file_name().expect("a blob has a name"));
-        [ingest.join("data"), ingest.join("journal"), ingest]
+        let data = Path::new("ingest").join(blob.file_name().expect("a blob has a name"));
+        [data.with_extension("journal"), data]
     });
     let more = ["staging", "ingest", "blobs/sha512", "images/sha512", "staging/1-0"].map(PathBuf::from);
     let ingests: Vec<PathBuf> = ingests.collect();

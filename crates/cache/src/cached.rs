@@ -1,14 +1,15 @@
 //! A cache in front of any registry: a store that answers by reference, without asking.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hoist_core::{Error, ErrorKind, Event, Events, ImageRegistry, Platform, PulledImage, Reference, Result};
-use hoist_store::{Store, StoredImage, Trust, blocking};
+use hoist_store::{Store, StoredImage, Trust, owned};
 
 use crate::absences::Absences;
-use crate::flights::Flights;
 use crate::policy::Policy;
+use crate::singleflight::SingleFlight;
 
 /// How often a pull begins anew because its image was removed from under it, or its name was given to a later one. More
 /// often than this, somebody does so on purpose.
@@ -40,44 +41,63 @@ const ATTEMPTS: usize = 3;
 /// A failure is not remembered, unless [that is asked for](Self::with_not_found_kept_for); and nothing that
 /// fails takes away what was here.
 #[derive(Debug)]
-pub struct Cached<R> {
-    inner: R,
+pub struct Cached<R>(Cache<R>);
+
+/// What a cache is made of, which its flights have as well. Clones share all but the options.
+#[derive(Debug)]
+pub(crate) struct Cache<R> {
+    inner: Arc<R>,
     pub(crate) store: Store,
     pub(crate) platform: Platform,
     pub(crate) policy: Policy,
     serves_stale: bool,
     pub(crate) events: Events,
-    absences: Absences,
+    absences: Arc<Absences>,
     /// Those of this cache only: whoever shares a pull asks with the same credentials, for the same platform.
-    flights: Flights<Reference, PulledImage>,
+    flights: SingleFlight<Reference, PulledImage>,
+}
+
+impl<R> Clone for Cache<R> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            store: self.store.clone(),
+            platform: self.platform.clone(),
+            policy: self.policy,
+            serves_stale: self.serves_stale,
+            events: self.events.clone(),
+            absences: self.absences.clone(),
+            flights: self.flights.clone(),
+        }
+    }
 }
 
 impl<R> Cached<R> {
     /// Keeps what this registry pulls in this store: for the host's platform.
     pub fn new(inner: R, store: Store) -> Self {
-        Self {
-            inner,
+        Self(Cache {
+            inner: Arc::new(inner),
             store,
             platform: Platform::host(),
             policy: Policy::default(),
             serves_stale: false,
             events: Events::default(),
-            absences: Absences::default(),
-            flights: Flights::default(),
-        }
+            absences: Arc::default(),
+            flights: SingleFlight::default(),
+        })
     }
 
     /// Keeps images for this platform.
     #[must_use]
     pub fn with_platform(self, platform: Platform) -> Self {
-        Self { platform, ..self }
+        Self(Cache { platform, ..self.0 })
     }
 
     /// Asks, or does not ask, the registry within by this policy; [`IfNotPresent`](Policy::IfNotPresent) unless it
     /// is said otherwise.
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
-        Self { policy, ..self }
+        Self(Cache { policy, ..self.0 })
     }
 
     /// Answers a pull with the image that is here, however old, where the registry within had to be asked and
@@ -85,7 +105,7 @@ impl<R> Cached<R> {
     /// [`Event::ServedStale`] and a warning in the log. A [`force_pull`](ImageRegistry::force_pull) fails all the same.
     #[must_use]
     pub fn with_stale(self, serves_stale: bool) -> Self {
-        Self { serves_stale, ..self }
+        Self(Cache { serves_stale, ..self.0 })
     }
 
     /// Answers [`NotFound`](ErrorKind::NotFound) for so long without asking again where the registry within has said
@@ -93,14 +113,14 @@ impl<R> Cached<R> {
     /// [`force_pull`](ImageRegistry::force_pull) asks, and ends it. It is kept in memory only, for up to 1,000 references.
     #[must_use]
     pub fn with_not_found_kept_for(self, time: Duration) -> Self {
-        Self { absences: Absences::kept_for(time), ..self }
+        Self(Cache { absences: Arc::new(Absences::kept_for(time)), ..self.0 })
     }
 
     /// Keeps the store to so many bytes of disk space, whoever pulls into it in this process: as
     /// [`Store::limit_to`] does. The images that were not used for the longest time go first, and none that is leased.
     #[must_use]
     pub fn with_max_size(self, bytes: u64) -> Self {
-        self.store.limit_to(Some(bytes));
+        self.0.store.limit_to(Some(bytes));
         self
     }
 
@@ -108,26 +128,28 @@ impl<R> Cached<R> {
     /// report.
     #[must_use]
     pub fn with_events(self, events: Events) -> Self {
-        Self { events, ..self }
+        Self(Cache { events, ..self.0 })
     }
 
     /// The registry within.
     pub fn get_ref(&self) -> &R {
-        &self.inner
+        &self.0.inner
     }
 
-    /// The registry within, without the cache.
-    pub fn into_inner(self) -> R {
-        self.inner
+    /// The registry within, without the cache. A pull that was dropped just now may still have a hold on it.
+    pub fn into_inner(self) -> Arc<R> {
+        self.0.inner
     }
 
     /// The image, if it is here whole, whatever the policy. No registry is asked.
     ///
     /// Fails where it is not [admitted](Store::with_admission).
     pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
-        Ok(self.store.resolve(&reference.parse()?, &self.platform).await?.map(Into::into))
+        Ok(self.0.store.resolve(&reference.parse()?, &self.0.platform).await?.map(Into::into))
     }
+}
 
+impl<R> Cache<R> {
     /// The image that the store has under this name, if the policy lets it answer: noted as a use, and reported.
     async fn hit(&self, reference: &Reference) -> Result<Option<PulledImage>> {
         if !self.may_answer(reference)? {
@@ -198,11 +220,12 @@ impl<R> Cached<R> {
     }
 }
 
-impl<R: ImageRegistry> Cached<R> {
-    async fn answer(&self, reference: &Reference) -> Result<PulledImage> {
+impl<R: ImageRegistry + 'static> Cache<R> {
+    /// The answer that can be given here and now. `None`: the registry within has to be asked.
+    async fn answer(&self, reference: &Reference) -> Result<Option<PulledImage>> {
         self.admit(reference)?;
         if let Some(image) = self.hit(reference).await.map_err(|error| self.refuse(reference, error))? {
-            return Ok(image);
+            return Ok(Some(image));
         }
         if self.policy == Policy::Never {
             let message =
@@ -210,6 +233,29 @@ impl<R: ImageRegistry> Cached<R> {
             let error = Error::new(ErrorKind::NotFound, message);
             return Err(self.refuse(reference, error.with_help("pull it with another policy")));
         }
+        Ok(None)
+    }
+
+    /// What a flight does, of one call on the store. While it was about to begin, another one may have landed.
+    async fn fly(self, reference: Reference) -> Result<PulledImage> {
+        let (store, _call) = self.store.call();
+        let this = Self { store, ..self };
+        match this.answer(&reference).await? {
+            Some(image) => Ok(image),
+            None => this.fetch(&reference).await,
+        }
+    }
+
+    async fn fly_forced(self, reference: Reference) -> Result<PulledImage> {
+        let (store, _call) = self.store.call();
+        let this = Self { store, ..self };
+        this.absences.forget(&reference);
+        let outcome = this.ask(&reference, Trust::Nothing).await;
+        this.begin_anew(&reference);
+        outcome
+    }
+
+    async fn fetch(&self, reference: &Reference) -> Result<PulledImage> {
         if let Some(error) = self.absences.recall(reference) {
             return Err(self.refuse(reference, error));
         }
@@ -254,31 +300,32 @@ impl<R: ImageRegistry> Cached<R> {
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait::async_trait]
-impl<R: ImageRegistry> ImageRegistry for Cached<R> {
+impl<R: ImageRegistry + 'static> ImageRegistry for Cached<R> {
+    /// What is here is answered at once. All else is a flight, which is a task.
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        let reference: Reference = reference.parse()?;
-        self.flights.join(reference.clone(), self.answer(&reference)).await
+        let (this, reference) = (&self.0, reference.parse::<Reference>()?);
+        if let Some(image) = this.answer(&reference).await? {
+            return Ok(image);
+        }
+        this.flights.join(reference.clone(), || this.clone().fly(reference)).await
     }
 
     /// Asks the registry within, and never joins a pull that began before: its answer could be older than
     /// this call. Under [`Policy::Never`] it fails with [`Unsupported`](ErrorKind::Unsupported).
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        let reference: Reference = reference.parse()?;
-        self.admit(&reference)?;
-        if self.policy == Policy::Never {
+        let (this, reference) = (&self.0, reference.parse::<Reference>()?);
+        this.admit(&reference)?;
+        if this.policy == Policy::Never {
             let message =
                 format!("cannot force a pull of {reference}: the policy `never` asks nobody for it");
             let error = Error::new(ErrorKind::Unsupported, message).with_help("use another policy");
-            return Err(self.refuse(&reference, error));
+            return Err(this.refuse(&reference, error));
         }
-        self.absences.forget(&reference);
-        let outcome = self.ask(&reference, Trust::Nothing).await;
-        self.begin_anew(&reference);
-        outcome
+        owned(this.clone().fly_forced(reference)).await
     }
 
     async fn is_cached(&self, reference: &str) -> bool {
-        match reference.parse().and_then(|reference| self.store.known(&reference, &self.platform)) {
+        match reference.parse().and_then(|reference| self.0.store.known(&reference, &self.0.platform)) {
             Ok(image) => image.is_some(),
             Err(error) => {
                 tracing::warn!(reference, error = error.report(), "cannot tell whether an image is cached");
@@ -288,19 +335,19 @@ impl<R: ImageRegistry> ImageRegistry for Cached<R> {
     }
 
     async fn remove(&self, reference: &str) -> Result<bool> {
-        let reference: Reference = reference.parse()?;
-        let (store, platform, name) = (self.store.clone(), self.platform.clone(), reference.clone());
-        let found = blocking(move || store.remove(&name, &platform)).await;
+        let (this, reference) = (&self.0, reference.parse::<Reference>()?);
+        let (platform, name) = (this.platform.clone(), reference.clone());
+        let found = this.store.blocking(move |store| store.remove(&name, &platform)).await;
         // A digest is removed under all its names: whoever pulls any from now on must not be handed what was
         // found before.
-        self.flights.close_all();
-        self.absences.forget(&reference);
+        this.flights.close_all();
+        this.absences.forget(&reference);
         found
     }
 
     async fn list_cached(&self) -> Result<Vec<String>> {
-        let (store, platform) = (self.store.clone(), self.platform.clone());
-        let references = blocking(move || store.list(&platform)).await?;
+        let platform = self.0.platform.clone();
+        let references = self.0.store.blocking(move |store| store.list(&platform)).await?;
         Ok(references.iter().map(ToString::to_string).collect())
     }
 }
@@ -308,9 +355,9 @@ impl<R: ImageRegistry> ImageRegistry for Cached<R> {
 /// `cached(remote)`, and with another policy than the usual one `cached(always, remote)`.
 impl<R: fmt::Display> fmt::Display for Cached<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.policy {
-            Policy::IfNotPresent => write!(f, "cached({})", self.inner),
-            policy => write!(f, "cached({policy}, {})", self.inner),
+        match self.0.policy {
+            Policy::IfNotPresent => write!(f, "cached({})", self.0.inner),
+            policy => write!(f, "cached({policy}, {})", self.0.inner),
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::time::SystemTime;
 
 use hoist_core::{Descriptor, Digest, Error, ErrorKind, Index, PulledImage, Reference, Result, media_type};
-use hoist_store::{Layout, Lease, StoredImage, Trust, blocking};
+use hoist_store::{Layout, Lease, Store, StoredImage, Trust};
 
-use crate::cached::Cached;
+use crate::cached::Cache;
 
-impl<R> Cached<R> {
+impl<R> Cache<R> {
     /// Makes an image of the registry within, which was asked for it at this time, one of this cache. `None`: it was
     /// removed meanwhile, or its name given to what somebody else was told later.
     ///
@@ -91,12 +91,12 @@ impl<R> Cached<R> {
         {
             return Ok(image);
         }
-        let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
-        blocking(move || match known {
+        let (reference, platform) = (reference.clone(), self.platform.clone());
+        let name = move |store: &Store| match known {
             Some(_) => store.confirm(&reference, &platform, &lease, asked),
             None => store.name_as_of(&reference, &platform, &lease, None, asked),
-        })
-        .await
+        };
+        self.store.blocking(name).await
     }
 
     /// What the store has under this name, if that is this image.

@@ -17,12 +17,12 @@
 mod absences;
 mod cached;
 mod fallback;
-mod flights;
 mod keep;
 mod limited;
 mod meter;
 mod observed;
 mod policy;
+mod singleflight;
 
 pub use cached::Cached;
 pub use fallback::{Fallback, Tried};

@@ -1,27 +1,34 @@
 //! A bound on how many pulls there are at once.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
 
 use hoist_core::{ImageRegistry, PulledImage, Result};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use hoist_store::owned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A registry that pulls only so many images at once. Who comes when all places are taken waits for the next one, in
 /// the order of arrival; who is dropped gives up its place, or its turn.
 ///
 /// Within a [`Cached`](crate::Cached), what is here waits for nobody: `cached(limited(4, remote))`. Around it, hits take a
 /// place too. All else that a registry does is not bounded.
+///
+/// A turn and the pull that it is for are a task: a future that is not polled keeps nobody from a place for longer than
+/// its pull takes.
 #[derive(Debug)]
 pub struct Limited<R> {
-    inner: R,
+    inner: Arc<R>,
     pulls: usize,
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 impl<R> Limited<R> {
     /// Lets so many pulls of this registry be under way at once: at least one.
     pub fn new(pulls: usize, inner: R) -> Self {
         let pulls = pulls.clamp(1, Semaphore::MAX_PERMITS);
-        Self { inner, pulls, places: Semaphore::new(pulls) }
+        Self { inner: Arc::new(inner), pulls, places: Arc::new(Semaphore::new(pulls)) }
     }
 
     /// The registry within.
@@ -29,28 +36,50 @@ impl<R> Limited<R> {
         &self.inner
     }
 
-    /// The registry within, without the bound.
-    pub fn into_inner(self) -> R {
+    /// The registry within, without the bound. A pull that was dropped just now may still have a hold on it.
+    pub fn into_inner(self) -> Arc<R> {
         self.inner
     }
 
-    /// Waits for a place.
-    async fn enter(&self) -> SemaphorePermit<'_> {
-        self.places.acquire().await.expect("it is never closed")
+    /// Waits in a task for a place, and pulls there.
+    async fn enter<F>(&self, pull: impl FnOnce(Arc<R>) -> F) -> Result<PulledImage>
+    where
+        F: Future<Output = Result<PulledImage>> + Send + 'static,
+    {
+        let mut turn = Box::pin(self.places.clone().acquire_owned());
+        // The turn is that of the call, whenever its task begins.
+        let mut place = None;
+        poll_fn(|context| {
+            if let Poll::Ready(entered) = turn.as_mut().poll(context) {
+                place = Some(entered);
+            }
+            Poll::Ready(())
+        })
+        .await;
+        let pull = pull(self.inner.clone());
+        owned(async move {
+            let place = match place {
+                Some(place) => place,
+                None => turn.await,
+            };
+            let _place: OwnedSemaphorePermit = place.expect("it is never closed");
+            pull.await
+        })
+        .await
     }
 }
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait::async_trait]
-impl<R: ImageRegistry> ImageRegistry for Limited<R> {
+impl<R: ImageRegistry + 'static> ImageRegistry for Limited<R> {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        let _place = self.enter().await;
-        self.inner.pull(reference).await
+        let reference = reference.to_owned();
+        self.enter(|inner| async move { inner.pull(&reference).await }).await
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        let _place = self.enter().await;
-        self.inner.force_pull(reference).await
+        let reference = reference.to_owned();
+        self.enter(|inner| async move { inner.force_pull(&reference).await }).await
     }
 
     async fn is_cached(&self, reference: &str) -> bool {

@@ -26,7 +26,7 @@ pub(crate) fn count_pull(method: &'static str, result: &'static str, took: Durat
 /// | --- | --- | --- |
 /// | `hoist_pulls_total` | `method`, `result` | calls that have ended: `pull` or `force_pull`, by `ok`, `cancelled`, or the error's kind, such as `not_found` |
 /// | `hoist_pull_duration_seconds` | the same | how long each took (a histogram) |
-/// | `hoist_cache_hits_total` | | pulls that a cache answered without asking; those that overlap and are equal are one |
+/// | `hoist_cache_hits_total` | | pulls that a cache answered without asking |
 /// | `hoist_cache_stale_total` | | pulls that a cache answered because nobody could be asked |
 /// | `hoist_blobs_found_total` | | blobs that a pull needed and the store had |
 /// | `hoist_blobs_verified_total` | | blobs that came, and had the right digest |

@@ -9,10 +9,8 @@ use hoist_core::{
     Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform,
     PulledImage, Reference, Result, Source, config_platform,
 };
-use hoist_store::{Claim, Lease, Staging, Store, StoredImage, Trust, blocking};
+use hoist_store::{Lease, Staging, Store, StoredImage, Trust, WriteQueue};
 use oci_distribution::client::{Client, ClientProtocol};
-use tokio_util::task::AbortOnDropHandle;
-use tracing::instrument::{Instrument, WithSubscriber};
 
 use crate::client::{client, document, next, open};
 
@@ -82,50 +80,39 @@ impl DistributionRegistry {
         Ok(self.store.resolve(&reference.parse()?, &self.platform).await?.map(Into::into))
     }
 
-    /// A pull whose image is leased before it has its name, and so before anybody could remove it.
-    pub async fn pull_leased(&self, reference: &str) -> Result<(PulledImage, Lease)> {
-        self.get(reference, Trust::Pool).await
-    }
-
-    /// Makes a pull in a task of its own, which goes on also while nobody polls this future: others may wait for the
-    /// blobs that it has claimed. Dropping the future ends it.
-    async fn get(&self, reference: &str, trust: Trust) -> Result<(PulledImage, Lease)> {
-        let (this, reference) = (self.clone(), reference.parse::<Reference>()?);
-        let pull = async move {
-            let pull = this.pull_reference(&reference, trust);
-            this.events.observe(&reference, pull, |(image, _)| image.digest.clone()).await
-        };
-        let task = AbortOnDropHandle::new(tokio::spawn(pull.in_current_span().with_current_subscriber()));
-        let (image, lease) = task.await.unwrap_or_else(|broken| match broken.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(cause) => {
-                Err(Error::new(ErrorKind::Unavailable, "the runtime is shutting down").with_source(cause))
+    async fn get(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
+        let reference: Reference = reference.parse()?;
+        let pull = async {
+            self.store.admit_reference(&reference)?;
+            if trust == Trust::Pool
+                && reference.digest().is_some()
+                && let Some(image) = self.store.hit(&reference, &self.platform).await?
+            {
+                return Ok(image);
             }
-        })?;
-        Ok((image.into(), lease))
+            let (this, reference) = (self.clone(), reference.clone());
+            self.store
+                .owned(|store| async move { Self { store, ..this }.bring(&reference, trust).await })
+                .await
+        };
+        Ok(self.events.observe(&reference, pull, |image| image.digest.clone()).await?.into())
     }
 
-    async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<(StoredImage, Lease)> {
-        self.store.admit_reference(reference)?;
-        if trust == Trust::Pool
-            && reference.digest().is_some()
-            && let Some(image) = self.store.hit(reference, &self.platform).await?
-            && let Some(lease) = self.store.lease(&image.digest)?
-        {
-            return Ok((image, lease));
-        }
+    /// Brings the image, and names it. Where a pull that asked later was faster and found another image, it looks again.
+    async fn bring(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
         loop {
             let asked = SystemTime::now();
             let (lease, index) = self.fetch(reference, trust).await?;
-            let (this, reference) = (self.clone(), reference.clone());
-            let (image, lease) = blocking(move || {
+            let (platform, reference, fetched) =
+                (self.platform.clone(), reference.clone(), lease.digest().clone());
+            let name = move |store: &Store| {
                 let index = index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
-                Ok((this.store.name_as_of(&reference, &this.platform, &lease, index, asked)?, lease))
-            })
-            .await?;
-            if image.digest == *lease.digest() {
-                return Ok((image, lease));
-            } // else a pull that asked later was faster, and found another image
+                store.name_as_of(&reference, &platform, &lease, index, asked)
+            };
+            let image = self.store.blocking(name).await?;
+            if image.digest == fetched {
+                return Ok(image);
+            }
         }
     }
 
@@ -170,28 +157,27 @@ impl DistributionRegistry {
 
     /// Brings a blob, from the pool or from the registry.
     async fn blob(&self, client: &Client, from: &Reference, to: &Staging, blob: &Descriptor) -> Result<()> {
-        let Descriptor { digest, size, .. } = blob;
-        let Claim::Fetch(ingest) = to.claim(blob).await? else {
-            self.events.emit(|| Event::BlobFound { digest: digest.clone(), size: *size });
-            return Ok(());
-        };
-        self.events.emit(|| Event::BlobStarted { digest: digest.clone(), size: *size });
-        let what = format!("the blob {digest}");
-        let mut answer = open(client, from, &digest.to_string(), &what).await?;
-        answer.content_length.map_or(Ok(()), |length| blob.expect_size(length))?;
-        let mut offset = 0;
-        while let Some(piece) = next(&mut answer, &what).await.transpose()? {
-            let bytes = piece.len() as u64;
-            if offset + bytes > *size {
-                blob.expect_size(offset + bytes)?;
+        let (digest, what) = (&blob.digest, &format!("the blob {}", blob.digest));
+        let write = |queue: WriteQueue, _| async move {
+            self.events.emit(|| Event::BlobStarted { digest: digest.clone(), size: blob.size });
+            let mut answer = open(client, from, &digest.to_string(), what).await?;
+            answer.content_length.map_or(Ok(()), |length| blob.expect_size(length))?;
+            let mut offset = 0;
+            while let Some(piece) = next(&mut answer, what).await.transpose()? {
+                let bytes = piece.len() as u64;
+                if offset + bytes > blob.size {
+                    blob.expect_size(offset + bytes)?;
+                }
+                queue.write(offset, piece).await?;
+                offset += bytes;
+                let from = || Source::Registry(from.registry().into());
+                self.events.emit(|| Event::BlobProgress { digest: digest.clone(), bytes, from: from() });
             }
-            ingest.write(offset, piece).await?;
-            offset += bytes;
-            let from = || Source::Registry(from.registry().into());
-            self.events.emit(|| Event::BlobProgress { digest: digest.clone(), bytes, from: from() });
-        }
-        ingest.commit().await?;
-        self.events.emit(|| Event::BlobVerified { digest: digest.clone() });
+            Ok(())
+        };
+        let (is_new, size, digest) = (to.fetch(blob, write).await?, blob.size, digest.clone());
+        self.events
+            .emit(|| if is_new { Event::BlobVerified { digest } } else { Event::BlobFound { digest, size } });
         Ok(())
     }
 }
@@ -199,11 +185,11 @@ impl DistributionRegistry {
 #[async_trait::async_trait]
 impl ImageRegistry for DistributionRegistry {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        Ok(self.get(reference, Trust::Pool).await?.0)
+        self.get(reference, Trust::Pool).await
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        Ok(self.get(reference, Trust::Nothing).await?.0)
+        self.get(reference, Trust::Nothing).await
     }
 
     async fn is_cached(&self, reference: &str) -> bool {
@@ -213,13 +199,13 @@ impl ImageRegistry for DistributionRegistry {
     }
 
     async fn remove(&self, reference: &str) -> Result<bool> {
-        let (this, reference) = (self.clone(), reference.parse()?);
-        blocking(move || this.store.remove(&reference, &this.platform)).await
+        let (platform, reference) = (self.platform.clone(), reference.parse()?);
+        self.store.blocking(move |store| store.remove(&reference, &platform)).await
     }
 
     async fn list_cached(&self) -> Result<Vec<String>> {
-        let this = self.clone();
-        let references = blocking(move || this.store.list(&this.platform)).await?;
+        let platform = self.platform.clone();
+        let references = self.store.blocking(move |store| store.list(&platform)).await?;
         Ok(references.iter().map(ToString::to_string).collect())
     }
 }

@@ -9,6 +9,7 @@ use std::error::Error as StdError;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::iter::successors;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,13 +18,13 @@ use hoist_core::{
     Candidate, Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Manifest, Platform, PulledImage,
     Reference, Result, config_platform,
 };
-use hoist_store::{Claim, Lease, Staging, Store, Trust, blocking};
+use hoist_store::{Lease, Staging, Store, Trust, WriteQueue, blocking};
 use tar::EntryType;
 
 use crate::naming::{Naming, REF_NAME};
 
 const MAX_ENTRIES: usize = 100_000; // far more than any image has
-const PIECE: u64 = 256 << 10;
+const PIECE: usize = 256 << 10;
 
 /// How files begin that are compressed, with what, and what takes that away.
 const COMPRESSIONS: [(&[u8], &str, &str); 4] = [
@@ -101,6 +102,11 @@ impl Archive {
     /// platform, and as a pull does where a blob is not what it should be. Where one image is not
     /// [admitted](Store::with_admission), none gets a name.
     pub async fn load(&self, store: &Store, platform: &Platform, replace: bool) -> Result<Vec<PulledImage>> {
+        let (this, platform) = (self.clone(), platform.clone());
+        store.owned(|store| async move { this.load_into(&store, &platform, replace).await }).await
+    }
+
+    async fn load_into(&self, store: &Store, platform: &Platform, replace: bool) -> Result<Vec<PulledImage>> {
         let (this, wanted, there) = (self.clone(), platform.clone(), store.clone());
         let entries = blocking(move || {
             let entries = this.entries(&wanted)?;
@@ -116,10 +122,10 @@ impl Archive {
             staged.push((entry, lease));
         }
         // Only now, when all is there and may be, does anything get a name.
-        let (store, platform) = (store.clone(), platform.clone());
-        let named = blocking(move || {
-            staged.iter().try_for_each(|(entry, _)| entry.admit(&store, &platform))?;
-            staged.iter().map(|(entry, lease)| entry.name(&store, &platform, lease)).collect()
+        let platform = platform.clone();
+        let named = store.blocking(move |store| {
+            staged.iter().try_for_each(|(entry, _)| entry.admit(store, &platform))?;
+            staged.iter().map(|(entry, lease)| entry.name(store, &platform, lease)).collect()
         });
         named.await.map_err(|error| self.refused(error))
     }
@@ -203,16 +209,17 @@ impl Archive {
     async fn bring(&self, staging: &Staging, blob: &Descriptor) -> Result<()> {
         let (start, size) = self.find(&blob_name(&blob.digest))?;
         blob.expect_size(size)?;
-        let Claim::Fetch(ingest) = staging.claim(blob).await? else { return Ok(()) };
-        let mut offset = 0;
-        while offset < size {
-            let length = PIECE.min(size - offset);
-            let this = self.clone();
-            let piece = blocking(move || this.read_at(start + offset, length)).await?;
-            ingest.write(offset, piece.into()).await?;
-            offset += length;
-        }
-        ingest.commit().await
+        let write = |queue: WriteQueue, missing: Vec<Range<u64>>| async move {
+            for range in missing {
+                for offset in range.clone().step_by(PIECE) {
+                    let (this, length) = (self.clone(), (PIECE as u64).min(range.end - offset));
+                    let piece = blocking(move || this.read_at(start + offset, length)).await?;
+                    queue.write(offset, piece.into()).await?;
+                }
+            }
+            Ok(())
+        };
+        staging.fetch(blob, write).await.map(drop)
     }
 
     fn read_blob(&self, blob: &Descriptor) -> Result<Vec<u8>> {

@@ -108,26 +108,24 @@ impl LocalRegistry {
         self
     }
 
-    /// The image, if the directory has it whole. It is taken into the store, for it needs a path; nothing is
-    /// reported.
+    /// The image, if the directory has it whole and it was pulled into the store, since it needs a path. Nothing is
+    /// copied, and nothing reported.
     ///
     /// Fails where it is not [admitted](Store::with_admission).
     pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         let reference: Reference = reference.parse()?;
-        if !self.has(reference.clone()).await? {
+        let name = reference.clone();
+        let find = move |catalog: &Catalog| {
+            let image = catalog.find(&name)?;
+            catalog.check_whole(&image)?;
+            Ok(image.manifest.digest)
+        };
+        let Some(digest) = self.reading(move |catalog| absent(find(&catalog))).await? else {
             return Ok(None);
-        }
+        };
         self.store.admit_reference(&reference)?;
-        let asked = SystemTime::now();
-        let (layout, image) = self.find(&reference, Trust::Pool).await?;
-        let (image, _) = self.take(&reference, layout, image, Trust::Pool, Events::default(), asked).await?;
-        Ok(Some(image.into()))
-    }
-
-    /// A pull whose image is leased before it has its name, and so before anybody could remove it.
-    pub async fn pull_leased(&self, reference: &str) -> Result<(PulledImage, Lease)> {
-        let (image, lease) = self.pull_observed(reference, Trust::Pool).await?;
-        Ok((image.into(), lease))
+        let image = self.store.resolve(&reference, &self.source.platform).await?;
+        Ok(image.filter(|image| image.digest == digest).map(Into::into))
     }
 
     async fn has(&self, reference: Reference) -> Result<bool> {
@@ -138,23 +136,25 @@ impl LocalRegistry {
         .await
     }
 
-    async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<(StoredImage, Lease)> {
+    /// A pull in a task, with its beginning and its end reported.
+    async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
-        let pull = self.pull_reference(&reference, trust);
-        self.events.observe(&reference, pull, |(image, _)| image.digest.clone()).await
+        let (this, name) = (self.clone(), reference.clone());
+        let pull = |store| async move { Self { store, ..this }.pull_reference(&name, trust).await };
+        let pull = self.store.owned(pull);
+        Ok(self.events.observe(&reference, pull, |image| image.digest.clone()).await?.into())
     }
 
-    async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<(StoredImage, Lease)> {
+    async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
         self.store.admit_reference(reference)?;
         loop {
             let asked = SystemTime::now();
             let (layout, image) = self.find(reference, trust).await?;
             let digest = image.manifest.digest.clone();
             self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
-            let (image, lease) =
-                self.take(reference, layout, image, trust, self.events.clone(), asked).await?;
+            let (image, lease) = self.take(reference, layout, image, trust, asked).await?;
             if image.digest == *lease.digest() {
-                return Ok((image, lease));
+                return Ok(image);
             }
             tracing::debug!(%reference, "the name was given to another image meanwhile; looking again");
         }
@@ -182,21 +182,19 @@ impl LocalRegistry {
         layout: Layout,
         image: Found,
         trust: Trust,
-        events: Events,
         asked: SystemTime,
     ) -> Result<(StoredImage, Lease)> {
         let mut entry = image.manifest;
         entry.annotations =
             reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
         let layout = if self.source.vouched { layout.vouched() } else { layout };
-        let lease = self.store.adopt_reporting(layout, entry, trust, events).await?;
-        let (this, reference) = (self.clone(), reference.clone());
-        blocking(move || {
+        let lease = self.store.adopt_reporting(layout, entry, trust, self.events.clone()).await?;
+        let (source, reference) = (self.source.clone(), reference.clone());
+        let name = move |store: &Store| {
             let index = image.index.as_ref().map(|(digest, bytes): &(Digest, _)| (digest, &bytes[..]));
-            let platform = &this.source.platform;
-            Ok((this.store.name_as_of(&reference, platform, &lease, index, asked)?, lease))
-        })
-        .await
+            Ok((store.name_as_of(&reference, &source.platform, &lease, index, asked)?, lease))
+        };
+        self.store.blocking(name).await
     }
 
     /// Does something with what the directory has now.
@@ -240,11 +238,11 @@ impl Source {
 #[async_trait::async_trait]
 impl ImageRegistry for LocalRegistry {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        Ok(self.pull_observed(reference, Trust::Pool).await?.0.into())
+        self.pull_observed(reference, Trust::Pool).await
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        Ok(self.pull_observed(reference, Trust::Nothing).await?.0.into())
+        self.pull_observed(reference, Trust::Nothing).await
     }
 
     async fn is_cached(&self, reference: &str) -> bool {

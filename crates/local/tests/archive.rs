@@ -8,7 +8,7 @@ use hoist_core::{
     Admission, Candidate, Descriptor, Error, ErrorKind, Platform, PulledImage, Reference, media_type,
 };
 use hoist_local::Archive;
-use hoist_store::{Store, StoreOptions};
+use hoist_store::{Claim, Store, StoreOptions, Trust};
 use serde_json::json;
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
@@ -104,6 +104,20 @@ async fn an_archive_is_loaded_under_the_names_in_it() {
         assert_eq!(site.digest(reference), loaded[0].digest);
     }
     assert_eq!(site.held(), (2, 3));
+}
+
+#[tokio::test]
+async fn what_somebody_left_wrong_of_a_blob_does_not_spoil_it() {
+    let site = Site::new();
+    let layer = Descriptor::of("application/vnd.oci.image.layer.v1.tar", b"a layer");
+    let Claim::Fetch(ingest) = site.store.stage(Trust::Pool).unwrap().claim(&layer).await.unwrap() else {
+        panic!("it is new")
+    };
+    ingest.write(0, b"a wrong".to_vec().into()).await.unwrap();
+    drop(ingest);
+    let loaded = site.load(tar_of(&layout(b"a layer", "v1")), false).await.unwrap();
+    let path = loaded[0].path.join("blobs/sha256").join(layer.digest.hex());
+    assert_eq!(fs::read(path).unwrap(), b"a layer");
 }
 
 /// CVE-2025-62518, RUSTSEC-2026-0067, RUSTSEC-2026-0068.

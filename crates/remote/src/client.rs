@@ -1,43 +1,25 @@
 //! One request to a registry: with the right credentials, made again where that helps.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::OnceLock;
 
 use hoist_core::{MAX_DOCUMENT, Result};
+use hoist_fetch::{Fetcher, Retry};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::auth::{Auth, Request};
-use crate::buffers::Buffers;
 use crate::endpoint::Endpoint;
-use crate::host::Host;
 use crate::hosts::{Need, Route};
 use crate::response;
-use crate::retry::Retry;
 use crate::transport::{Limits, Transport};
-
-/// How often a failed request is made again, unless it is said otherwise: at once, and then over the next two
-/// seconds.
-const RETRIES: usize = 4;
-/// How many connections bring blobs from one host, unless it is said otherwise: what far registries need, which
-/// give each connection its share; near ones are no slower for it.
-const CONNECTIONS: usize = 16;
-const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections to registries, with what is needed to be let in.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) auth: Auth,
-    /// How often a request that failed is made again.
-    pub(crate) retries: usize,
-    /// How many connections bring blobs from one host at once.
-    pub(crate) connections: usize,
-    /// How long a connection may bring nothing, or next to nothing, of a blob.
-    pub(crate) stall_timeout: Duration,
-    pub(crate) buffers: Buffers,
+    /// Brings blobs, and knows what hosts are good for.
+    pub(crate) fetcher: Fetcher,
     pub(crate) limits: Limits,
-    hosts: Mutex<HashMap<String, Arc<Host>>>,
     /// Made at the first use, so that a hit in a cache does not pay for it.
     transport: OnceLock<Transport>,
 }
@@ -46,21 +28,10 @@ impl Client {
     pub(crate) fn new() -> Self {
         Self {
             auth: Auth::default(),
-            retries: RETRIES,
-            connections: CONNECTIONS,
-            stall_timeout: STALL_TIMEOUT,
-            buffers: Buffers::default(),
+            fetcher: Fetcher::default(),
             limits: Limits::default(),
-            hosts: Mutex::default(),
             transport: OnceLock::new(),
         }
-    }
-
-    /// What is known of where a route ends.
-    pub(crate) fn host(&self, route: &Route) -> Arc<Host> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = hosts.entry(route.origin().registry.clone());
-        host.or_insert_with(|| Arc::new(Host::new(self.connections))).clone()
     }
 
     /// Asks for a document, at one host after the other, and again where that may help, until it is here whole
@@ -73,9 +44,9 @@ impl Client {
         address: impl Fn(&Endpoint) -> Url,
         read: impl Fn(&HeaderMap, Vec<u8>) -> Result<T>,
     ) -> Result<T> {
-        let mut retry = Retry::new(self.retries);
+        let mut retry = Retry::new(self.fetcher.retries());
         loop {
-            let mut attempts = route.attempts(need, |_| false);
+            let mut attempts = route.attempts(need, &self.fetcher);
             while let Some((place, endpoint)) = attempts.next() {
                 let url = address(endpoint);
                 let document = self.document(endpoint, method.clone(), &url, headers).await;
@@ -142,11 +113,9 @@ impl Clone for Client {
     fn clone(&self) -> Self {
         Self {
             auth: self.auth.clone(),
-            retries: self.retries,
-            connections: self.connections,
-            stall_timeout: self.stall_timeout,
+            fetcher: self.fetcher.anew(),
             limits: self.limits,
-            ..Self::new()
+            transport: OnceLock::new(),
         }
     }
 }

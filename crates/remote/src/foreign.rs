@@ -7,20 +7,19 @@
 
 mod rules;
 
-use std::io;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::{fmt, io};
 
-use hoist_core::{Descriptor, Error, ErrorKind, Event, Events, Result, Source};
-use hoist_store::{Claim, Ingest, Staging};
+use futures_util::StreamExt;
+use hoist_core::{Descriptor, Error, ErrorKind, Result, Source};
+use hoist_fetch::{BlobBody, BlobSource, SourceError, SourceId, Sources, Tier};
+use reqwest::header::RANGE;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode, Url};
 
-use crate::pace::Pace;
-use crate::retry::Retry;
-use crate::tls;
 use crate::transport::Limits;
+use crate::{source, tls};
 use rules::{Refused, Rules};
 
 const MAX_REDIRECTS: usize = 5; // content networks need one or two
@@ -32,15 +31,6 @@ pub(crate) struct ForeignLayers {
     limits: Limits,
     /// Made at the first use.
     client: Arc<OnceLock<Client>>,
-}
-
-/// How a layer is to be fetched.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Manner<'a> {
-    pub(crate) retries: usize,
-    /// How long a connection may bring nothing, or next to nothing.
-    pub(crate) stall_timeout: Duration,
-    pub(crate) events: &'a Events,
 }
 
 impl ForeignLayers {
@@ -60,87 +50,24 @@ impl ForeignLayers {
         Self { client: Arc::default(), ..self }
     }
 
-    /// Brings a layer that the registry does not have, as `missing` says, from one of its addresses.
-    pub(crate) async fn bring(
-        &self,
-        staging: &Staging,
-        blob: &Descriptor,
-        missing: Error,
-        manner: Manner<'_>,
-    ) -> Result<()> {
-        let digest = &blob.digest;
-        let doing = format!("the layer {digest} is a foreign one, which the registry does not have");
+    /// The sources of a blob: those hosts, and where the manifest says that it is, as far as that is allowed.
+    pub(crate) fn sources(&self, blob: &Descriptor, hosts: Sources) -> Sources {
         if !self.rules.allow_any() {
-            let hosts = rules::hosts(&blob.urls).join(", ");
-            let help = format!("to have it from elsewhere, allow that with `foreign-layers`: {hosts}");
-            return Err(missing.context(doing).with_help(help));
+            return hosts;
         }
-        let mut last = missing;
-        for address in &blob.urls {
-            match self.bring_from(staging, blob, address, manner).await {
-                Ok(()) => return Ok(()),
-                Err(error) => {
-                    tracing::debug!(%digest, error = error.report(), "a foreign layer is not to be had here");
-                    last = error;
-                }
-            }
-        }
-        Err(last.context(doing))
+        blob.urls.iter().enumerate().fold(hosts, |sources, (place, address)| {
+            sources.with(Tier::Foreign(place), Arc::new(Address::new(self, address)))
+        })
     }
 
-    /// Tries one address, again where that may help.
-    async fn bring_from(
-        &self,
-        staging: &Staging,
-        blob: &Descriptor,
-        address: &str,
-        manner: Manner<'_>,
-    ) -> Result<()> {
-        let url = self.rules.admit(address)?;
-        let mut retry = Retry::new(manner.retries);
-        loop {
-            let Claim::Fetch(ingest) = staging.claim(blob).await? else { return Ok(()) };
-            let resumed = ingest.is_resumed();
-            match self.transfer(ingest, blob, &url, manner).await {
-                Ok(()) => {
-                    manner.events.emit(|| Event::BlobVerified { digest: blob.digest.clone() });
-                    return Ok(());
-                }
-                // What an earlier pull had left may be what is wrong; it is gone now.
-                Err(error) if resumed && *error.kind() == ErrorKind::DigestMismatch => {}
-                Err(error) => retry.after(error).await?,
-            }
+    /// The registry does not have this blob: where it is a foreign layer, that is said, and what may be done.
+    pub(crate) fn explain_missing(&self, blob: &Descriptor, missing: Error) -> Error {
+        if blob.urls.is_empty() || self.rules.allow_any() {
+            return missing;
         }
-    }
-
-    async fn transfer(&self, ingest: Ingest, blob: &Descriptor, url: &Url, manner: Manner<'_>) -> Result<()> {
-        let fetching = format!("fetching the layer {} from {}", blob.digest, rules::name(url));
-        let answer =
-            self.client()?.get(url.clone()).send().await.map_err(|cause| failed(&fetching, cause))?;
-        let mut answer = check(answer, &fetching)?;
-        if let Some(length) = answer.content_length() {
-            blob.expect_size(length)?;
-        }
-        let mut pace = Pace::new(manner.stall_timeout);
-        let mut offset = 0;
-        loop {
-            let chunk = pace.chunk(&mut answer).await.ok_or_else(|| silent(&fetching))?;
-            let chunk = chunk.map_err(|cause| failed(&fetching, cause))?;
-            let Some(bytes) = chunk else { return ingest.commit().await };
-            let part = offset..offset + bytes.len() as u64;
-            if part.end > blob.size {
-                blob.expect_size(part.end)?;
-            }
-            let new = ingest.missing().iter().map(|gap| overlap(gap, &part)).sum();
-            ingest.write(offset, bytes).await?;
-            let from = || Source::Registry(rules::name(url).into());
-            manner.events.emit(|| Event::BlobProgress {
-                digest: blob.digest.clone(),
-                bytes: new,
-                from: from(),
-            });
-            offset = part.end;
-        }
+        let hosts = rules::hosts(&blob.urls).join(", ");
+        let help = format!("to have it from elsewhere, allow that with `foreign-layers`: {hosts}");
+        missing.context(is_foreign(blob)).with_help(help)
     }
 
     /// A client that has no credentials, no proxy (it would look names up, and not we), and no way to addresses
@@ -179,11 +106,80 @@ fn follow(rules: &Rules, attempt: Attempt<'_>) -> reqwest::redirect::Action {
     }
 }
 
-/// Nothing but the whole will do, and a host that wants credentials gets none.
+/// An address of a foreign layer.
+struct Address {
+    layers: ForeignLayers,
+    address: String,
+    /// Its host, with nothing that could be secret.
+    host: String,
+    id: SourceId,
+}
+
+impl Address {
+    fn new(layers: &ForeignLayers, address: &str) -> Self {
+        let host = Url::parse(address).map_or_else(|_| "an address".to_owned(), |url| rules::name(&url));
+        let id = SourceId::new(format!("foreign {host}"));
+        Self { layers: layers.clone(), address: address.to_owned(), host, id }
+    }
+
+    async fn get(&self, blob: &Descriptor, range: Option<Range<u64>>) -> Result<BlobBody> {
+        let url = self.layers.rules.admit(&self.address)?;
+        let fetching = format!("fetching the layer {} from {}", blob.digest, self.host);
+        let mut request = self.layers.client()?.get(url);
+        if let Some(range) = &range {
+            request = request.header(RANGE, source::range(range));
+        }
+        let answer = request.send().await.map_err(|cause| failed(&fetching, cause))?;
+        let answer = check(answer, &fetching)?;
+        let first = if answer.status() == StatusCode::PARTIAL_CONTENT {
+            source::first_byte(&answer)
+        } else {
+            Some(0)
+        };
+        let Some(start) = first else {
+            let message = format!("{fetching} failed: the answer does not say which part it is");
+            return Err(Error::new(ErrorKind::Malformed, message));
+        };
+        let length = answer.content_length();
+        let failed = move |cause| SourceError::from(failed(&fetching, cause));
+        Ok(BlobBody::new(start, length, answer.bytes_stream().map(move |part| part.map_err(&failed))))
+    }
+}
+
+#[async_trait::async_trait]
+impl BlobSource for Address {
+    fn id(&self) -> &SourceId {
+        &self.id
+    }
+
+    fn told_as(&self) -> Source {
+        Source::Registry(self.host.as_str().into())
+    }
+
+    async fn open(
+        &self,
+        blob: &Descriptor,
+        range: Option<Range<u64>>,
+    ) -> std::result::Result<BlobBody, SourceError> {
+        self.get(blob, range).await.map_err(|error| error.context(is_foreign(blob)).into())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)
+    }
+}
+
+fn is_foreign(blob: &Descriptor) -> String {
+    format!("the layer {} is a foreign one, which the registry does not have", blob.digest)
+}
+
+/// A host that wants credentials gets none.
 fn check(answer: Response, fetching: &str) -> Result<Response> {
     let status = answer.status();
     let (kind, help) = match status {
-        StatusCode::OK => return Ok(answer),
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(answer),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             (ErrorKind::Forbidden, "that host is shown no credentials; have the registry keep the layer")
         }
@@ -211,13 +207,4 @@ fn failed(fetching: &str, cause: reqwest::Error) -> Error {
     Error::new(ErrorKind::Unavailable, format!("{fetching} failed"))
         .with_source(io::Error::other(root))
         .with_help("try again later")
-}
-
-fn silent(fetching: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("{fetching} failed: it was silent"))
-        .with_help("try again later")
-}
-
-fn overlap(gap: &Range<u64>, part: &Range<u64>) -> u64 {
-    gap.end.min(part.end).saturating_sub(gap.start.max(part.start))
 }

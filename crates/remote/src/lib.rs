@@ -6,37 +6,30 @@
 
 mod address;
 mod auth;
-mod buffers;
 mod challenge;
 mod client;
 mod content_range;
 mod credentials;
 mod endpoint;
-mod fetch;
 mod foreign;
 #[cfg(test)]
 mod fuzz;
 mod guard;
-mod host;
 mod hosts;
 mod link;
 mod login;
 mod manifest;
 mod nested;
-mod pace;
-mod plan;
 mod proxies;
 mod redirect;
 mod registry;
 mod response;
-mod retry;
 mod secret;
 mod shared;
-mod sources;
+mod source;
 mod tls;
 mod tls_files;
 mod tls_trouble;
-mod transfer;
 mod transport;
 
 pub use credentials::{Credentials, FoundIn, Keychain, StoredIn};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hoist_core::{Error, ErrorKind, Reference, Result};
+use hoist_store::owned;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 
@@ -15,7 +16,7 @@ use crate::registry::RemoteRegistry;
 use crate::shared::SharedClient;
 
 /// Stores credentials in a [`Keychain`], and takes them out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Login {
     keychain: Keychain,
     hosts: Arc<Hosts>,
@@ -54,28 +55,36 @@ impl Login {
     /// does not take them, with [`InvalidReference`](ErrorKind::InvalidReference) where that is no registry's name,
     /// with [`InvalidConfig`](ErrorKind::InvalidConfig) where the file cannot be read or written. Then nothing is stored.
     pub async fn login(&self, registry: &str, credentials: &Credentials) -> Result<StoredIn> {
-        let registry = name(registry)?;
-        let failed = |error: Error| error.context(format!("cannot log in to {registry}"));
-        self.check(&registry, credentials).await.map_err(failed)?;
-        let stored = self.keychain.store(&Account::of_host(&registry), credentials).await.map_err(failed)?;
-        self.client.auth.forget();
-        Ok(stored)
+        let (this, registry, credentials) = (self.clone(), name(registry)?, credentials.clone());
+        owned(async move {
+            let failed = |error: Error| error.context(format!("cannot log in to {registry}"));
+            this.check(&registry, &credentials).await.map_err(failed)?;
+            let account = Account::of_host(&registry);
+            let stored = this.keychain.store(&account, &credentials).await.map_err(failed)?;
+            this.client.auth.forget();
+            Ok(stored)
+        })
+        .await
     }
 
     /// Forgets what [`login`](Self::login) has stored. `false`: there was nothing.
     ///
     /// Fails with [`InvalidReference`](ErrorKind::InvalidReference) and [`InvalidConfig`](ErrorKind::InvalidConfig) as that does.
     pub async fn logout(&self, registry: &str) -> Result<bool> {
-        let registry = name(registry)?;
-        let erased = self.keychain.erase(&Account::of_host(&registry)).await;
-        self.client.auth.forget();
-        erased.map_err(|error| error.context(format!("cannot log out of {registry}")))
+        let (this, registry) = (self.clone(), name(registry)?);
+        owned(async move {
+            let erased = this.keychain.erase(&Account::of_host(&registry)).await;
+            this.client.auth.forget();
+            erased.map_err(|error| error.context(format!("cannot log out of {registry}")))
+        })
+        .await
     }
 
     /// Where the credentials for this registry are found that a pull would show it at present: after a logout, say, in a
     /// file that another program wrote. `None`: nowhere. Fails with [`InvalidReference`](ErrorKind::InvalidReference).
     pub async fn source(&self, registry: &str) -> Result<Option<FoundIn>> {
-        Ok(self.client.auth.source(&Account::of_host(&name(registry)?)).await)
+        let (this, account) = (self.clone(), Account::of_host(&name(registry)?));
+        owned(async move { Ok(this.client.auth.source(&account).await) }).await
     }
 
     /// Asks the registry, which has to let these in and not just anybody.

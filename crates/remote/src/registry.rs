@@ -10,23 +10,21 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future;
 use hoist_core::{
-    Descriptor, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference,
-    Result, config_platform,
+    Descriptor, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference, Result,
+    config_platform,
 };
-use hoist_store::{Lease, Staging, Store, StoredImage, Trust, blocking};
+use hoist_store::{Lease, Store, StoredImage, Trust};
 
 use crate::credentials::{Credentials, Keychain};
-use crate::fetch::Fetch;
-use crate::foreign::{ForeignLayers, Manner};
+use crate::foreign::ForeignLayers;
 use crate::hosts::{Hosts, Route};
 use crate::manifest::{self, Resolved};
 use crate::shared::SharedClient;
+use crate::source;
 use crate::transport::NEVER;
 
 /// The annotation of a layout's entry that tools take the tag from (image-spec, annotations).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
-
-const MAX_CONNECTIONS: usize = 1000; // each is a task of every pull
 
 /// OCI and Docker registries, reached over HTTP.
 ///
@@ -91,7 +89,7 @@ impl RemoteRegistry {
     /// least one, and 1000 at the most. It takes fewer for a time where a registry answers 429 or 503, or goes silent.
     #[must_use]
     pub fn with_connections(mut self, connections: usize) -> Self {
-        self.client.connections = connections.clamp(1, MAX_CONNECTIONS);
+        self.client.fetcher = self.client.fetcher.clone().with_connections(connections);
         self
     }
 
@@ -99,7 +97,7 @@ impl RemoteRegistry {
     /// over another; 10 s by default.
     #[must_use]
     pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
-        self.client.stall_timeout = timeout.min(NEVER);
+        self.client.fetcher = self.client.fetcher.clone().with_stall_timeout(timeout);
         self
     }
 
@@ -107,7 +105,7 @@ impl RemoteRegistry {
     /// back-off.
     #[must_use]
     pub fn with_retries(mut self, retries: usize) -> Self {
-        self.client.retries = retries;
+        self.client.fetcher = self.client.fetcher.clone().with_retries(retries);
         self
     }
 
@@ -193,38 +191,32 @@ impl RemoteRegistry {
         Ok(self.store.resolve(&reference.parse()?, &self.platform).await?.map(Into::into))
     }
 
-    /// A pull whose image is leased before it has its name, and so before anybody could remove it.
-    pub async fn pull_leased(&self, reference: &str) -> Result<(PulledImage, Lease)> {
-        let reference: Reference = reference.parse()?;
-        let pull = self.pull_reference_leased(&reference);
-        let (image, lease) = self.events.observe(&reference, pull, |(image, _)| image.digest.clone()).await?;
-        Ok((image.into(), lease))
-    }
-
-    async fn pull_reference_leased(&self, reference: &Reference) -> Result<(StoredImage, Lease)> {
-        self.store.admit_reference(reference)?;
-        if let Some(image) = self.unchanged(reference).await?
-            && let Some(lease) = self.store.lease(&image.digest)?
-        {
-            return Ok((image, lease));
-        }
-        Box::pin(self.bring(reference, Trust::Pool)).await
-    }
-
+    /// A pull with its beginning and its end reported. What a digest says is here is answered at once; all else is done in
+    /// a task.
     async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
-        let pull = self.pull_reference(&reference, trust);
+        let pull = async {
+            self.store.admit_reference(&reference)?;
+            if trust == Trust::Pool
+                && reference.digest().is_some()
+                && let Some(image) = self.store.hit(&reference, &self.platform).await?
+            {
+                return Ok(image);
+            }
+            let (this, name) = (self.clone(), reference.clone());
+            let pull = |store| async move { Self { store, ..this }.pull_reference(&name, trust).await };
+            self.store.owned(pull).await
+        };
         Ok(self.events.observe(&reference, pull, |image| image.digest.clone()).await?.into())
     }
 
     async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
-        self.store.admit_reference(reference)?;
         if trust == Trust::Pool
             && let Some(image) = self.unchanged(reference).await?
         {
             return Ok(image);
         }
-        Box::pin(self.bring(reference, trust)).await.map(|(image, _)| image)
+        self.bring(reference, trust).await
     }
 
     /// What the store has under this name, if that is what the registry has now.
@@ -236,11 +228,11 @@ impl RemoteRegistry {
     }
 
     /// Brings the image. That begins anew where another pull, which asked later, was faster and found another one.
-    async fn bring(&self, reference: &Reference, trust: Trust) -> Result<(StoredImage, Lease)> {
+    async fn bring(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
         loop {
             let (image, lease) = self.bring_once(reference, trust).await?;
             if image.digest == *lease.digest() {
-                return Ok((image, lease));
+                return Ok(image);
             }
             tracing::debug!(%reference, "the name was given to another image meanwhile; asking again");
         }
@@ -257,12 +249,12 @@ impl RemoteRegistry {
         tracing::info!(%reference, %digest, "resolved");
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
         let lease = self.obtain(&route, reference, &resolved, trust).await?;
-        let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
-        blocking(move || {
+        let (reference, platform) = (reference.clone(), self.platform.clone());
+        let name = move |store: &Store| {
             let index = resolved.index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
             Ok((store.name_as_of(&reference, &platform, &lease, index, asked)?, lease))
-        })
-        .await
+        };
+        self.store.blocking(name).await
     }
 
     /// Whether what the store has under this name is what the registry has now.
@@ -293,31 +285,13 @@ impl RemoteRegistry {
         let staging = self.store.stage(trust)?;
         staging.check_space(resolved.document.blobs())?;
         let put = staging.put(&resolved.manifest, resolved.bytes.clone());
-        let blobs = resolved.document.blobs().filter(|blob| blob.urls.is_empty());
-        let fetch = Fetch::new(&self.client, route, &self.events, blobs);
+        let wanted = source::wanted(&self.client, route, &self.foreign, resolved.document.blobs())?;
         let check = |blob: &Descriptor| {
             if *blob == resolved.document.config { self.check_platform(resolved) } else { Ok(()) }
         };
-        future::try_join(fetch.run(&staging, check), put).await?;
-        for layer in resolved.document.blobs().filter(|blob| !blob.urls.is_empty()) {
-            self.bring_foreign(route, &staging, layer).await?;
-        }
+        let fetch = self.client.fetcher.fetch(&staging, wanted, &self.events, check);
+        future::try_join(fetch, put).await?;
         staging.commit(self.entry(reference, resolved)).await
-    }
-
-    /// Brings a layer that the registry may not have, from there or from elsewhere.
-    async fn bring_foreign(&self, route: &Route, staging: &Staging, layer: &Descriptor) -> Result<()> {
-        let (retries, stall_timeout) = (self.client.retries, self.client.stall_timeout);
-        let fetch = Fetch::new(&self.client, route, &self.events, std::iter::once(layer));
-        let outcome = fetch.run(staging, |_| Ok(())).await;
-        drop(fetch); // it has a hold on the layer
-        match outcome {
-            Err(missing) if *missing.kind() == ErrorKind::NotFound => {
-                let manner = Manner { retries, stall_timeout, events: &self.events };
-                self.foreign.bring(staging, layer, missing, manner).await
-            }
-            outcome => outcome,
-        }
     }
 
     /// Fails where an image that came without an index is made for another platform, by its configuration.
@@ -370,13 +344,13 @@ impl ImageRegistry for RemoteRegistry {
     }
 
     async fn remove(&self, reference: &str) -> Result<bool> {
-        let (store, platform, reference) = (self.store.clone(), self.platform.clone(), reference.parse()?);
-        blocking(move || store.remove(&reference, &platform)).await
+        let (platform, reference) = (self.platform.clone(), reference.parse()?);
+        self.store.blocking(move |store| store.remove(&reference, &platform)).await
     }
 
     async fn list_cached(&self) -> Result<Vec<String>> {
-        let (store, platform) = (self.store.clone(), self.platform.clone());
-        let references = blocking(move || store.list(&platform)).await?;
+        let platform = self.platform.clone();
+        let references = self.store.blocking(move |store| store.list(&platform)).await?;
         Ok(references.iter().map(ToString::to_string).collect())
     }
 }

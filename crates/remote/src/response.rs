@@ -5,12 +5,13 @@ use std::io;
 use std::iter::successors;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use hoist_core::{Error, ErrorKind, Result};
+use hoist_fetch::StallDetector;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
-use crate::pace::Pace;
 use crate::tls_trouble;
 
 /// How many response time-outs a whole document may take. What it may be takes an honest host one or two.
@@ -64,15 +65,19 @@ pub(crate) async fn check(
 /// The whole body, which gets on in each span of `timeout`, and is here after a few of them: else that fails with
 /// [`Unavailable`](ErrorKind::Unavailable). Beyond `limit` bytes it fails with [`TooLarge`](ErrorKind::TooLarge).
 pub(crate) async fn read_bounded(response: Response, limit: u64, timeout: Duration) -> Result<Vec<u8>> {
-    let reading = read(response, limit, Pace::new(timeout));
+    let reading = read(response, limit, StallDetector::new(timeout));
     let whole = tokio::time::timeout(timeout.saturating_mul(LONGEST), reading).await;
     whole.unwrap_or_else(|_| Err(too_slow()))
 }
 
-async fn read(mut response: Response, limit: u64, mut pace: Pace) -> Result<Vec<u8>> {
+async fn read(mut response: Response, limit: u64, mut stall: StallDetector) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
-        let chunk = pace.chunk(&mut response).await.ok_or_else(too_slow)?;
+        let length = |chunk: &reqwest::Result<Option<Bytes>>| match chunk {
+            Ok(Some(bytes)) => bytes.len(),
+            _ => 0,
+        };
+        let chunk = stall.next(response.chunk(), length).await.ok_or_else(too_slow)?;
         let Some(chunk) = chunk.map_err(|cause| failed(READING, cause))? else { return Ok(body) };
         if (body.len() + chunk.len()) as u64 > limit {
             return Err(Error::new(ErrorKind::TooLarge, format!("the answer has more than {limit} bytes")));

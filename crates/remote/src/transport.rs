@@ -1,6 +1,6 @@
 //! Connections to hosts: with their certificates, through their proxy, and within time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hoist_core::{Error, ErrorKind, Result};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -80,7 +80,9 @@ impl Transport {
         if let Some(value) = authorization {
             private.insert(AUTHORIZATION, value);
         }
-        Outgoing::new(method.clone(), url.clone(), headers.clone(), private).send(&self.client).await
+        let asked = Instant::now();
+        let outgoing = Outgoing::new(method.clone(), url.clone(), headers.clone(), private);
+        outgoing.send(&self.client).await.inspect(|_| site.answered_after(asked.elapsed()))
     }
 
     /// A request that was not answered: whether the proxy is to blame is said as well.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hoist_core::{Error, ErrorKind, ImageRegistry, Platform, PulledImage, Resolution, Result};
 use hoist_store::{Lease, Store};
 use tokio::runtime::{Handle, Runtime};
+use tokio::time::timeout;
 
 use crate::builder::Builder;
 use crate::config::Config;
@@ -52,7 +53,8 @@ impl Hoist {
     ///
     /// Fails with [`Storage`](ErrorKind::Storage) where no threads can be had.
     pub fn new(hoist: crate::Hoist) -> Result<Self> {
-        Ok(Self { hoist, engine: Arc::new(Engine::start()?) })
+        let engine = Arc::new(Engine::start(hoist.store().clone())?);
+        Ok(Self { hoist, engine })
     }
 
     /// The stack itself, for those who await.
@@ -137,14 +139,18 @@ impl fmt::Display for Hoist {
     }
 }
 
-/// The threads that do the work; there until they are dropped.
+/// The threads that do the work on a store; there until they are dropped.
 #[derive(Debug)]
-struct Engine(Option<Runtime>);
+struct Engine {
+    runtime: Option<Runtime>,
+    store: Store,
+}
 
 impl Engine {
-    fn start() -> Result<Self> {
+    fn start(store: Store) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("hoist").enable_all().build();
-        runtime.map(|runtime| Self(Some(runtime))).map_err(|cause| Error::io("cannot start threads", cause))
+        let runtime = Some(runtime.map_err(|cause| Error::io("cannot start threads", cause))?);
+        Ok(Self { runtime, store })
     }
 
     fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -154,15 +160,18 @@ impl Engine {
             return Err(Error::new(ErrorKind::Unsupported, message)
                 .with_help("use `hoist::Hoist` there, and await its calls"));
         }
-        self.0.as_ref().expect("it is there until it is dropped").block_on(work)
+        self.runtime.as_ref().expect("it is there until it is dropped").block_on(work)
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        match self.0.take() {
+        match self.runtime.take() {
             Some(runtime) if is_async() => runtime.shutdown_background(),
-            Some(runtime) => runtime.shutdown_timeout(CLEAN_UP),
+            Some(runtime) => {
+                _ = runtime.block_on(async { timeout(CLEAN_UP, self.store.idle()).await });
+                runtime.shutdown_timeout(CLEAN_UP);
+            }
             None => {}
         }
     }

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hoist_core::{
     Digest, Error, ErrorKind, Events, ImageRegistry, Platform, PulledImage, Reference, Resolution, Result,
 };
-use hoist_store::{Lease, Store, blocking};
+use hoist_store::{Layout, Lease, Store, Trust};
 
 use crate::builder::Builder;
 use crate::config::Config;
 use crate::lookup::Lookup;
-use crate::source::{Source, keeping};
+use crate::source::Source;
 
 /// How often a pull is made again because its image was removed before it could be leased.
 const ATTEMPTS: usize = 3;
@@ -150,8 +150,8 @@ impl Hoist {
         let left = if was_here { self.names_of(&digest).await? } else { names.clone() };
         let removed = names.iter().filter(|name| !left.contains(name));
         let mut removed: Vec<_> = removed.map(ToString::to_string).collect();
-        let store = self.store.clone();
-        let (id, unnamed) = (digest.clone(), blocking(move || store.remove_unnamed(&digest)).await?);
+        let (id, remove) = (digest.clone(), move |store: &Store| store.remove_unnamed(&digest));
+        let unnamed = self.store.blocking(remove).await?;
         if removed.is_empty() && unnamed {
             removed.push(id.to_string());
         }
@@ -186,21 +186,24 @@ impl Hoist {
     }
 
     async fn names_of(&self, digest: &Digest) -> Result<Vec<Reference>> {
-        let (store, digest, platform) = (self.store.clone(), digest.clone(), self.platform.clone());
-        blocking(move || store.names_of(&digest, &platform)).await
+        let (digest, platform) = (digest.clone(), self.platform.clone());
+        self.store.blocking(move |store| store.names_of(&digest, &platform)).await
     }
 
     /// A pull whose image stays on the disk for as long as the lease is held, whoever removes it.
     ///
-    /// What is fetched is leased before it has a name, so that nobody can remove it in between.
+    /// Whatever is stacked, a program's own decorators included, each image that is named or hit in the store meanwhile is
+    /// leased before anybody could remove it; the one that the pull answered with is handed out.
     pub async fn pull_leased(&self, reference: &str) -> Result<(PulledImage, Lease)> {
         for _ in 0..ATTEMPTS {
-            // What a source has leased is held until there is a lease for the caller. Only what was here already,
-            // or was fetched by another call, can go in between.
-            let (pulled, _kept) = keeping(self.pull(reference)).await;
-            let image = pulled?;
+            let leasing = self.store.leasing();
+            let image = self.pull(reference).await?;
             let digest: Digest = image.digest.parse()?;
-            if let Some(lease) = self.store.lease(&digest)? {
+            let lease = match leasing.take(&digest) {
+                Some(lease) => Some(lease),
+                None => self.lease(&image, &digest).await?,
+            };
+            if let Some(lease) = lease {
                 let path = self.store.image_path(&digest);
                 return Ok((PulledImage { path, ..image }, lease));
             }
@@ -208,6 +211,32 @@ impl Hoist {
         let reference: Reference = reference.parse()?;
         let message = format!("{reference} was removed each of the {ATTEMPTS} times it was found here");
         Err(Error::new(ErrorKind::Storage, message).with_help("pull it while nobody removes it"))
+    }
+
+    /// Leases what was pulled and was not named or hit meanwhile in this store, having brought it there where it is
+    /// elsewhere. `None`: it was here and is gone.
+    async fn lease(&self, pulled: &PulledImage, digest: &Digest) -> Result<Option<Lease>> {
+        let (digest, is_ours) = (digest.clone(), pulled.path == self.store.image_path(digest));
+        if is_ours {
+            return self.store.blocking(move |store| store.lease(&digest)).await;
+        }
+        let path = pulled.path.clone();
+        let adopt = |store: Store| async move {
+            let layout = Layout::open(&path)?;
+            let entry = layout.entries()?.into_iter().find(|entry| entry.digest == digest);
+            let entry = entry.ok_or_else(|| {
+                let message = format!("{} is not a layout of {digest}", path.display());
+                Error::new(ErrorKind::Malformed, message)
+            })?;
+            let lease = store.adopt(layout, entry, Trust::Pool).await?;
+            store
+                .blocking(move |store| {
+                    store.keep_to_limit(); // it gets no name, which would be the moment for it
+                    Ok(Some(lease))
+                })
+                .await
+        };
+        self.store.owned(adopt).await
     }
 }
 

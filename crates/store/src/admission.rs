@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use hoist_core::{Admission, Candidate, Digest, Platform, PulledImage, Reference, Result};
 
-use crate::blocking::blocking;
 use crate::refs::StoredImage;
 use crate::store::Store;
 
@@ -70,9 +69,9 @@ impl Store {
         if self.admissions.0.is_none() {
             return Ok(());
         }
-        let (store, reference, platform) = (self.clone(), reference.clone(), platform.clone());
+        let (reference, platform) = (reference.clone(), platform.clone());
         let (digest, path): (Digest, _) = (image.digest.parse()?, image.path.clone());
-        blocking(move || {
+        self.blocking(move |store| {
             let known = store.known(&reference, &platform)?.filter(|known| known.digest == digest);
             let resolved = known.as_ref().map(|known| &known.resolved).or(reference.digest());
             let resolved = resolved.unwrap_or(&digest);
@@ -91,8 +90,8 @@ impl Store {
         if self.admissions.0.is_none() {
             return find(self, reference, platform);
         }
-        let (store, reference, platform) = (self.clone(), reference.clone(), platform.clone());
-        blocking(move || find(&store, &reference, &platform)).await
+        let (reference, platform) = (reference.clone(), platform.clone());
+        self.blocking(move |store| find(store, &reference, &platform)).await
     }
 }
 

@@ -7,9 +7,9 @@ use hoist_core::{Descriptor, Document, Error, ErrorKind, Event, Events, Hasher, 
 
 use crate::blocking::blocking;
 use crate::dir::fail;
+use crate::hash::hash;
 use crate::layout::Layout;
 use crate::lease::Lease;
-use crate::scribe::hash;
 use crate::staging::{Staging, Trust};
 use crate::store::Store;
 

@@ -192,6 +192,11 @@ impl Dir {
         Ok(())
     }
 
+    /// Makes a file in this directory writable again that was sealed.
+    pub(crate) fn unseal(&self, file: &File, name: &str) -> Result<()> {
+        rustix::fs::fchmod(file, FILE_MODE).map_err(|e| fail("unprotect", &self.path.join(name), e))
+    }
+
     /// Makes the names in this directory durable.
     pub(crate) fn sync(&self) -> Result<()> {
         if self.durable {
@@ -261,7 +266,7 @@ impl Dir {
     /// there.
     pub(crate) fn move_all(&self, to: &Self) -> Result<()> {
         for entry in self.entries()? {
-            let Entry { name, is_dir } = entry?;
+            let Entry { name, is_dir, .. } = entry?;
             if !is_dir {
                 self.rename(&name, to, &name)?;
             } else if let Some(dir) = self.sub(&name)? {
@@ -326,11 +331,14 @@ impl Dir {
         if name == "." || name == ".." {
             return None;
         }
-        let is_dir = match entry.file_type() {
-            FileType::Unknown => self.sub(&name).is_ok_and(|dir| dir.is_some()),
-            kind => kind == FileType::Directory,
+        let kind = match entry.file_type() {
+            FileType::Unknown => {
+                let stat = self.stat(&name).ok().flatten();
+                stat.map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
+            }
+            kind => kind,
         };
-        Some(Entry { name, is_dir })
+        Some(Entry { name, is_dir: kind.is_dir(), is_file: kind.is_file() })
     }
 
     /// The open parent of a path, and the last component: the calls that change names take no flags
@@ -362,6 +370,8 @@ impl Dir {
 pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) is_dir: bool,
+    /// Whether it is a regular file.
+    pub(crate) is_file: bool,
 }
 
 /// Why a link was not made.

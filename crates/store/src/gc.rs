@@ -1,12 +1,14 @@
 //! Garbage collection: what no name leads to, what nobody has gone on from, and, to keep a limit, what was not
 //! used for the longest time.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hoist_core::{Algorithm, Digest, Reference, Result};
 use serde::Serialize;
 
 use crate::account::{Ledger, disk_space};
+use crate::ingest::{data_of, journal_of};
 use crate::lock;
 use crate::store::{Store, images_path, pool_path};
 use crate::sweep::sweep;
@@ -171,16 +173,21 @@ impl Collection<'_> {
         let Some(ingests) = self.store.dir().sub("ingest")? else { return Ok(()) };
         for entry in ingests.entries()? {
             let entry = entry?;
-            let Some(owned) = lock::try_own(&ingests, &entry.name)? else { continue };
-            let data = owned.stat("data")?;
-            if data.as_ref().is_some_and(|data| !self.options.takes(data.st_mtime)) {
+            // A journal goes with its data, and what is a directory an older version works with.
+            if entry.is_dir || data_of(&entry.name).is_some() {
                 continue;
             }
+            let Some((_owned, data)) = lock::try_own_file(&ingests, &entry.name)? else { continue };
+            if !self.options.takes(data.mtime()) {
+                continue;
+            }
+            let journal = ingests.stat(journal_of(&entry.name))?;
             if !self.options.dry_run {
-                ingests.remove_all(&entry.name)?;
+                ingests.unlink(journal_of(&entry.name))?;
+                ingests.unlink(&entry.name)?;
             }
             self.collected.ingests += 1;
-            self.collected.bytes += data.as_ref().map_or(0, disk_space);
+            self.collected.bytes += data.blocks() * 512 + journal.as_ref().map_or(0, disk_space);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use hoist_core::{Digest, Result};
+use hoist_core::{Digest, Error, Result};
 
 use crate::dir::Dir;
 use crate::lock;
@@ -25,6 +25,12 @@ pub struct Lease {
 impl Lease {
     pub(crate) fn new(image: Dir, digest: Digest) -> Self {
         Self { image: image.into_file(), digest }
+    }
+
+    /// The same lease once more: the image stays until both are dropped.
+    pub(crate) fn again(&self) -> Result<Self> {
+        let again = |cause| Error::io(format!("cannot lease {} once more", self.digest), cause);
+        Ok(Self { image: self.image.try_clone().map_err(again)?, digest: self.digest.clone() })
     }
 
     /// The digest of the leased image's manifest.

@@ -1,13 +1,15 @@
-//! Directories as locks: who holds a directory's lock owns what is in it, and the lock dies with its owner.
+//! Directories and files as locks: who holds the lock owns what is in it, and the lock dies with its owner.
 //!
-//! The lock is `flock(2)` on the directory itself, so there is no lock file to leave behind. A directory
-//! that is locked can meanwhile have been removed or replaced by whoever had it before; so each function
+//! The lock is `flock(2)` on the directory or file itself, so there is no lock file to leave behind. What
+//! is locked can meanwhile have been removed or replaced by whoever had it before; so each function
 //! here looks again at what it has locked.
 
-use std::fs::TryLockError;
+use std::fs::{File, Metadata, TryLockError};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use hoist_core::Result;
+use rustix::fs::Stat;
 
 use crate::dir::{Dir, fail};
 
@@ -55,16 +57,78 @@ pub(crate) fn share(parent: &Dir, name: &str) -> Result<Option<Dir>> {
     Ok(None)
 }
 
+/// A file that is locked for this owner alone, for as long as it is open.
+#[derive(Debug)]
+pub(crate) struct OwnFile {
+    pub(crate) file: File,
+    /// In bytes, when it was locked.
+    pub(crate) length: u64,
+    /// Whether it was made by this owner.
+    pub(crate) is_new: bool,
+}
+
+/// Makes a file where it is missing, and locks it for this owner alone. `None`: it has another owner.
+pub(crate) fn own_file(parent: &Dir, name: &str) -> Result<Option<OwnFile>> {
+    loop {
+        let (file, is_new) = match parent.create_new(name)? {
+            Some(file) => (file, true),
+            None => match parent.open_to_write(name) {
+                Ok(Some(file)) => (file, false),
+                Ok(None) => continue,
+                Err(_) if unseal(parent, name)? => continue,
+                Err(error) => return Err(error),
+            },
+        };
+        if !try_lock_file(&file, parent, name)? {
+            return Ok(None);
+        }
+        if let Some(meta) = is_named(&file, parent, name)? {
+            return Ok(Some(OwnFile { file, length: meta.len(), is_new }));
+        }
+    }
+}
+
+/// Locks a file for this owner alone, if it is there and nobody else has it; it can be read.
+pub(crate) fn try_own_file(parent: &Dir, name: &str) -> Result<Option<(File, Metadata)>> {
+    let Some(file) = parent.open_file(name)? else { return Ok(None) };
+    if !try_lock_file(&file, parent, name)? {
+        return Ok(None);
+    }
+    Ok(is_named(&file, parent, name)?.map(|meta| (file, meta)))
+}
+
+/// Makes a file writable again that its last owner had made read-only, and then died. `false`: it is none.
+fn unseal(parent: &Dir, name: &str) -> Result<bool> {
+    match try_own_file(parent, name)? {
+        Some((file, meta)) if meta.mode() & 0o200 == 0 => parent.unseal(&file, name).map(|()| true),
+        _ => Ok(false),
+    }
+}
+
 fn try_lock(dir: &Dir) -> Result<bool> {
-    match dir.file().try_lock() {
+    try_lock_at(dir.file(), dir.path())
+}
+
+fn try_lock_file(file: &File, parent: &Dir, name: &str) -> Result<bool> {
+    try_lock_at(file, &parent.path().join(name))
+}
+
+fn try_lock_at(file: &File, path: &Path) -> Result<bool> {
+    match file.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(e)) => Err(fail("lock", dir.path(), e)),
+        Err(TryLockError::Error(e)) => Err(fail("lock", path, e)),
     }
 }
 
 /// Whether this open directory is still the one of that name.
 pub(crate) fn is_at(dir: &Dir, parent: &Dir, name: &str) -> Result<bool> {
-    let locked = dir.file().metadata().map_err(|e| fail("read", dir.path(), e))?;
-    Ok(parent.stat(name)?.is_some_and(|now| now.st_ino == locked.ino() && now.st_dev == locked.dev()))
+    Ok(is_named(dir.file(), parent, name)?.is_some())
+}
+
+/// What is known of an open file. `None`: it is not the one of that name any more.
+fn is_named(file: &File, parent: &Dir, name: &str) -> Result<Option<Metadata>> {
+    let meta = file.metadata().map_err(|e| fail("read", &parent.path().join(name), e))?;
+    let is_it = |now: &Stat| now.st_ino == meta.ino() && now.st_dev == meta.dev();
+    Ok(parent.stat(name)?.is_some_and(|now| is_it(&now)).then_some(meta))
 }

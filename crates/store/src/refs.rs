@@ -8,7 +8,6 @@ use hoist_core::{Algorithm, Candidate, Digest, Platform, PulledImage, Reference,
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
 use crate::account::modified;
-use crate::blocking::blocking;
 use crate::dir::{Dir, fail};
 use crate::lease::Lease;
 use crate::lock;
@@ -73,11 +72,22 @@ impl Store {
     /// digest that was found by another name has one of its own from now on.
     pub async fn hit(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
         let own = self.find(reference, platform, Self::hit_own).await?;
-        if own.is_some() || reference.digest().is_none() {
-            return Ok(own);
+        if let Some(image) = own {
+            return self.still_there(image).await;
         }
-        let (store, reference, platform) = (self.clone(), reference.clone(), platform.clone());
-        blocking(move || store.hit_alias(&reference, &platform)).await
+        if reference.digest().is_none() {
+            return Ok(None);
+        }
+        let (reference, platform) = (reference.clone(), platform.clone());
+        self.blocking(move |store| store.hit_alias(&reference, &platform)).await
+    }
+
+    /// Leases an image that was found, where anybody wants leases. `None`: it has gone meanwhile.
+    async fn still_there(&self, image: StoredImage) -> Result<Option<StoredImage>> {
+        if !self.is_leasing() {
+            return Ok(Some(image));
+        }
+        self.blocking(move |store| Ok(store.lease_found(&image.digest)?.then_some(image))).await
     }
 
     fn resolve_now(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
@@ -176,12 +186,18 @@ impl Store {
             && let Some(image) = self.stored(reference, later)?
         {
             drop(dir);
+            self.lease_found(&image.digest)?;
             return self.admitted(image, platform); // whoever named it may not have had to have it admitted
         }
         for digest in record.leads_to() {
             self.mark(digest, &place.path())?;
         }
-        self.write_ref(&dir, &place, &record, index.map(|(_, bytes)| bytes))?;
+        let written = self.write_ref(&dir, &place, &record, index.map(|(_, bytes)| bytes));
+        if written.is_err() && self.goes_on().is_err() {
+            self.unmark_in_vain(&place, &record)?;
+        }
+        written?;
+        self.lease_named(lease)?;
         for digest in before.iter().flat_map(Record::leads_to) {
             if !record.leads_to().any(|kept| kept == digest) {
                 self.unmark(digest, &place.path())?;
@@ -220,6 +236,7 @@ impl Store {
             (record.pulled, record.asked) = (seconds(asked), nanoseconds(asked));
             self.write_ref(&dir, &place, &record, None)?;
         }
+        self.lease_named(lease)?;
         Ok(self.describe(reference, &record))
     }
 
@@ -372,10 +389,27 @@ impl Store {
         scratch.dir().write_new("ref", &line)?;
         if let Some(bytes) = index {
             scratch.dir().write_new("index", bytes)?;
+        }
+        // No name is given after the call was dropped: the last look, and nothing but the renaming.
+        let goes_on = self.goes_on()?;
+        if index.is_some() {
             scratch.dir().rename("index", dir, &place.index())?;
         }
         scratch.dir().rename("ref", dir, &place.file)?;
+        drop(goes_on);
         dir.sync()
+    }
+
+    /// Takes back what was prepared for a ref that was not written, whose directory is held.
+    fn unmark_in_vain(&self, place: &Place, record: &Record) -> Result<()> {
+        let before = self.record_at(place)?;
+        let is_led_to = |digest: &Digest| before.iter().flat_map(Record::leads_to).any(|to| to == digest);
+        for digest in record.leads_to() {
+            if !is_led_to(digest) {
+                self.unmark(digest, &place.path())?;
+            }
+        }
+        if before.is_none() { self.prune_empty(&place.dir) } else { Ok(()) }
     }
 
     fn stored(&self, reference: &Reference, record: &Record) -> Result<Option<StoredImage>> {

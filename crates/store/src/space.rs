@@ -17,17 +17,20 @@ impl Staging {
     pub fn check_space<'a>(&self, blobs: impl IntoIterator<Item = &'a Descriptor>) -> Result<()> {
         let store = self.store();
         let sizes: HashMap<_, _> = blobs.into_iter().map(|blob| (&blob.digest, blob)).collect();
+        let Some(available) = available(store.dir()) else { return Ok(()) };
+        // Where there is room for all of them, nobody has to look which are here.
+        if sizes.values().fold(0, |sum: u64, blob| sum.saturating_add(blob.size)) <= available {
+            return Ok(());
+        }
         let mut needed = 0u64;
         for blob in sizes.into_values() {
             needed = needed.saturating_add(store.missing(blob)?);
         }
-        match available(store.dir()) {
-            Some(available) if available < needed => {
-                Err(Error::new(ErrorKind::NoSpace, Shortage { store, needed, available }.of("the image"))
-                    .with_help(HELP))
-            }
-            _ => Ok(()),
+        if needed <= available {
+            return Ok(());
         }
+        let shortage = Shortage { store, needed, available };
+        Err(Error::new(ErrorKind::NoSpace, shortage.of("the image")).with_help(HELP))
     }
 }
 
@@ -37,7 +40,7 @@ impl Store {
         if self.dir().stat(pool_file(&blob.digest))?.is_some() {
             return Ok(0);
         }
-        let begun = self.dir().stat(format!("ingest/{}/data", blob.digest.hex()))?;
+        let begun = self.dir().stat(format!("ingest/{}", blob.digest.hex()))?;
         Ok(blob.size.saturating_sub(begun.as_ref().map_or(0, disk_space)))
     }
 

@@ -1,8 +1,10 @@
 //! An image on its way: it gathers what a manifest names, and is published by one rename.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hoist_core::{Algorithm, Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
+use tokio::runtime::Handle;
 
 use crate::blocking::blocking;
 use crate::dir::{Dir, NoLink, unless_damaged};
@@ -33,15 +35,37 @@ pub struct Staging(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    store: Store,
     trust: Trust,
-    scratch: Scratch,
+    /// There until it is dropped.
+    scratch: Option<Scratch>,
     /// The layout that will be published.
     image: Dir,
     /// By algorithm, and made when the first blob of it comes.
     blobs: [OnceLock<Blobs>; Algorithm::ALL.len()],
+    /// Where blobs are on their way; opened when the first one has to be fetched.
+    ingests: OnceLock<Arc<Dir>>,
     /// Whether the image has what every layout has.
     is_begun: Mutex<bool>,
+    /// Set when there is nothing left that it would take long to remove.
+    is_published: AtomicBool,
+    /// Last, since the store is not idle until all of this is cleaned up.
+    store: Store,
+}
+
+/// What a staging leaves is removed where waiting is allowed: it may be dropped in asynchronous code.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let scratch = self.scratch.take();
+        if !self.is_published.load(Ordering::Relaxed)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let busy = self.store.tracker().token();
+            runtime.spawn_blocking(move || {
+                drop(scratch);
+                drop(busy);
+            });
+        }
+    }
 }
 
 /// Where the blobs of one algorithm are: the image's, and the pool's.
@@ -56,8 +80,9 @@ impl Store {
     pub fn stage(&self, trust: Trust) -> Result<Staging> {
         let scratch = self.scratch()?;
         let image = scratch.dir().make_unsynced("image")?;
-        let (store, blobs, is_begun) = (self.clone(), Default::default(), Mutex::default());
-        Ok(Staging(Arc::new(Inner { store, trust, scratch, image, blobs, is_begun })))
+        let (store, scratch, blobs) = (self.clone(), Some(scratch), Default::default());
+        let (ingests, is_begun, is_published) = (OnceLock::new(), Mutex::default(), AtomicBool::default());
+        Ok(Staging(Arc::new(Inner { trust, scratch, image, blobs, ingests, is_begun, is_published, store })))
     }
 }
 
@@ -102,7 +127,13 @@ impl Staging {
     /// names must have been added. Where the image is here already, that is leased instead; if it turns out
     /// damaged, it is replaced, in one step.
     pub async fn commit(self, manifest: Descriptor) -> Result<Lease> {
-        blocking(move || self.commit_now(&manifest)).await
+        let store = self.store().clone();
+        let commit = move |_: &Store| {
+            let lease = self.commit_now(&manifest)?;
+            self.0.is_published.store(true, Ordering::Relaxed);
+            Ok(lease)
+        };
+        store.blocking(commit).await
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -129,8 +160,17 @@ impl Staging {
         Ok(cell.get_or_init(|| Blobs { staged, pool }))
     }
 
+    /// The directory of blobs on their way.
+    pub(crate) fn ingests(&self) -> Result<Arc<Dir>> {
+        if let Some(dir) = self.0.ingests.get() {
+            return Ok(dir.clone());
+        }
+        let dir = Arc::new(self.store().dir().make("ingest")?);
+        Ok(self.0.ingests.get_or_init(|| dir).clone())
+    }
+
     pub(crate) fn scratch(&self) -> &Dir {
-        self.0.scratch.dir()
+        self.0.scratch.as_ref().expect("it is there until it is dropped").dir()
     }
 
     /// Adds the image's own blob to the pool, which may have got one meanwhile.
@@ -180,7 +220,7 @@ impl Staging {
         let (store, pool) = (self.store(), self.pool(&blob.digest)?);
         let Some(file) = pool.open_file(blob.digest.hex())? else { return Ok(false) };
         let path = store.root().join(pool_file(&blob.digest));
-        let hashed = crate::scribe::hash(&file, &path, blob.digest.algorithm()).map(Some);
+        let hashed = crate::hash::hash(&file, &path, blob.digest.algorithm()).map(Some);
         match unless_damaged(hashed)? {
             Some((found, size)) if found == blob.digest => blob.expect_size(size).map(|()| true),
             _ => {
@@ -225,7 +265,7 @@ impl Staging {
             return Err(Error::new(ErrorKind::Malformed, "an image's manifest is not a manifest"));
         };
         for blob in document.blobs() {
-            let stat = self.0.image.stat(pool_file(&blob.digest))?.ok_or_else(|| missing(blob))?;
+            let stat = self.blobs(&blob.digest)?.stat(blob.digest.hex())?.ok_or_else(|| missing(blob))?;
             blob.expect_size(u64::try_from(stat.st_size).unwrap_or_default())?;
         }
         Ok(())

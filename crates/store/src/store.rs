@@ -9,15 +9,19 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use hoist_core::{Algorithm, Descriptor, Digest, Error, ErrorKind, Events, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use crate::admission::Admissions;
+use crate::call::{self, Scope};
 use crate::dir::{Dir, NoLink, fail};
+use crate::ingest::take_over_all;
+use crate::leasing::Leasings;
 use crate::options::{Access, Durability, StoreOptions};
 use crate::scratch::Scratch;
 use crate::sweep::sweep;
 
 /// The version of the format that this code reads and writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Nobody but the owner may look into a store: images can be private.
 const ROOT_MODE: u32 = 0o700;
 /// Unless a group is let in.
@@ -62,6 +66,8 @@ pub struct Store {
     inner: Arc<Inner>,
     /// Those of this handle and its clones: others may have the same directory open without them.
     pub(crate) admissions: Admissions,
+    /// The call that this handle is for, if it is for one.
+    pub(crate) scope: Option<Arc<Scope>>,
 }
 
 #[derive(Debug)]
@@ -80,6 +86,10 @@ struct Inner {
     grown: AtomicBool,
     /// Set when it was said that links cannot be had.
     copies: OnceLock<()>,
+    /// Who wants leases of what is named and hit.
+    leasings: Leasings,
+    /// Counts the calls that go on.
+    tracker: TaskTracker,
 }
 
 /// `store.json`: what a program must know before it touches anything else.
@@ -114,8 +124,10 @@ impl Store {
             swept: OnceLock::new(),
             grown: AtomicBool::new(false),
             copies: OnceLock::new(),
+            leasings: Leasings::default(),
+            tracker: call::tracker(),
         };
-        Ok(Self { inner: Arc::new(inner), admissions: Admissions::default() })
+        Ok(Self { inner: Arc::new(inner), admissions: Admissions::default(), scope: None })
     }
 
     /// The directory of the store.
@@ -219,6 +231,14 @@ impl Store {
         self.inner.grown.swap(false, Ordering::Relaxed)
     }
 
+    pub(crate) fn leasings(&self) -> &Leasings {
+        &self.inner.leasings
+    }
+
+    pub(crate) fn tracker(&self) -> &TaskTracker {
+        &self.inner.tracker
+    }
+
     pub(crate) fn claims(&self) -> &tokio::sync::Mutex<()> {
         &self.inner.claims
     }
@@ -275,11 +295,17 @@ fn check_format(root: &Dir) -> Result<()> {
     let Format { format } = serde_json::from_slice(&bytes).map_err(|cause| {
         Error::new(ErrorKind::Storage, format!("{path}/store.json cannot be read"))
             .with_source(cause)
-            .with_help("if this is a store, that file is damaged: it should have {\"format\":1} in it")
+            .with_help(format!(
+                "if this is a store, that file is damaged: it should have {{\"format\":{FORMAT}}} in it"
+            ))
     })?;
     if format > FORMAT {
         let message = format!("the store in {path} has format {format}, and this hoist reads up to {FORMAT}");
         return Err(Error::new(ErrorKind::Unsupported, message).with_help("use a newer hoist"));
+    }
+    if format < FORMAT {
+        take_over_all(root)?;
+        write_store_json(root)?;
     }
     Ok(())
 }
@@ -293,6 +319,11 @@ fn write_format(root: &Dir) -> Result<()> {
         return Err(Error::new(ErrorKind::Storage, message).with_help("choose another directory with `root`"));
     }
     close_to_others(root.path())?;
+    write_store_json(root)
+}
+
+/// Says that the store has this format, when all of it has.
+fn write_store_json(root: &Dir) -> Result<()> {
     let scratch = Scratch::new(root)?;
     scratch.dir().write_new("store.json", format!("{{\"format\":{FORMAT}}}\n").as_bytes())?;
     scratch.dir().rename("store.json", root, "store.json")?;

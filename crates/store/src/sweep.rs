@@ -2,27 +2,55 @@
 
 use hoist_core::{Algorithm, Result};
 
-use crate::dir::Dir;
+use crate::dir::{Dir, Entry};
+use crate::ingest::{data_of, hex_of, is_dir, journal_of};
 use crate::lock;
 
 /// Removes staging directories whose owner is dead, and what is left of ingests whose blob is in the pool:
 /// their owner died after it had put it there.
 pub(crate) fn sweep(root: &Dir) -> Result<()> {
-    sweep_below(root, "staging", |_| Ok(true))?;
-    // One that overtook another has a number behind its digest.
-    sweep_below(root, "ingest", |name| is_pooled(root, name.split('+').next().unwrap_or_default()))
+    if let Some(staging) = root.sub("staging")? {
+        for entry in staging.entries()? {
+            let entry = entry?;
+            if entry.is_dir {
+                remove_unowned(&staging, &entry.name)?;
+            }
+        }
+    }
+    if let Some(ingests) = root.sub("ingest")? {
+        for entry in ingests.entries()? {
+            sweep_ingest(root, &ingests, &entry?)?;
+        }
+    }
+    Ok(())
 }
 
-fn sweep_below(root: &Dir, path: &str, is_litter: impl Fn(&str) -> Result<bool>) -> Result<()> {
-    let Some(dir) = root.sub(path)? else { return Ok(()) };
-    for entry in dir.entries()? {
-        let entry = entry?;
-        if entry.is_dir
-            && is_litter(&entry.name)?
-            && let Some(_owned) = lock::try_own(&dir, &entry.name)?
-        {
-            dir.remove_all(&entry.name)?;
+fn remove_unowned(dir: &Dir, name: &str) -> Result<()> {
+    match lock::try_own(dir, name)? {
+        Some(_owned) => dir.remove_all(name),
+        None => Ok(()),
+    }
+}
+
+fn sweep_ingest(root: &Dir, ingests: &Dir, entry: &Entry) -> Result<()> {
+    let name = &*entry.name;
+    if entry.is_dir {
+        // An older version left it after the store was taken over.
+        let removed = remove_unowned(ingests, name);
+        return if is_dir(ingests, name)? { removed } else { Ok(()) }; // somebody else made a file of it meanwhile
+    }
+    if !entry.is_file {
+        return Ok(());
+    }
+    if let Some(data) = data_of(name) {
+        if ingests.stat(data)?.is_none() {
+            ingests.unlink(name)?;
         }
+    } else if is_pooled(root, hex_of(name))?
+        && let Some(_owned) = lock::try_own_file(ingests, name)?
+    {
+        ingests.unlink(journal_of(name))?;
+        ingests.unlink(name)?;
     }
     Ok(())
 }

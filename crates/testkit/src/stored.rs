@@ -1,7 +1,7 @@
 //! Images in a store, as a pull would have left them there: made without a network.
 
 use hoist_core::{Descriptor, Result};
-use hoist_store::{Claim, Store, Trust};
+use hoist_store::{Store, Trust, WriteQueue};
 
 use crate::blob::Blob;
 use crate::image::Image;
@@ -13,10 +13,8 @@ pub async fn add_to_store(store: &Store, name: &str, image: &Image) -> Result<()
     let manifest = descriptor(image.manifest());
     staging.put(&manifest, image.manifest().bytes.to_vec()).await?;
     for blob in image.blobs() {
-        if let Claim::Fetch(ingest) = staging.claim(&descriptor(blob)).await? {
-            ingest.write(0, blob.bytes.clone()).await?;
-            ingest.commit().await?;
-        }
+        let write = |queue: WriteQueue, _| async move { queue.write(0, blob.bytes.clone()).await };
+        staging.fetch(&descriptor(blob), write).await?;
     }
     let lease = staging.commit(manifest).await?;
     store.name(&name.parse()?, image.platform(), &lease, None).map(drop)

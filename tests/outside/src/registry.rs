@@ -6,7 +6,7 @@ use hoist_core::{
     Descriptor, Digest, Document, Error, ErrorKind, ImageRegistry, MAX_DOCUMENT, Manifest, Platform,
     PulledImage, Reference, Result,
 };
-use hoist_store::{Claim, Lease, Store, StoredImage, Trust, blocking};
+use hoist_store::{Lease, Store, StoredImage, Trust, WriteQueue, blocking};
 
 use crate::wire::ask;
 
@@ -85,12 +85,12 @@ impl ShelfRegistry {
     async fn bring(&self, reference: &Reference, found: &Found, trust: Trust) -> Result<Lease> {
         let staging = self.store.stage(trust)?;
         for blob in found.document.blobs() {
-            if let Claim::Fetch(ingest) = staging.claim(blob).await? {
+            let write = |queue: WriteQueue, _| async move {
                 let digest = blob.digest.to_string();
                 let answer = ask(reference.registry(), reference.repository(), &digest).await?;
-                answer.write_to(blob, &ingest).await?;
-                ingest.commit().await?;
-            }
+                answer.write_to(blob, &queue).await
+            };
+            staging.fetch(blob, write).await?;
         }
         if found.manifest.platform.is_none()
             && let Some(config) = self.store.read_blob(&found.document.config, MAX_DOCUMENT)?

@@ -1,7 +1,7 @@
 //! One question to a shelf, and the answer as it comes.
 
 use hoist_core::{Descriptor, Error, ErrorKind, MAX_DOCUMENT, Result};
-use hoist_store::Ingest;
+use hoist_store::WriteQueue;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -52,7 +52,7 @@ impl Answer {
     }
 
     /// Writes the answer to the store as it comes, which must be as large as this blob is.
-    pub(crate) async fn write_to(mut self, blob: &Descriptor, ingest: &Ingest) -> Result<()> {
+    pub(crate) async fn write_to(mut self, blob: &Descriptor, queue: &WriteQueue) -> Result<()> {
         blob.expect_size(self.length)?;
         let mut offset = 0;
         while offset < self.length {
@@ -67,7 +67,7 @@ impl Answer {
                 )
                 .map_err(|cause| unavailable(&self.what, cause))?;
             let read = piece.len() as u64;
-            ingest.write(offset, piece.into()).await?;
+            queue.write(offset, piece.into()).await?;
             offset += read;
         }
         Ok(())

@@ -2,10 +2,12 @@
 
 mod shelf;
 
+use bytes::Bytes;
 use hoist::Hoist;
+use hoist_core::{Descriptor, ImageRegistry};
 use hoist_outside::ShelfRegistry;
-use hoist_store::{Durability, Store, StoreOptions};
-use hoist_testkit::{Ability, Harness, PLATFORM, Subject, run_contract};
+use hoist_store::{Claim, Durability, Store, StoreOptions, Trust};
+use hoist_testkit::{Ability, Harness, Image, Origin, PLATFORM, Subject, assert_valid_layout, run_contract};
 use shelf::Shelf;
 
 const ORIGIN: &[Ability] = &[
@@ -81,6 +83,22 @@ async fn a_backend_of_somebody_elses_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_the_contract_in_the_place_of_the_remote_backend() {
     run_contract(&InTheStack).await.assert_kept();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_left_wrong_of_a_blob_does_not_spoil_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, shelf, image) = (store(&dir), Shelf::start().await, Image::sample(1));
+    let reference = shelf.publish("demo", "v1", &image.clone().into()).await;
+    for blob in image.blobs() {
+        let blob = Descriptor::of(&blob.media_type, &blob.bytes);
+        let Claim::Fetch(ingest) = store.stage(Trust::Pool).unwrap().claim(&blob).await.unwrap() else {
+            panic!("it is new")
+        };
+        ingest.write(0, Bytes::from_static(b"wrong")).await.unwrap();
+    }
+    let registry = ShelfRegistry::new(store, PLATFORM.parse().unwrap());
+    assert_valid_layout(registry.pull(&reference).await.unwrap().path, &image.digest().to_string());
 }
 
 #[test]

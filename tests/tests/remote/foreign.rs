@@ -231,7 +231,7 @@ async fn a_foreign_layers_host_that_does_not_get_on_is_given_up() {
         let address = format!("http://{host}/v2/demo/blobs/{layer}");
         let of = Foreign::with_addresses(foreign.elsewhere.clone(), foreign.image.clone(), &[address]).await;
         let registry = registry(host.clone());
-        fails(&registry, &of.reference, ErrorKind::Unavailable, &["fetching the layer", &host]).await;
+        fails(&registry, &of.reference, ErrorKind::Unavailable, &["fetching the ", &host]).await;
     }
 }
 

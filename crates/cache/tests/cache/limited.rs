@@ -1,7 +1,6 @@
 //! The bound on pulls at once, and that nobody is passed over.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 
 use futures_util::future::join_all;
 use futures_util::poll;
@@ -68,7 +67,13 @@ async fn no_more_than_so_many_pull_at_once_of_either_kind() {
             }
         }
     });
-    let (answers, ()) = tokio::join!(join_all(pulls), async { limited.get_ref().door.add_permits(10) });
+    let open = async {
+        while limited.get_ref().inside.load(Ordering::SeqCst) < 3 {
+            tokio::task::yield_now().await;
+        }
+        limited.get_ref().door.add_permits(10);
+    };
+    let (answers, ()) = tokio::join!(join_all(pulls), open);
     assert_eq!(answers.len(), 10);
     assert_eq!(limited.get_ref().most.load(Ordering::SeqCst), 3);
 }
@@ -83,6 +88,18 @@ async fn who_comes_first_is_first() {
 }
 
 #[tokio::test]
+async fn who_is_not_polled_any_more_keeps_nobody_from_a_place() {
+    let limited = Limited::new(1, Room::new());
+    limited.get_ref().door.add_permits(3);
+    let mut held = Box::pin(limited.pull("held"));
+    let mut next = Box::pin(limited.pull("next"));
+    assert!(poll!(held.as_mut()).is_pending());
+    assert!(poll!(next.as_mut()).is_pending());
+    limited.pull("last").await.unwrap();
+    assert_eq!(*limited.get_ref().came.lock().await, ["held", "next", "last"]);
+}
+
+#[tokio::test]
 async fn who_is_dropped_gives_up_the_place_and_the_turn() {
     let limited = Limited::new(1, Room::new());
     let mut inside = Box::pin(limited.pull("inside"));
@@ -94,7 +111,7 @@ async fn who_is_dropped_gives_up_the_place_and_the_turn() {
     drop(next);
     drop(inside);
     limited.get_ref().door.add_permits(1);
-    assert!(matches!(poll!(last.as_mut()), Poll::Ready(Ok(_))));
+    last.await.unwrap();
 }
 
 #[tokio::test]

@@ -357,6 +357,7 @@ async fn what_was_asked_before_a_force_pull_is_not_remembered_after_it() {
     inner.open.forget_permits(100);
     inner.say(ErrorKind::NotFound);
     let (early, ()) = tokio::join!(cached.pull("demo:v1"), async {
+        inner.until_asked(1).await;
         inner.say(None);
         cached.force_pull("demo:v1").await.unwrap();
         inner.open.add_permits(1);

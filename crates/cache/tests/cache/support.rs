@@ -57,6 +57,13 @@ impl Fake {
         self.pulls.load(Ordering::SeqCst)
     }
 
+    /// Gives others their turn until it was asked so often.
+    pub(crate) async fn until_asked(&self, times: usize) {
+        while self.pulls() < times {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn answer(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
         self.pulls.fetch_add(1, Ordering::SeqCst);
         let error = self.error.lock().unwrap().clone();

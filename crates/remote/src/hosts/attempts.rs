@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use hoist_core::{Error, ErrorKind, Result};
+use hoist_fetch::Fetcher;
 
 use super::route::Route;
 use crate::endpoint::Endpoint;
@@ -20,6 +21,7 @@ pub(crate) enum Need {
 #[derive(Debug)]
 pub(crate) struct Attempts<'a> {
     route: &'a Route,
+    fetcher: &'a Fetcher,
     need: Need,
     queue: VecDeque<usize>,
     /// Those left alone since they were in trouble; they are asked when nobody else is left.
@@ -29,13 +31,12 @@ pub(crate) struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    pub(super) fn new(route: &'a Route, need: Need, shunned: impl Fn(usize) -> bool) -> Self {
+    pub(super) fn new(route: &'a Route, need: Need, fetcher: &'a Fetcher) -> Self {
         let origin = route.origin_place();
         let able = (0..=origin).filter(|&place| route.endpoints()[place].site.can(need));
-        let asked = able.filter(|&place| place == origin || !shunned(place));
-        let (resting, queue) =
-            asked.partition(|&place| place != origin && route.endpoints()[place].site.rests());
-        Self { route, need, queue, resting, error: None }
+        let rests = |place: usize| fetcher.state(&route.endpoints()[place].site.id).is_resting();
+        let (resting, queue) = able.partition(|&place| place != origin && rests(place));
+        Self { route, fetcher, need, queue, resting, error: None }
     }
 
     /// The next one to ask, with its place in the route. `None`: that is all; see [`into_error`](Self::into_error).
@@ -52,8 +53,13 @@ impl<'a> Attempts<'a> {
 
     /// A host answered as it should.
     pub(crate) fn succeeded(&self, place: usize) {
+        let site = &self.route.endpoints()[place].site;
+        let state = self.fetcher.state(&site.id);
+        if let Some(time) = site.fastest_answer() {
+            state.answered_after(time);
+        }
         if place != self.route.origin_place() {
-            self.route.endpoints()[place].site.did_well();
+            state.did_well();
         }
     }
 
@@ -71,7 +77,7 @@ impl<'a> Attempts<'a> {
         let reason = error.report();
         tracing::debug!(registry = self.route.registry, mirror = site.name, reason, "passing over a mirror");
         if error.is_transient() || *error.kind() == ErrorKind::Tls {
-            site.was_in_trouble();
+            self.fetcher.state(&site.id).was_in_trouble();
         }
         if self.error.as_ref().is_none_or(|(place, _)| *place != origin) {
             self.error = Some((place, error));

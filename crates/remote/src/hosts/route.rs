@@ -1,5 +1,7 @@
 //! The hosts to ask for one reference, in their order.
 
+use hoist_fetch::Fetcher;
+
 use super::attempts::{Attempts, Need};
 use crate::endpoint::Endpoint;
 
@@ -27,26 +29,16 @@ impl Route {
         self.endpoints.len() - 1
     }
 
-    /// The name of the host at this place.
-    pub(crate) fn name(&self, place: usize) -> &str {
-        &self.endpoints[place].registry
-    }
-
     pub(crate) fn has_mirrors(&self) -> bool {
         self.endpoints.len() > 1
     }
 
-    /// The tries to have one request answered, by those who are `needed` for it, without those `shunned`.
-    pub(crate) fn attempts(&self, need: Need, shunned: impl Fn(usize) -> bool) -> Attempts<'_> {
-        Attempts::new(self, need, shunned)
+    /// The tries to have one request answered, by those who can do what is `needed` for it.
+    pub(crate) fn attempts<'a>(&'a self, need: Need, fetcher: &'a Fetcher) -> Attempts<'a> {
+        Attempts::new(self, need, fetcher)
     }
 
-    /// A mirror does not get on with what it began to bring.
-    pub(crate) fn was_in_trouble(&self, place: usize) {
-        self.endpoints[place].site.was_in_trouble();
-    }
-
-    pub(super) fn endpoints(&self) -> &[Endpoint] {
+    pub(crate) fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }
 }

@@ -1,20 +1,20 @@
-//! One host: where it is, what it may be asked for, how it is reached, and whether it was in trouble lately.
+//! One host: where it is, what it may be asked for, how it is reached, and how soon it answers.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use hoist_fetch::SourceId;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
-use tokio::time::Instant;
 
 use super::attempts::Need;
 use super::entry::Entry;
 use crate::endpoint::DOCKER_HUB;
 use crate::transport::Transport;
 
-/// How long a mirror is left alone that was in trouble; twice as long each time that it is so again.
-const REST: Duration = Duration::from_secs(10);
-const LONGEST_REST: Duration = Duration::from_mins(5);
+/// Tells hosts apart that are at one address, as each is described.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// A host that a registry's content may be had from.
 #[derive(Debug)]
@@ -26,13 +26,9 @@ pub(crate) struct Site {
     pub(crate) entry: Entry,
     /// Its own connections, where they are made in a way of its own.
     pub(crate) transport: OnceLock<Transport>,
-    health: Mutex<Health>,
-}
-
-#[derive(Debug, Default)]
-struct Health {
-    troubles: u32,
-    rests_until: Option<Instant>,
+    /// What the fetcher knows it by.
+    pub(crate) id: SourceId,
+    fastest: Mutex<Option<Duration>>,
 }
 
 impl Site {
@@ -48,7 +44,8 @@ impl Site {
         if !is_registry {
             url.query_pairs_mut().append_pair("ns", registry);
         }
-        Self { name, url, entry, transport: OnceLock::new(), health: Mutex::default() }
+        let id = SourceId::new(format!("{url} ({})", NEXT.fetch_add(1, Ordering::Relaxed)));
+        Self { name, url, entry, transport: OnceLock::new(), id, fastest: Mutex::default() }
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
@@ -56,37 +53,26 @@ impl Site {
     }
 
     /// Whether it is trusted with this.
-    pub(super) fn can(&self, need: Need) -> bool {
+    pub(crate) fn can(&self, need: Need) -> bool {
         match need {
             Need::Resolve => self.entry.can.resolve,
             Need::Pull => self.entry.can.pull,
         }
     }
 
-    /// Whether it was in trouble a short time ago.
-    pub(super) fn rests(&self) -> bool {
-        self.health().rests_until.is_some_and(|until| Instant::now() < until)
+    /// A request was answered after this time, connecting included.
+    pub(crate) fn answered_after(&self, time: Duration) {
+        let mut fastest = self.fastest();
+        *fastest = Some(fastest.map_or(time, |known| known.min(time)));
     }
 
-    /// It could not be reached, or does not work.
-    pub(super) fn was_in_trouble(&self) {
-        let mut health = self.health();
-        if health.rests_until.is_some_and(|until| Instant::now() < until) {
-            return; // this was asked for before
-        }
-        let rest = REST.saturating_mul(1 << health.troubles.min(8)).min(LONGEST_REST);
-        health.troubles += 1;
-        health.rests_until = Some(Instant::now() + rest);
-        tracing::debug!(host = self.name, ?rest, "a mirror is left alone");
+    /// The shortest time that a request took to be answered.
+    pub(crate) fn fastest_answer(&self) -> Option<Duration> {
+        *self.fastest()
     }
 
-    /// It answered as it should.
-    pub(super) fn did_well(&self) {
-        *self.health() = Health::default();
-    }
-
-    fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    fn fastest(&self) -> MutexGuard<'_, Option<Duration>> {
+        self.fastest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,6 +4,7 @@ use hoist_core::{
     Descriptor, Document, Error, ErrorKind, ImageEntry, Index, MAX_DOCUMENT, Manifest, Platform, Reference,
     Resolution, Result, config_platform,
 };
+use hoist_store::owned;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 
@@ -19,7 +20,8 @@ impl RemoteRegistry {
     /// Fails as a pull does, but not with [`PlatformMissing`](ErrorKind::PlatformMissing): it says which there are.
     pub async fn resolve_remote(&self, reference: &str) -> Result<Resolution> {
         let reference: Reference = reference.parse()?;
-        let looking_up = self.look_up(&reference).await;
+        let (this, name) = (self.clone(), reference.clone());
+        let looking_up = owned(async move { this.look_up(&name).await }).await;
         looking_up.map_err(|error| error.context(format!("cannot resolve {reference}")))
     }
 

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use hoist_core::{Error, ErrorKind, Reference, Result};
+use hoist_store::owned;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
 use serde::Deserialize;
@@ -33,7 +34,8 @@ impl RemoteRegistry {
     /// [`TooLarge`](ErrorKind::TooLarge) where the list does not end.
     pub async fn tags(&self, repository: &str) -> Result<Vec<String>> {
         let repository = parse(repository)?;
-        let tags = self.all_tags(&repository).await;
+        let (this, of) = (self.clone(), repository.clone());
+        let tags = owned(async move { this.all_tags(&of).await }).await;
         tags.map_err(|error| error.context(format!("cannot list the tags of {}", repository.name())))
     }
 

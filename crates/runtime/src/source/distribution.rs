@@ -12,22 +12,18 @@ pub(super) fn open(config: &RemoteConfig, context: &SourceContext) -> Result<Box
     let registry = registry.with_platform(platform).with_events(events);
     let registry =
         config.plain_http.iter().fold(registry, hoist_distribution::DistributionRegistry::with_plain_http);
-    Ok(Box::new(super::backend::Leasing(registry)))
+    Ok(Box::new(registry))
 }
 
 #[cfg(feature = "distribution")]
 #[async_trait::async_trait]
-impl super::backend::Backend for hoist_distribution::DistributionRegistry {
+impl Source for hoist_distribution::DistributionRegistry {
     async fn resolve(&self, reference: &str) -> Result<Option<hoist_core::PulledImage>> {
         Self::resolve(self, reference).await
     }
 
-    async fn pull_leased(&self, reference: &str) -> Result<(hoist_core::PulledImage, hoist_store::Lease)> {
-        Self::pull_leased(self, reference).await
-    }
-
-    fn for_platform(&self, platform: &hoist_core::Platform) -> Self {
-        self.clone().with_platform(platform.clone())
+    fn for_platform(&self, platform: &hoist_core::Platform) -> Box<dyn Source> {
+        Box::new(self.clone().with_platform(platform.clone()))
     }
 }
 

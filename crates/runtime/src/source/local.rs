@@ -17,22 +17,18 @@ pub(super) fn open(path: &Path, config: &LocalConfig, context: &SourceContext) -
     }
     let local = if config.vouched { local.vouched() } else { local };
     let local = if config.writable { local.writable() } else { local };
-    Ok(Box::new(super::backend::Leasing(local)))
+    Ok(Box::new(local))
 }
 
 #[cfg(feature = "local")]
 #[async_trait::async_trait]
-impl super::backend::Backend for hoist_local::LocalRegistry {
+impl Source for hoist_local::LocalRegistry {
     async fn resolve(&self, reference: &str) -> Result<Option<hoist_core::PulledImage>> {
         Self::resolve(self, reference).await
     }
 
-    async fn pull_leased(&self, reference: &str) -> Result<(hoist_core::PulledImage, hoist_store::Lease)> {
-        Self::pull_leased(self, reference).await
-    }
-
-    fn for_platform(&self, platform: &hoist_core::Platform) -> Self {
-        self.clone().with_platform(platform.clone())
+    fn for_platform(&self, platform: &hoist_core::Platform) -> Box<dyn Source> {
+        Box::new(self.clone().with_platform(platform.clone()))
     }
 }
 

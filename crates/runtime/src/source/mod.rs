@@ -1,12 +1,10 @@
 //! What a stack is made of. Each file here opens one backend, or says which feature it takes.
 
-mod backend;
 mod cache;
 #[cfg(feature = "cache")]
 mod decorated;
 mod distribution;
 mod foreign;
-mod kept;
 mod local;
 mod offline;
 pub(crate) mod remote;
@@ -19,12 +17,11 @@ use hoist_store::Store;
 use crate::config::Config;
 
 pub(crate) use foreign::Make;
-pub(crate) use kept::keeping;
 use remote::Registry;
 
 /// A registry as a stack has it: it can also be shown, and asked what is here without being asked to fetch.
 #[async_trait::async_trait]
-pub(crate) trait Source: ImageRegistry + Display + Debug {
+pub(crate) trait Source: ImageRegistry + Display + Debug + 'static {
     /// The image, if it is here whole; unlike [`is_cached`](ImageRegistry::is_cached), with the trouble there was.
     async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>>;
 
@@ -116,7 +113,7 @@ fn directory(config: &Config, context: &SourceContext) -> Result<Option<Box<dyn 
 }
 
 fn foreign(make: &Make, context: &SourceContext) -> Box<dyn Source> {
-    Box::new(backend::Leasing(foreign::Foreign::new(make.clone(), context.clone())))
+    Box::new(foreign::Foreign::new(make.clone(), context.clone()))
 }
 
 /// Each source is asked for what the ones before it do not have.

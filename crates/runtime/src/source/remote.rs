@@ -13,7 +13,7 @@ pub(crate) type Registry = Absent;
 
 #[cfg(feature = "remote")]
 pub(super) fn source(registry: &Registry) -> Box<dyn Source> {
-    Box::new(super::backend::Leasing(registry.clone()))
+    Box::new(registry.clone())
 }
 
 #[cfg(feature = "remote")]
@@ -59,17 +59,13 @@ pub(crate) fn open(config: &RemoteConfig, context: &SourceContext) -> Result<Reg
 
 #[cfg(feature = "remote")]
 #[async_trait::async_trait]
-impl super::backend::Backend for hoist_remote::RemoteRegistry {
+impl Source for hoist_remote::RemoteRegistry {
     async fn resolve(&self, reference: &str) -> Result<Option<hoist_core::PulledImage>> {
         Self::resolve(self, reference).await
     }
 
-    async fn pull_leased(&self, reference: &str) -> Result<(hoist_core::PulledImage, hoist_store::Lease)> {
-        Self::pull_leased(self, reference).await
-    }
-
-    fn for_platform(&self, platform: &hoist_core::Platform) -> Self {
-        self.clone().with_platform(platform.clone())
+    fn for_platform(&self, platform: &hoist_core::Platform) -> Box<dyn Source> {
+        Box::new(self.clone().with_platform(platform.clone()))
     }
 }
 

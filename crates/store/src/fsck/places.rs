@@ -5,26 +5,30 @@ use std::path::Path;
 use hoist_core::{Algorithm, Digest, Reference, Result};
 
 use super::{Check, Finding, Problem};
-use crate::dir::Dir;
+use crate::dir::{Dir, Entry};
+use crate::ingest::hex_of;
 
 impl Check<'_> {
     /// What dead processes left in staging and ingest is no finding: the next one sweeps it.
     pub(super) fn places(&mut self) -> Result<()> {
         let is_blob = |name: &str| Algorithm::ALL.iter().any(|&a| Digest::of_hex(a, name).is_some());
-        self.strays("staging", |_| true)?;
-        self.strays("ingest", |name| is_blob(name.split('+').next().unwrap_or_default()))?;
+        self.strays("staging", |entry| entry.is_dir)?;
+        // Directories are those of an older version.
+        self.strays("ingest", |entry| (entry.is_file || entry.is_dir) && is_blob(hex_of(&entry.name)))?;
         for algorithm in Algorithm::ALL {
-            self.strays(&format!("names/{}", algorithm.as_str()), is_blob)?;
+            self.strays(&format!("names/{}", algorithm.as_str()), |entry| {
+                entry.is_dir && is_blob(&entry.name)
+            })?;
         }
         Ok(())
     }
 
-    /// Reports what is in a directory and is no directory of such a name.
-    fn strays(&mut self, path: &str, is_ours: impl Fn(&str) -> bool) -> Result<()> {
+    /// Reports what is in a directory and should not be.
+    fn strays(&mut self, path: &str, is_ours: impl Fn(&Entry) -> bool) -> Result<()> {
         let Some(dir) = self.store.dir().sub(path)? else { return Ok(()) };
         for entry in dir.entries()? {
             let entry = entry?;
-            if !entry.is_dir || !is_ours(&entry.name) {
+            if !is_ours(&entry) {
                 self.stray(&dir, &entry.name)?;
             }
         }

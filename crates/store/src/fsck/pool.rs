@@ -6,7 +6,7 @@ use hoist_core::{Algorithm, Digest, Result};
 
 use super::{Check, Problem};
 use crate::dir::{Dir, is_damage};
-use crate::scribe::hash;
+use crate::hash::hash;
 use crate::store::pool_path;
 
 impl Check<'_> {

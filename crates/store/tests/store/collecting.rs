@@ -88,26 +88,31 @@ fn what_broke_off_is_kept_for_a_day_and_what_a_dead_process_staged_not_at_all() 
     let store = open(&dir);
     let ingest = store.root().join("ingest").join(Digest::sha256(b"blob").hex());
     let staging = store.root().join("staging/1-0");
-    for place in [&ingest, &staging] {
-        fs::create_dir_all(place).unwrap();
-        fs::write(place.join("data"), "data").unwrap();
+    fs::create_dir_all(&staging).unwrap();
+    fs::create_dir_all(ingest.parent().unwrap()).unwrap();
+    let journal = ingest.with_extension("journal");
+    for file in [&ingest, &journal, &staging.join("data")] {
+        fs::write(file, "data").unwrap();
     }
     // One whose blob is in the pool: its owner died after that.
     let done = store.root().join("ingest").join(Digest::sha256(b"done").hex());
     let pooled = store.root().join("blobs/sha256").join(Digest::sha256(b"done").hex());
-    fs::create_dir_all(&done).unwrap();
-    fs::write(done.join("data"), "").unwrap();
+    let orphan = store.root().join("ingest").join(Digest::sha256(b"orphan").hex()).with_extension("journal");
+    for file in [&done, &done.with_extension("journal"), &orphan] {
+        fs::write(file, "").unwrap();
+    }
     fs::create_dir_all(pooled.parent().unwrap()).unwrap();
     fs::write(pooled, "done").unwrap();
     let gc = |dry_run| store.gc(GcOptions::default().with_dry_run(dry_run)).unwrap();
     assert_eq!(gc(true).ingests, 0);
     assert!(staging.exists() && done.exists(), "a dry run takes nothing");
     assert_eq!(gc(false).ingests, 0);
-    assert!(!staging.exists() && !done.exists() && ingest.exists());
-    let data = fs::File::options().write(true).open(ingest.join("data")).unwrap();
+    assert!(!staging.exists() && ingest.exists() && journal.exists());
+    assert_eq!(fs::read_dir(ingest.parent().unwrap()).unwrap().count(), 2, "the others are gone");
+    let data = fs::File::options().write(true).open(&ingest).unwrap();
     data.set_modified(SystemTime::now() - Duration::from_hours(25)).unwrap();
     assert_eq!((gc(true).ingests, gc(false).ingests), (1, 1));
-    assert!(!ingest.exists());
+    assert!(!ingest.exists() && !journal.exists());
 }
 
 #[tokio::test]

@@ -79,6 +79,7 @@ async fn usage_tells_what_failed_and_what_is_on_its_way_from_images() {
     }
     assert_eq!(store.usage().unwrap().unused, 0, "its staging directory has it");
     drop(staging);
+    store.idle().await;
     let usage = store.usage().unwrap();
     assert!(usage.unused >= LARGE as u64 && usage.unused == usage.pool, "{usage:?}");
 }
@@ -102,7 +103,7 @@ async fn usage_is_what_the_disk_says_of_each_place() {
     for (staging, image) in stagings.iter().zip(&coming) {
         staging.put(&image.manifest, image.bytes.clone()).await.unwrap();
     }
-    let files = coming.each_ref().map(|image| format!("ingest/{}/data", image.blobs[1].0.digest.hex()));
+    let files = coming.each_ref().map(|image| format!("ingest/{}", image.blobs[1].0.digest.hex()));
     let quarantined = ["quarantine/one", "quarantine/two", "quarantine/stray-0/three"].map(String::from);
     for file in files.iter().chain(&quarantined) {
         let path = store.root().join(file);
@@ -172,8 +173,8 @@ async fn what_is_collected_is_counted_to_the_byte() {
         fs::remove_dir_all(store.image_path(&image.manifest.digest)).unwrap();
     }
     for file in [
-        format!("ingest/{}/data", Digest::sha256(b"one").hex()),
-        format!("ingest/{}/data", Digest::sha256(b"two").hex()),
+        format!("ingest/{}", Digest::sha256(b"one").hex()),
+        format!("ingest/{}", Digest::sha256(b"two").hex()),
         "quarantine/one".to_owned(),
         "quarantine/two".to_owned(),
         "quarantine/stray-0/three".to_owned(),

@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::io::Write;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::pin::pin;
+use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hoist_core::{Descriptor, ErrorKind};
-use hoist_store::{Claim, FsckOptions, Store, StoreOptions, Trust};
+use hoist_store::{Claim, FsckOptions, GcOptions, Store, StoreOptions, Trust, WriteQueue};
 use tempfile::TempDir;
 
 use crate::support::{fetch, image, layer_path, open, pull, tree};
@@ -36,7 +38,7 @@ async fn a_byte_that_was_hashed_cannot_be_overwritten() {
     let staging = store.stage(Trust::Pool).unwrap();
     let ingest = fetch(&staging, &image.blobs[1].0).await;
     for (offset, bytes) in [(2, &b"234"[..]), (0, b"01xx"), (1, b"yyyy56"), (6, b"z789"), (0, b"evil")] {
-        ingest.inlet().write(offset, Bytes::from_static(bytes)).await.unwrap();
+        ingest.queue().write(offset, Bytes::from_static(bytes)).await.unwrap();
     }
     ingest.commit().await.unwrap();
     assert_eq!(fs::read(layer_path(store.root(), &image)).unwrap(), b"0123456789");
@@ -124,6 +126,9 @@ async fn who_hangs_with_a_blob_is_overtaken_once_by_all_who_wait_and_may_still_c
     hanging.write(0, Bytes::from_static(b"layer")).await.unwrap();
     hanging.commit().await.unwrap();
     drop(stagings);
+    for store in &stores {
+        store.idle().await;
+    }
     assert_eq!(fs::metadata(layer_path(stores[0].root(), &demo)).unwrap().nlink(), 1, "it is there once");
     pull(&stores[0], &demo, "demo").await;
     assert_eq!(stores[0].fsck(FsckOptions::default()).unwrap().findings, []);
@@ -191,7 +196,7 @@ async fn what_is_no_text_in_a_journal_is_passed_over() {
         ingest.write(offset, Bytes::from_static(bytes)).await.unwrap();
     }
     let journal =
-        tree(&store.root().join("ingest")).into_iter().find(|path| path.ends_with("/journal")).unwrap();
+        tree(&store.root().join("ingest")).into_iter().find(|path| path.ends_with(".journal")).unwrap();
     let ingest = claim().await;
     assert_eq!(ingest.missing(), [0..4, 6..8]);
     drop(ingest);
@@ -214,6 +219,42 @@ async fn a_blob_of_which_all_was_left_needs_only_to_be_committed() {
     assert!(ingest.is_resumed() && ingest.missing().is_empty());
     ingest.commit().await.unwrap();
     assert_eq!(fs::read(layer_path(store.root(), &image)).unwrap(), b"0123456789");
+}
+
+#[tokio::test]
+async fn of_what_was_left_only_what_is_wrong_is_fetched_again() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"0123456789"));
+    let layer = &image.blobs[1].0;
+    for (left, wanted) in [(&b""[..], vec![0..10]), (b"0123", vec![4..10]), (b"01x3", vec![4..10, 0..4])] {
+        let staging = store.stage(Trust::Pool).unwrap();
+        fetch(&staging, layer).await.write(0, Bytes::from_static(left)).await.unwrap();
+        let asked = Mutex::new(Vec::new());
+        let write = |queue: WriteQueue, missing: Vec<Range<u64>>| {
+            asked.lock().unwrap().extend(missing);
+            async move { queue.write(0, Bytes::from_static(b"0123456789")).await }
+        };
+        assert!(staging.fetch(layer, write).await.unwrap());
+        assert_eq!(*asked.lock().unwrap(), wanted);
+        assert!(!staging.fetch(layer, write).await.unwrap(), "it is here");
+        assert_eq!(fs::read(layer_path(store.root(), &image)).unwrap(), b"0123456789");
+        drop(staging);
+        store.gc(GcOptions::default().with_all(true)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_wrong_itself_is_not_asked_for_ever() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"0123456789"));
+    let (staging, layer) = (store.stage(Trust::Pool).unwrap(), &image.blobs[1].0);
+    for left in [&b""[..], b"0123"] {
+        fetch(&staging, layer).await.write(0, Bytes::from_static(left)).await.unwrap();
+        let write =
+            |queue: WriteQueue, _| async move { queue.write(0, Bytes::from_static(b"012345678x")).await };
+        let error = staging.fetch(layer, write).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::DigestMismatch);
+    }
 }
 
 #[tokio::test]

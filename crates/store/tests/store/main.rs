@@ -1,11 +1,18 @@
 //! A store, through its public interface.
+#![allow(
+    clippy::single_range_in_vec_init,
+    reason = "ranges of a blob are meant, also where there is one of them"
+)]
 
 mod admission;
+mod calls;
 mod collecting;
 mod eviction;
 mod fsck;
 mod images;
 mod ingests;
 mod names;
+mod older;
 mod opening;
+mod reopening;
 mod support;

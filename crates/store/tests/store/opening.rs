@@ -74,7 +74,7 @@ fn a_store_of_a_newer_format_is_refused() {
     let root = open(&dir).root().to_owned();
     let file = root.join("store.json");
     fs::remove_file(&file).unwrap();
-    fs::write(&file, r#"{"format":2}"#).unwrap();
+    fs::write(&file, r#"{"format":3}"#).unwrap();
     let error = Store::open(&root, StoreOptions::default()).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unsupported);
 }

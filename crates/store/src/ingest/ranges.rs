@@ -21,6 +21,23 @@ impl Ranges {
         self.0.insert(start, end);
     }
 
+    /// Takes a range away.
+    pub(crate) fn remove(&mut self, range: &Range<u64>) {
+        for part in self.overlap(range) {
+            let whole = self.0.range(..=part.start).next_back().map(|(&start, &end)| start..end);
+            let whole = whole.expect("a part is of a range that is there");
+            self.0.remove(&whole.start);
+            self.insert(whole.start..part.start);
+            self.insert(part.end..whole.end);
+        }
+    }
+
+    /// What is there of a range, in order.
+    pub(crate) fn overlap(&self, range: &Range<u64>) -> Vec<Range<u64>> {
+        let part = |there: Range<u64>| there.start.max(range.start)..there.end.min(range.end);
+        self.iter().map(part).filter(|part| !part.is_empty()).collect()
+    }
+
     /// Where the run of bytes that has `offset` in it, or begins there, ends: `offset` itself if there is
     /// none.
     pub(crate) fn end_of_run(&self, offset: u64) -> u64 {
@@ -102,6 +119,18 @@ mod tests {
         assert_eq!(set.gaps_in(3..6), vec![4..6]);
         assert!(set.gaps_in(2..4).is_empty());
         assert_eq!(set.gaps_in(8..10), vec![8..10]);
+    }
+
+    #[test]
+    fn what_is_taken_away_leaves_what_is_beside_it() {
+        let mut set = ranges(&[0..4, 6..10, 12..14]);
+        assert_eq!(set.overlap(&(3..13)), [3..4, 6..10, 12..13]);
+        set.remove(&(1..2));
+        set.remove(&(8..20));
+        set.remove(&(4..6));
+        assert_eq!(set.iter().collect::<Vec<_>>(), [0..1, 2..4, 6..8]);
+        set.remove(&(0..u64::MAX));
+        assert_eq!(set, Ranges::default());
     }
 
     #[test]

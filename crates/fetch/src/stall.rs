@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 
 /// Slower than this, in bytes a second, a connection counts as silent.
 const TRICKLE: u64 = 1 << 10;
 
-/// How an answer gets on, looked at after each span of time.
+/// Looks after each span of time whether an answer got on in it.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub struct StallDetector {
     span: Duration,
     pub(crate) began: Instant,
     /// When the span ends.
@@ -19,8 +17,9 @@ pub(crate) struct Pace {
     bytes: u64,
 }
 
-impl Pace {
-    pub(crate) fn new(span: Duration) -> Self {
+impl StallDetector {
+    /// An answer has to bring more than 1 KiB a second in each span of this length.
+    pub fn new(span: Duration) -> Self {
         let began = Instant::now();
         Self { span, began, deadline: began + span, bytes: 0 }
     }
@@ -37,13 +36,18 @@ impl Pace {
         goes_on
     }
 
-    /// The next part of an answer. `None`: it does not get on.
-    pub(crate) async fn chunk(&mut self, answer: &mut Response) -> Option<reqwest::Result<Option<Bytes>>> {
+    /// Waits for the next part of an answer, of which `len` tells the bytes. `None`: the answer has stalled.
+    pub async fn next<T>(
+        &mut self,
+        part: impl Future<Output = T>,
+        len: impl FnOnce(&T) -> usize,
+    ) -> Option<T> {
+        let mut part = std::pin::pin!(part);
         loop {
-            match timeout_at(self.deadline, answer.chunk()).await {
-                Ok(chunk) => {
-                    self.came(chunk.as_ref().ok().and_then(Option::as_ref).map_or(0, Bytes::len));
-                    return Some(chunk);
+            match timeout_at(self.deadline, part.as_mut()).await {
+                Ok(part) => {
+                    self.came(len(&part));
+                    return Some(part);
                 }
                 Err(_) if self.goes_on() => {}
                 Err(_) => return None,

@@ -1,6 +1,6 @@
 //! The memory that blobs come through: a few buffers that are used over and over.
 //!
-//! What an HTTP connection hands out in small parts is copied into one of these at once. So the connection keeps using
+//! What a connection hands out in small parts is copied into one of these at once. So the connection keeps using
 //! the same memory, and what goes to the disk goes in pieces of a good size. What comes in large parts is not copied.
 
 use std::mem;
@@ -57,17 +57,15 @@ impl Drop for Lent {
 #[derive(Debug)]
 pub(crate) struct Batch {
     buffers: Buffers,
-    /// Who brings them: the host's place in the route.
-    pub(crate) host: usize,
     /// Where in the blob they begin.
     offset: u64,
     gathered: Option<(Lent, Instant)>,
 }
 
 impl Batch {
-    /// For what this host brings from this offset of a blob.
-    pub(crate) fn new(buffers: &Buffers, host: usize, offset: u64) -> Self {
-        Self { buffers: buffers.clone(), host, offset, gathered: None }
+    /// For what comes from this offset of a blob.
+    pub(crate) fn new(buffers: &Buffers, offset: u64) -> Self {
+        Self { buffers: buffers.clone(), offset, gathered: None }
     }
 
     /// Takes as much of these bytes as there is room for; gives the rest.
@@ -114,7 +112,7 @@ mod tests {
     #[test]
     fn bytes_are_handed_over_in_their_order_and_their_buffer_is_used_again() {
         let buffers = Buffers::default();
-        let mut batch = Batch::new(&buffers, 0, 10);
+        let mut batch = Batch::new(&buffers, 10);
         let more = vec![7; SIZE + 5];
         let rest = batch.add(&more);
         assert!(batch.is_full());

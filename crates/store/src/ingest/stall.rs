@@ -1,4 +1,4 @@
-//! The pulse of an ingest: whether the one who fetches a blob, in whatever process, still gets on with it.
+//! Stalls: whether the owner of an ingest, in whatever process, still gets on with its blob.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use tokio::time::Instant;
 use crate::account::disk_space;
 use crate::store::Store;
 
-/// How often a pulse is felt at least.
+/// How often it is looked at least.
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// Less than so many bytes a second is standing still: it may be a registry that keeps a blob from others; and where it is
 /// the link, that is slow for them as well.
 const SLOWEST: u64 = 16 << 10;
 
-/// Somebody else's ingest, as it is seen from outside: alive for as long as its data grows.
+/// Tells whether somebody else's ingest has stalled, as far as that is seen from outside: by whether its data grows.
 #[derive(Debug)]
-pub(crate) struct Pulse {
+pub(crate) struct IngestStall {
     data: String,
     /// How much disk space the data took when it had last grown by enough, in bytes.
     space: u64,
@@ -25,13 +25,13 @@ pub(crate) struct Pulse {
     since: Instant,
 }
 
-impl Pulse {
+impl IngestStall {
     /// Of the ingest of this name.
     pub(crate) fn of(name: &str) -> Self {
-        Self { data: format!("ingest/{name}/data"), space: 0, since: Instant::now() }
+        Self { data: format!("ingest/{name}"), space: 0, since: Instant::now() }
     }
 
-    /// How often to feel it.
+    /// How often to look.
     pub(crate) fn interval(store: &Store) -> Duration {
         (store.options().stall / 4).min(LONGEST)
     }
@@ -64,9 +64,9 @@ mod tests {
 
     fn store(dir: &tempfile::TempDir) -> (Store, File) {
         let store = Store::open(dir.path().join("store"), StoreOptions::default().with_stall(STALL)).unwrap();
-        let ingest = store.root().join("ingest/blob");
-        fs::create_dir_all(&ingest).unwrap();
-        (store, File::create(ingest.join("data")).unwrap())
+        let ingests = store.root().join("ingest");
+        fs::create_dir_all(&ingests).unwrap();
+        (store, File::create(ingests.join("blob")).unwrap())
     }
 
     /// Whether a blob is found to have stopped that gets so many bytes in each second of a minute.
@@ -75,12 +75,12 @@ mod tests {
 
         let dir = tempfile::TempDir::new().unwrap();
         let (store, mut data) = store(&dir);
-        let mut pulse = Pulse::of("blob");
+        let mut stall = IngestStall::of("blob");
         let bytes = vec![7; usize::try_from(bytes_a_second).unwrap()];
         for _ in 0..60 {
             data.write_all(&bytes).unwrap();
             advance(Duration::from_secs(1)).await;
-            if pulse.has_stopped(&store).unwrap() {
+            if stall.has_stopped(&store).unwrap() {
                 return true;
             }
         }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_gets_on_has_a_pulse_and_what_hardly_does_has_none() {
+    async fn what_gets_on_has_not_stopped_and_what_hardly_does_has() {
         assert!(stops_at(0).await);
         assert!(stops_at(SLOWEST / 2).await);
         assert!(!stops_at(SLOWEST * 2).await);
@@ -98,24 +98,24 @@ mod tests {
     async fn what_is_begun_anew_has_as_long_as_at_first() {
         let dir = tempfile::TempDir::new().unwrap();
         let (store, data) = store(&dir);
-        let mut pulse = Pulse::of("blob");
-        fs::write(store.root().join("ingest/blob/data"), vec![7; 1 << 20]).unwrap();
-        assert!(!pulse.has_stopped(&store).unwrap());
+        let mut stall = IngestStall::of("blob");
+        fs::write(store.root().join("ingest/blob"), vec![7; 1 << 20]).unwrap();
+        assert!(!stall.has_stopped(&store).unwrap());
         advance(STALL).await;
         data.set_len(ENOUGH / 2).unwrap();
-        assert!(!pulse.has_stopped(&store).unwrap());
+        assert!(!stall.has_stopped(&store).unwrap());
         advance(STALL).await;
-        assert!(!pulse.has_stopped(&store).unwrap());
+        assert!(!stall.has_stopped(&store).unwrap());
         advance(STALL).await;
-        assert!(pulse.has_stopped(&store).unwrap());
+        assert!(stall.has_stopped(&store).unwrap());
     }
 
     #[test]
-    fn it_is_felt_four_times_a_stall_and_each_second_at_least() {
+    fn it_is_looked_at_four_times_a_stall_and_each_second_at_least() {
         let dir = tempfile::TempDir::new().unwrap();
         let of = |stall| {
             let options = StoreOptions::default().with_stall(stall);
-            Pulse::interval(&Store::open(dir.path().join("store"), options).unwrap())
+            IngestStall::interval(&Store::open(dir.path().join("store"), options).unwrap())
         };
         assert_eq!(of(Duration::from_secs(2)), Duration::from_millis(500));
         assert_eq!(of(Duration::from_mins(2)), Duration::from_secs(1));

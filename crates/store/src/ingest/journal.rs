@@ -6,36 +6,71 @@
 use std::fs::File;
 use std::io::{Read, Result, Seek, Write};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::ranges::Ranges;
 use crate::dir::{Dir, fail};
-use crate::ranges::Ranges;
-
-const NAME: &str = "journal";
 
 /// The notes on one blob.
 #[derive(Debug)]
 pub(crate) struct Journal {
     dir: Arc<Dir>,
+    name: String,
     file: Option<File>,
 }
 
 impl Journal {
-    /// The journal in a blob's directory, with what it says to be written of the blob of this size. One that claims
-    /// more than there is in `data`, as after a power cut, is not believed at all.
-    pub(crate) fn open(dir: Arc<Dir>, data: &File, size: u64) -> hoist_core::Result<(Self, Ranges)> {
-        let file = dir.open_to_write(NAME)?;
-        let written = recover(data, file.as_ref(), size).map_err(|e| fail("resume", dir.path(), e))?;
-        Ok((Self { dir, file }, written))
+    /// The journal of this name, which is not there yet.
+    pub(crate) fn none(dir: Arc<Dir>, name: String) -> Self {
+        Self { dir, name, file: None }
+    }
+
+    /// The journal of this name, where there is one, with what is written of the blob of this size: as it says, or as the
+    /// length of the data does. One that claims more than there is, as after a power cut, is not believed at all.
+    pub(crate) fn open(
+        dir: Arc<Dir>,
+        name: String,
+        data: (&File, u64),
+        size: u64,
+    ) -> hoist_core::Result<(Self, Ranges)> {
+        let file = dir.open_to_write(&name)?;
+        let written = recover(data, file.as_ref(), size);
+        let written = written.map_err(|e| fail("resume", &dir.path().join(&name), e))?;
+        Ok((Self { dir, name, file }, written))
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Removes it, where there is one: then the length of the data says what is there.
+    pub(crate) fn remove(&mut self) -> hoist_core::Result<()> {
+        if self.file.take().is_some() {
+            self.dir.unlink(&self.name)?;
+        }
+        Ok(())
     }
 
     /// To be called before bytes are written at this offset, with what is written.
     pub(crate) fn expect(&mut self, offset: u64, written: &Ranges) -> hoist_core::Result<()> {
         if self.file.is_none() && offset != written.end() {
-            self.file = Some(self.dir.open_or_create(NAME)?);
+            self.file = Some(self.create()?);
             self.note(written)?;
         }
         Ok(())
+    }
+
+    /// Notes anew what is there, and syncs that: all else is missing from then on, and may be overwritten. A crash on the
+    /// way leaves a journal that says less.
+    pub(crate) fn begin_anew(&mut self, written: &Ranges) -> hoist_core::Result<()> {
+        self.file = Some(self.create()?);
+        self.note(written)?;
+        if self.dir.is_durable() {
+            let synced = self.file.as_ref().map_or(Ok(()), File::sync_data);
+            synced.map_err(|e| fail("sync", &self.path(), e))?;
+        }
+        self.dir.sync()
     }
 
     /// Notes what was written.
@@ -43,14 +78,24 @@ impl Journal {
         let Some(mut file) = self.file.as_ref() else { return Ok(()) };
         for Range { start, end } in written.iter() {
             let line = format!("{start} {end}\n");
-            file.write_all(line.as_bytes()).map_err(|e| fail("write", &self.dir.path().join(NAME), e))?;
+            file.write_all(line.as_bytes()).map_err(|e| fail("write", &self.path(), e))?;
         }
         Ok(())
     }
+
+    /// An empty file: the notes on what is there no more, which a crash may have left, are none on this blob.
+    fn create(&self) -> hoist_core::Result<File> {
+        let file = self.dir.open_or_create(&self.name)?;
+        file.set_len(0).map_err(|e| fail("write", &self.path(), e))?;
+        Ok(file)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join(&self.name)
+    }
 }
 
-fn recover(data: &File, journal: Option<&File>, size: u64) -> Result<Ranges> {
-    let length = data.metadata()?.len();
+fn recover((data, length): (&File, u64), journal: Option<&File>, size: u64) -> Result<Ranges> {
     let written = match journal {
         Some(journal) => read(journal)?,
         None => Ranges::from(0..length),

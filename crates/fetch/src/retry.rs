@@ -1,4 +1,4 @@
-//! Trying again: how often, and after how long.
+//! Trying a request again: how often, and after how long.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Counts the tries of one request.
 #[derive(Debug)]
-pub(crate) struct Retry {
+pub struct Retry {
     left: usize,
     is_first: bool,
     delays: ExponentialBackoff,
 }
 
 impl Retry {
-    /// Tries that may be made again so many times.
-    pub(crate) fn new(retries: usize) -> Self {
+    /// A request that may be made again up to `retries` times.
+    pub fn new(retries: usize) -> Self {
         let delays = ExponentialBuilder::new()
             .with_min_delay(FIRST_DELAY)
             .with_max_delay(LONGEST_DELAY)
@@ -31,7 +31,7 @@ impl Retry {
 
     /// Waits until it is time to try again: at once after the first failure, then with exponential back-off,
     /// and never sooner than the registry asked for. Fails with the error where trying again is no use.
-    pub(crate) async fn after(&mut self, error: Error) -> Result<()> {
+    pub async fn after(&mut self, error: Error) -> Result<()> {
         if !error.is_transient() {
             return Err(error);
         }

@@ -1,0 +1,153 @@
+//! A blob's file below `ingest/`: its data, locked by its owner, and beside it the journal of what of it is there.
+//!
+//! There is no journal without its data: it is made after it, and removed before it.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hoist_core::{Descriptor, Digest, Result};
+use rustix::fs::FileType;
+
+use super::journal::Journal;
+use super::ranges::Ranges;
+use crate::dir::{Dir, fail};
+use crate::lock;
+use crate::scratch::Scratch;
+use crate::staging::Staging;
+
+/// What a journal is called after its data.
+const JOURNAL: &str = ".journal";
+
+/// The file of a blob on its way. It is its owner's for as long as it is locked, which it is until it is closed.
+#[derive(Debug)]
+pub(crate) struct IngestFile {
+    ingests: Arc<Dir>,
+    name: String,
+    data: File,
+}
+
+impl IngestFile {
+    /// The name of the file for a blob, when so many have been overtaken.
+    pub(crate) fn name(blob: &Descriptor, overtaken: usize) -> String {
+        match overtaken {
+            0 => blob.digest.hex().to_owned(),
+            number => format!("{}+{number}", blob.digest.hex()),
+        }
+    }
+
+    /// Claims the file of this name, with what an earlier owner left of this blob. `None`: another process has it.
+    pub(crate) fn claim(
+        ingests: Arc<Dir>,
+        root: &Dir,
+        name: &str,
+        blob: &Descriptor,
+    ) -> Result<Option<(Self, Journal, Ranges)>> {
+        let owned = loop {
+            match lock::own_file(&ingests, name) {
+                Err(_) if is_dir(&ingests, name)? => {
+                    if !take_over(root, &ingests, name)? {
+                        return Ok(None);
+                    }
+                }
+                outcome => break outcome?,
+            }
+        };
+        let Some(lock::OwnFile { file: data, length, is_new }) = owned else { return Ok(None) };
+        let journal = journal_of(name);
+        let (journal, written) = if is_new {
+            (Journal::none(ingests.clone(), journal), Ranges::default())
+        } else {
+            Journal::open(ingests.clone(), journal, (&data, length), blob.size)?
+        };
+        Ok(Some((Self { ingests, name: name.to_owned(), data }, journal, written)))
+    }
+
+    pub(crate) fn data(&self) -> &File {
+        &self.data
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.ingests.path().join(&self.name)
+    }
+
+    /// Whether what is written here is synced.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.ingests.is_durable()
+    }
+
+    /// Makes the data durable and read-only.
+    pub(crate) fn seal(&self) -> Result<()> {
+        self.ingests.seal(&self.data, &self.path())
+    }
+
+    /// Gives the data a name in the image. `false`: it needs a copy.
+    pub(crate) fn link_to(&self, staging: &Staging, digest: &Digest) -> Result<bool> {
+        Ok(staging.store().link(&self.ingests, &self.name, staging.blobs(digest)?, digest.hex())?.is_ok())
+    }
+
+    /// Moves the data to the pool. `false`: the pool has one.
+    pub(crate) fn move_to(&self, pool: &Dir, digest: &Digest) -> Result<bool> {
+        self.ingests.rename_new(&self.name, pool, digest.hex())
+    }
+
+    /// Removes all of it. Data without its journal would be believed for its length, so it loses that first.
+    pub(crate) fn discard(&self, journal: &mut Journal) -> Result<()> {
+        if journal.exists() {
+            self.data.set_len(0).map_err(|e| fail("write", &self.path(), e))?;
+            journal.remove()?;
+        }
+        self.ingests.unlink(&self.name).map(drop)
+    }
+}
+
+pub(crate) fn is_dir(parent: &Dir, name: &str) -> Result<bool> {
+    Ok(parent.stat(name)?.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir()))
+}
+
+/// The name of the journal beside data of this name.
+pub(crate) fn journal_of(data: &str) -> String {
+    format!("{data}{JOURNAL}")
+}
+
+/// The name of the data that a journal of this name is of. `None`: it is no journal's.
+pub(crate) fn data_of(journal: &str) -> Option<&str> {
+    journal.strip_suffix(JOURNAL)
+}
+
+/// What should be a blob's digest in hex, in the name of its data or journal.
+pub(crate) fn hex_of(name: &str) -> &str {
+    // One that overtook another has a number behind its digest.
+    data_of(name).unwrap_or(name).split('+').next().unwrap_or_default()
+}
+
+/// Takes over what was left of blobs in format 1, where each had a directory with `data` and `journal` in it.
+pub(crate) fn take_over_all(root: &Dir) -> Result<()> {
+    let Some(ingests) = root.sub("ingest")? else { return Ok(()) };
+    for entry in ingests.entries()? {
+        let entry = entry?;
+        if entry.is_dir {
+            take_over(root, &ingests, &entry.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the file of a blob from its directory in format 1. `false`: that has an owner, of an older version.
+fn take_over(root: &Dir, ingests: &Dir, name: &str) -> Result<bool> {
+    let owned = match lock::try_own(ingests, name) {
+        Err(_) if !is_dir(ingests, name)? => return Ok(true), // somebody else was faster
+        outcome => outcome?,
+    };
+    let Some(_owned) = owned else { return Ok(false) };
+    let scratch = Scratch::new(root)?;
+    ingests.rename(name, scratch.dir(), "ingest")?;
+    let Some(old) = scratch.dir().sub("ingest")? else { return Ok(true) };
+    // It is locked until it has its journal.
+    if let Some(_data) = lock::try_own_file(&old, "data")?
+        && old.rename_new("data", ingests, name)?
+    {
+        old.take("journal", ingests, &journal_of(name))?;
+    }
+    Ok(true)
+}
