@@ -104,7 +104,7 @@ impl Memory {
             staging.fetch(blob, write).await?;
         }
         if descriptor.platform.is_none()
-            && let Some(config) = self.store.read_blob(&manifest.config, MAX_DOCUMENT)?
+            && let Some(config) = staging.read(&manifest.config, MAX_DOCUMENT)?
         {
             self.platform.check(&config)?;
         }

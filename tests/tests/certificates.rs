@@ -282,3 +282,32 @@ async fn a_certificate_that_is_renewed_is_taken_without_a_restart() {
     fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
     registry.pull(REFERENCE).await.unwrap();
 }
+
+/// Which file has the system's roots is said in the environment, which a test cannot change: so it runs in a process of its
+/// own.
+#[tokio::test]
+async fn the_systems_roots_are_read_again_after_a_failure() {
+    const ROOTS: &str = "SSL_CERT_FILE";
+    let name = "the_systems_roots_are_read_again_after_a_failure";
+    let dir = TempDir::new().unwrap();
+    let Some(roots) = std::env::var_os(ROOTS).filter(|_| std::env::var_os("HOIST_TEST_CHILD").is_some())
+    else {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", name]).env(ROOTS, dir.path().join("roots.pem")).env("HOIST_TEST_CHILD", "1");
+        let output = child.env_remove("SSL_CERT_DIR").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    };
+    let authority = Authority::new();
+    let certified = authority.certify(ADDRESS);
+    let setup = Setup::with(authority, &certified, None).await;
+    setup.write("");
+    fs::remove_file(setup.directory().join("ca.pem")).unwrap();
+    let registry = setup.registry();
+    let pull = async || registry.pull(REFERENCE).await.map_err(|error| error.kind().clone());
+    assert_eq!(pull().await.unwrap_err(), ErrorKind::Tls, "there are none");
+    Authority::new().write(&roots);
+    assert_eq!(pull().await.unwrap_err(), ErrorKind::Tls, "it is another's");
+    setup.authority.write(&roots);
+    pull().await.unwrap();
+}

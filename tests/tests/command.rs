@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use hoist_core::Digest;
 use hoist_testkit::{Auth, Fault, Image, ImageIndex, Layer, MockRegistry, On, assert_valid_layout};
-use hoist_tests::{Output, hoist, hoist_with};
+use hoist_tests::{Output, check_nothing_left, hoist, hoist_binary, hoist_with};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// A mocked registry, and a store.
@@ -522,4 +523,25 @@ async fn help_names_every_exit_code() {
         assert!(help.ok().contains(&format!("  {code}  ")), "{code}");
     }
     assert_eq!(setup.hoist(&["--nonsense"]).await.code, 2);
+}
+
+#[tokio::test]
+async fn an_interrupted_pull_is_put_in_order_before_the_command_ends() {
+    let setup = Setup::new().await;
+    let layers = [1, 2].map(|seed| Layer::random(100_000, seed));
+    let reference = setup.mock.publish("demo", "v1", Image::builder().layers(layers).build());
+    let gate = setup.mock.hold_blobs(1000);
+    let mut command = std::process::Command::new(hoist_binary());
+    command.env_clear().env("HOIST_ROOT", setup.root()).stderr(std::process::Stdio::piped());
+    let child = command.args(["pull", "--quiet", "--platform=linux/amd64", &reference]).spawn().unwrap();
+    gate.until_held(2).await;
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(tree(&setup.root().join("staging")).is_empty() && tree(&setup.root().join("refs")).is_empty());
+    gate.release();
+    setup.hoist(&["gc", "--all"]).await.ok();
+    check_nothing_left(&setup.root()).unwrap();
+    let listed = setup.hoist(&["pull", "--quiet", &reference]).await;
+    assert!(!listed.ok().is_empty());
 }

@@ -52,14 +52,14 @@ impl Moment {
 /// Holds whoever names an image, once, until it is let go.
 struct Held {
     is_on: AtomicBool,
-    is_held: AtomicBool,
+    has_come: AtomicBool,
     barrier: Barrier,
 }
 
 impl Admission for Held {
     fn admit(&self, _: &Candidate<'_>) -> Result<()> {
         if self.is_on.swap(false, Ordering::SeqCst) {
-            self.is_held.store(true, Ordering::SeqCst);
+            self.has_come.store(true, Ordering::SeqCst);
             self.barrier.wait();
         }
         Ok(())
@@ -101,7 +101,7 @@ impl Machine {
         let dir = TempDir::new().unwrap();
         let (told, held) = (
             Arc::<Told>::default(),
-            Arc::new(Held { is_on: false.into(), is_held: false.into(), barrier: Barrier::new(2) }),
+            Arc::new(Held { is_on: false.into(), has_come: false.into(), barrier: Barrier::new(2) }),
         );
         let mut config = Config::default()
             .with_root(dir.path().join("store"))
@@ -138,7 +138,7 @@ impl Machine {
             Moment::Step(dir) => {
                 fs::read_dir(self.root().join(dir)).is_ok_and(|mut dir| dir.next().is_some())
             }
-            Moment::Admission => self.held.is_held.load(Ordering::SeqCst),
+            Moment::Admission => self.held.has_come.load(Ordering::SeqCst),
         }
     }
 
@@ -178,11 +178,10 @@ async fn drop_one(mock: &MockRegistry, reference: &str, dice: &mut Dice) -> bool
     let was_over = machine.pull_until(reference, moment, mock).await;
     let named = machine.names();
     let shown = format!("{} dropped at {moment:?}", machine.hoist);
-    if machine.held.is_held.load(Ordering::SeqCst) {
+    if machine.held.has_come.load(Ordering::SeqCst) {
         machine.held.barrier.wait(); // only now
     }
-    let removes = dice.below(2) == 0;
-    if removes {
+    if dice.below(2) == 0 {
         let removed = machine.hoist.remove(reference).await.unwrap();
         assert_eq!(removed, !named.is_empty(), "{shown}");
         store.idle().await;

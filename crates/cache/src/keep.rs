@@ -39,7 +39,7 @@ impl<R> Cache<R> {
     /// Leases the image, having brought it into the store where it is elsewhere. `None`: it is gone.
     async fn take(&self, pulled: &PulledImage, digest: &Digest, trust: Trust) -> Result<Option<Lease>> {
         let is_ours = pulled.path == self.store.image_path(digest);
-        let ours = if is_ours { self.store.lease(digest)? } else { None };
+        let ours = if is_ours { self.store.lease_async(digest).await? } else { None };
         if is_ours && ours.is_none() {
             return Ok(None);
         }
@@ -85,7 +85,7 @@ impl<R> Cache<R> {
         asked: SystemTime,
     ) -> Result<StoredImage> {
         let is_kept = |known: &StoredImage| trust == Trust::Pool && !self.policy.ages(known.pulled);
-        let known = self.known(reference, lease.digest())?;
+        let known = self.store.known_as(reference, &self.platform, &lease)?;
         if known.as_ref().is_some_and(|known| reference.digest().is_some() || is_kept(known))
             && let Some(image) = self.store.hit(reference, &self.platform).await?
         {

@@ -63,11 +63,19 @@ where
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
+        // One that the last who waits has left meanwhile ends where it is dropped: not under the lock, which its end takes.
+        let mut others = Vec::new();
         let mut state = self.lock();
         if let Some(flight) = state.flights.get(&key).and_then(|(_, flight)| flight.upgrade()) {
             return flight;
         }
-        state.flights.retain(|_, (_, flight)| flight.upgrade().is_some());
+        state.flights.retain(|_, (_, flight)| match flight.upgrade() {
+            Some(flight) => {
+                others.push(flight);
+                true
+            }
+            None => false,
+        });
         state.count += 1;
         let number = state.count;
         let (all, of, fly) = (self.clone(), key.clone(), fly());

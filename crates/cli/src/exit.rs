@@ -21,10 +21,14 @@ Exit codes:
   11  the disk is full
   12  the store cannot be read or written
   13  fsck: something was damaged, repaired or not
-  14  the image may not be handed out, as `admission` in the configuration has it";
+  14  the image may not be handed out, as `admission` in the configuration has it
+ 130  interrupted, as by Ctrl-C";
 
 /// `fsck` found something.
 pub(crate) const DAMAGED: u8 = 13;
+
+/// It was interrupted: as a shell has it, 128 and the number of the signal.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// The exit code of an error of this kind.
 pub(crate) fn code(kind: &ErrorKind) -> ExitCode {

@@ -3,6 +3,7 @@
 mod args;
 mod exit;
 mod inspect;
+mod interrupt;
 mod login;
 mod lookup;
 mod output;

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::args::{Args, Command};
 use crate::progress::Progress;
-use crate::{exit, inspect, login, lookup, output, upkeep};
+use crate::{exit, inspect, interrupt, login, lookup, output, upkeep};
 
 /// How long the writing of what was abandoned may take to end.
 const CLEAN_UP: Duration = Duration::from_secs(5);
@@ -58,7 +58,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Some(hoist) => runtime.block_on(dispatch(hoist, &config, json, args.command, progress.as_ref())),
         None => look_at_nothing(&config, json, args.command),
     };
-    // What an error abandoned is put in order; but a disk that hangs must not keep the user waiting.
+    // What was abandoned is put in order; but a disk that hangs must not keep the user waiting.
+    if let Some(hoist) = &hoist {
+        runtime.block_on(interrupt::clean_up(hoist.store(), CLEAN_UP));
+    }
     runtime.shutdown_timeout(CLEAN_UP);
     code
 }
@@ -124,7 +127,7 @@ async fn dispatch(
             let print = |image: PulledImage| {
                 output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec())
             };
-            each(&references, at_once, progress, pull, print).await
+            interrupt::or_done(each(&references, at_once, progress, pull, print)).await
         }
         Command::Load { path, replace } => load(hoist, json, &path, replace).await,
         Command::List => list(hoist, json).await,
@@ -163,7 +166,8 @@ async fn dispatch(
             let here = match hoist.resolve(&reference).await {
                 // That it may not be handed out does not make it any less here.
                 Err(error) if *error.kind() == ErrorKind::Refused => hoist.is_cached(&reference).await,
-                image => image?.is_some(),
+                // A directory has its images though none of them was pulled yet.
+                image => image?.is_some() || hoist.is_cached(&reference).await,
             };
             is_cached(json, &reference, here)
         }
@@ -201,10 +205,14 @@ async fn each<T>(
 }
 
 async fn load(hoist: &Hoist, json: bool, path: &Path, replace: bool) -> Result<ExitCode> {
-    for image in open_archive(hoist, path)?.load(hoist.store(), hoist.platform(), replace).await? {
-        output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec())?;
-    }
-    Ok(ExitCode::SUCCESS)
+    let archive = open_archive(hoist, path)?;
+    let load = async {
+        for image in archive.load(hoist.store(), hoist.platform(), replace).await? {
+            output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    };
+    interrupt::or_done(load).await
 }
 
 /// Opens an archive. What comes through a pipe is read to its end first, into a file without a name: where the store is,
@@ -232,7 +240,13 @@ fn open_archive(hoist: &Hoist, path: &Path) -> Result<Archive> {
 async fn list(hoist: &Hoist, json: bool) -> Result<ExitCode> {
     for reference in hoist.list_cached().await? {
         let image = if json { stored(hoist, &reference).await? } else { None };
-        output::result(json && image.is_some(), &image, || reference.into_bytes())?;
+        if let Some(image) = image {
+            output::result(json, &image, Vec::new)?;
+        } else {
+            // One of a directory may not be pulled yet.
+            let image = json!({"reference": reference, "digest": null, "path": null});
+            output::result(json, &image, || reference.into_bytes())?;
+        }
     }
     for digest in hoist.store().unnamed()? {
         let image = json!({"reference": null, "digest": digest, "path": hoist.store().image_path(&digest)});

@@ -80,6 +80,8 @@ impl DistributionRegistry {
         Ok(self.store.resolve(&reference.parse()?, &self.platform).await?.map(Into::into))
     }
 
+    /// Makes a pull in a task of its own, which goes on also while nobody polls this future: others may wait for the
+    /// blobs that it has claimed. Dropping the future ends it. A digest that is here is answered without a task.
     async fn get(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
         let pull = async {
@@ -90,27 +92,25 @@ impl DistributionRegistry {
             {
                 return Ok(image);
             }
-            let (this, reference) = (self.clone(), reference.clone());
-            self.store
-                .owned(|store| async move { Self { store, ..this }.bring(&reference, trust).await })
-                .await
+            let (this, name) = (self.clone(), reference.clone());
+            let pull = |store| async move { Self { store, ..this }.bring(&name, trust).await };
+            self.store.owned(pull).await
         };
         Ok(self.events.observe(&reference, pull, |image| image.digest.clone()).await?.into())
     }
 
-    /// Brings the image, and names it. Where a pull that asked later was faster and found another image, it looks again.
+    /// Brings and names what a name is now; again where a pull that asked later was faster, and found another image.
     async fn bring(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
         loop {
             let asked = SystemTime::now();
             let (lease, index) = self.fetch(reference, trust).await?;
-            let (platform, reference, fetched) =
-                (self.platform.clone(), reference.clone(), lease.digest().clone());
+            let (platform, reference) = (self.platform.clone(), reference.clone());
             let name = move |store: &Store| {
                 let index = index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
-                store.name_as_of(&reference, &platform, &lease, index, asked)
+                Ok((store.name_as_of(&reference, &platform, &lease, index, asked)?, lease))
             };
-            let image = self.store.blocking(name).await?;
-            if image.digest == fetched {
+            let (image, lease) = self.store.blocking(name).await?;
+            if image.digest == *lease.digest() {
                 return Ok(image);
             }
         }
@@ -145,7 +145,7 @@ impl DistributionRegistry {
         stream::iter(blobs).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         if entry.platform.is_none()
             && manifest.is_runnable()
-            && let Some(config) = self.store.read_blob(&manifest.config, MAX_DOCUMENT)?
+            && let Some(config) = staging.read(&manifest.config, MAX_DOCUMENT)?
         {
             self.platform.check(&config)?;
             entry.platform = config_platform(&config);

@@ -270,6 +270,11 @@ impl<'a> Fetch<'a> {
         }
     }
 
+    /// There is something that idle connections may do.
+    pub(crate) fn announce(&self) {
+        self.changed.notify_waiters();
+    }
+
     fn tell_start(&self, place: usize, missing: &[Range<u64>]) {
         let Descriptor { digest, size, .. } = self.blob(place);
         self.events.emit(|| Event::BlobStarted { digest: digest.clone(), size: *size });
@@ -337,13 +342,7 @@ impl State {
 
     /// The next piece for a connection to this source.
     fn take(&mut self, source: &Known, now: Instant) -> Option<Piece> {
-        let terms = Terms {
-            source: source.place,
-            connections: source.state.limiter.allowed(),
-            pace: source.state.pace(),
-            has_ranges: source.state.has_ranges(),
-            may_gain: source.state.limiter.may_gain(),
-        };
+        let terms = terms(source);
         let may: HashSet<_> = {
             let may_ask =
                 |&blob: &usize| self.candidates[blob].may_ask(source.place, |place| self.standing(place));
@@ -375,6 +374,11 @@ impl State {
         Some(piece)
     }
 
+    /// A piece goes on at this source.
+    pub(crate) fn goes_to(&mut self, piece: &Piece, source: &Known, now: Instant) {
+        self.scheduler.goes_to(piece, &terms(source), now);
+    }
+
     pub(crate) fn source(&self, place: usize) -> Known {
         self.sources[place].clone()
     }
@@ -394,6 +398,16 @@ impl State {
         let left = self.budget.checked_sub(PRICE_OF_A_TRY);
         self.budget = left.unwrap_or(self.budget);
         left.is_some()
+    }
+}
+
+fn terms(source: &Known) -> Terms {
+    Terms {
+        source: source.place,
+        connections: source.state.limiter.allowed(),
+        pace: source.state.pace(),
+        has_ranges: source.state.has_ranges(),
+        may_gain: source.state.limiter.may_gain(),
     }
 }
 

@@ -275,12 +275,20 @@ impl Scheduler {
         }
     }
 
-    /// The piece goes on at another source.
-    pub(crate) fn goes_to(&mut self, piece: &Piece, source: usize, now: Instant) {
-        let came = self.came;
-        if let Some(flight) = self.flying.get_mut(&piece.id) {
-            (flight.source, flight.since, flight.last) = (source, now, (now, came));
-        }
+    /// The piece goes on at another source. What is more than it would be given of the blob is shared out anew.
+    pub(crate) fn goes_to(&mut self, piece: &Piece, terms: &Terms, now: Instant) {
+        let (came, size) = (self.came, self.piece_size(terms));
+        let divides = terms.has_ranges && self.is_divisible(piece.blob);
+        let Some(flight) = self.flying.get_mut(&piece.id) else { return };
+        (flight.source, flight.since, flight.last, flight.lap) = (terms.source, now, (now, came), None);
+        let Some(missing) = self.blobs.get_mut(&piece.blob).filter(|_| divides) else { return };
+        let Some(first) = flight.to_come.front_mut() else { return };
+        let end = first.end.min(first.start.saturating_add(size));
+        let rest = end..first.end;
+        first.end = end;
+        let rest = std::iter::once(rest).filter(|rest| !rest.is_empty()).chain(flight.to_come.drain(1..));
+        missing.unasked.extend(rest);
+        missing.unasked.make_contiguous().sort_by_key(|gap| gap.start);
     }
 
     /// The piece is done, or given up. Gives the pace that it came at, in bytes a second.

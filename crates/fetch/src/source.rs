@@ -162,6 +162,11 @@ impl Sources {
         self
     }
 
+    /// The sources that are known, with their tiers.
+    pub fn iter(&self) -> impl Iterator<Item = (Tier, &Arc<dyn BlobSource>)> {
+        self.known.iter().map(|(tier, source)| (*tier, source))
+    }
+
     /// Has this look for more sources, which become [`Tier::Peer`]s, while the blob is fetched.
     pub fn with_finder(self, finder: Arc<dyn SourceFinder>) -> Self {
         Self { finder: Some(finder), ..self }

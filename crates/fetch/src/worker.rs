@@ -70,7 +70,8 @@ impl Fetch<'_> {
             source = next.ok_or_else(|| self.why(piece))?;
             let state = source.state.clone();
             let slot = state.limiter.enter().await;
-            self.state().scheduler.goes_to(piece, source.place, Instant::now());
+            self.state().goes_to(piece, &source, Instant::now());
+            self.announce();
             let before = self.state().scheduler.brought(piece);
             outcome = self.transfer(piece, &source).await;
             drop(slot);

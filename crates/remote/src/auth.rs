@@ -1,18 +1,19 @@
 //! Proving who asks: basic credentials, and bearer tokens of the server that the registry names.
 //!
 //! Nothing is shown before it is asked for, and nothing is looked up before that. Then all connections to one
-//! repository share what was found, until it is refused or about to end.
+//! repository share what was found, until it is refused or about to end; what nobody uses is forgotten.
 
 mod admission;
 mod connections;
 mod proof;
 mod realm;
 mod session;
+mod sessions;
 mod token;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hoist_core::{Error, ErrorKind, Result};
 use reqwest::Response;
@@ -27,6 +28,7 @@ pub(crate) use connections::TokenConnections;
 use connections::Registry;
 use proof::Proof;
 use session::{Session, Shown, State};
+use sessions::Sessions;
 use token::{NoToken, Token, TokenServer};
 
 /// Who asks, by the host that is asked and the repository on it.
@@ -38,7 +40,7 @@ pub(crate) struct Auth {
     keychain: Option<Keychain>,
     /// Whether to be let in as somebody else, or as nobody, is no success.
     insists: bool,
-    sessions: Mutex<HashMap<Account, Arc<Session>>>,
+    sessions: Sessions,
 }
 
 /// A 401: what it asks for, and where the host was that said it.
@@ -102,7 +104,7 @@ impl Auth {
 
     fn session(&self, endpoint: &Endpoint) -> Arc<Session> {
         let account = Account::new(&endpoint.registry, &endpoint.repository);
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).entry(account).or_default().clone()
+        self.sessions.of(account)
     }
 
     /// What to show with a request. A token that is about to end is replaced first.

@@ -13,7 +13,7 @@ use hoist_core::{
     Descriptor, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage, Reference, Result,
     config_platform,
 };
-use hoist_store::{Lease, Store, StoredImage, Trust};
+use hoist_store::{Lease, Staging, Store, StoredImage, Trust};
 
 use crate::credentials::{Credentials, Keychain};
 use crate::foreign::ForeignLayers;
@@ -191,6 +191,12 @@ impl RemoteRegistry {
         Ok(self.store.resolve(&reference.parse()?, &self.platform).await?.map(Into::into))
     }
 
+    /// The hosts that serve this reference's blobs, for a [`Fetcher`](hoist_fetch::Fetcher): mirrors in their order, and
+    /// the origin. Nobody is asked yet.
+    pub fn sources(&self, reference: &str) -> Result<hoist_fetch::Sources> {
+        source::hosts(&self.client, &self.hosts.route(&reference.parse()?)?, &self.foreign)
+    }
+
     /// A pull with its beginning and its end reported. What a digest says is here is answered at once; all else is done in
     /// a task.
     async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
@@ -277,9 +283,9 @@ impl RemoteRegistry {
         trust: Trust,
     ) -> Result<Lease> {
         if trust == Trust::Pool
-            && let Some(lease) = self.store.lease(&resolved.manifest.digest)?
+            && let Some(lease) = self.store.lease_async(&resolved.manifest.digest).await?
         {
-            self.check_platform(resolved)?;
+            self.check_platform(config_of(resolved, |config| lease.read(config, MAX_DOCUMENT))?.as_deref())?;
             return Ok(lease);
         }
         let staging = self.store.stage(trust)?;
@@ -287,40 +293,47 @@ impl RemoteRegistry {
         let put = staging.put(&resolved.manifest, resolved.bytes.clone());
         let wanted = source::wanted(&self.client, route, &self.foreign, resolved.document.blobs())?;
         let check = |blob: &Descriptor| {
-            if *blob == resolved.document.config { self.check_platform(resolved) } else { Ok(()) }
+            if *blob != resolved.document.config {
+                return Ok(());
+            }
+            self.check_platform(staged_config(&staging, resolved)?.as_deref())
         };
         let fetch = self.client.fetcher.fetch(&staging, wanted, &self.events, check);
         future::try_join(fetch, put).await?;
-        staging.commit(self.entry(reference, resolved)).await
+        let entry = entry(&staging, reference, resolved);
+        staging.commit(entry).await
     }
 
     /// Fails where an image that came without an index is made for another platform, by its configuration.
-    fn check_platform(&self, resolved: &Resolved) -> Result<()> {
-        match self.config_of(resolved)? {
-            Some(config) => self.platform.check(&config),
-            None => Ok(()),
-        }
+    fn check_platform(&self, config: Option<&[u8]>) -> Result<()> {
+        config.map_or(Ok(()), |config| self.platform.check(config))
     }
+}
 
-    /// The configuration, where it is what the image's platform has to be taken from.
-    fn config_of(&self, resolved: &Resolved) -> Result<Option<Vec<u8>>> {
-        let config = &resolved.document.config;
-        if resolved.manifest.platform.is_some() || !resolved.document.is_runnable() {
-            return Ok(None);
-        }
-        self.store.read_blob(config, MAX_DOCUMENT)
-    }
+/// The configuration, as `read` reads it, where it is what the image's platform has to be taken from.
+fn config_of(
+    resolved: &Resolved,
+    read: impl FnOnce(&Descriptor) -> Result<Option<Vec<u8>>>,
+) -> Result<Option<Vec<u8>>> {
+    let is_needed = resolved.manifest.platform.is_none() && resolved.document.is_runnable();
+    if is_needed { read(&resolved.document.config) } else { Ok(None) }
+}
 
-    /// The one entry of the layout's index.
-    fn entry(&self, reference: &Reference, resolved: &Resolved) -> Descriptor {
-        let mut entry = resolved.manifest.clone();
-        if entry.platform.is_none() {
-            entry.platform = self.config_of(resolved).ok().flatten().as_deref().and_then(config_platform);
-        }
-        entry.annotations =
-            reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
-        entry
+/// The configuration that the image has by now; the pool may not have it, where there are no hard links.
+fn staged_config(staging: &Staging, resolved: &Resolved) -> Result<Option<Vec<u8>>> {
+    config_of(resolved, |config| staging.read(config, MAX_DOCUMENT))
+}
+
+/// The one entry of the layout's index.
+fn entry(staging: &Staging, reference: &Reference, resolved: &Resolved) -> Descriptor {
+    let mut entry = resolved.manifest.clone();
+    if entry.platform.is_none() {
+        let config = staged_config(staging, resolved).ok().flatten();
+        entry.platform = config.as_deref().and_then(config_platform);
     }
+    entry.annotations =
+        reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
+    entry
 }
 
 #[async_trait::async_trait]

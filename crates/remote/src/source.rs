@@ -30,7 +30,7 @@ pub(crate) fn wanted<'a>(
 }
 
 /// The hosts that may be asked for blobs: mirrors in their order, and the origin.
-fn hosts(client: &SharedClient, route: &Route, foreign: &ForeignLayers) -> Result<Sources> {
+pub(crate) fn hosts(client: &SharedClient, route: &Route, foreign: &ForeignLayers) -> Result<Sources> {
     let able = route.endpoints().iter().enumerate().filter(|(_, endpoint)| endpoint.site.can(Need::Pull));
     let (mut sources, mut is_empty) = (Sources::default(), true);
     for (place, endpoint) in able {

@@ -1,7 +1,7 @@
 //! TLS as it should be: rustls, the system's roots and those that a host's file adds, and no way around them
 //! but for a host whose file says so.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hoist_core::{Error, ErrorKind, Result};
 use rustls::client::WebPkiServerVerifier;
@@ -25,7 +25,7 @@ pub(crate) fn config_for(host: &str, files: &TlsFiles) -> Result<ClientConfig> {
         provider: provider.clone(),
         authorities: tls_files::authorities(&files.authorities)?,
         unverified: files.skip_verify.then(|| host.to_owned()),
-        usual: OnceLock::new(),
+        usual: Mutex::default(),
     };
     if files.skip_verify {
         tracing::warn!(host, "its certificate is not verified, as its file says: anybody may pose as it");
@@ -41,8 +41,8 @@ pub(crate) fn config_for(host: &str, files: &TlsFiles) -> Result<ClientConfig> {
     })
 }
 
-/// rustls' own verifier. The system's roots are read when the first certificate comes: that takes
-/// milliseconds, which a pull over plain http from this machine should not pay for.
+/// rustls' own verifier. The system's roots are read when the first certificate comes, and again after one that was not
+/// trusted: that takes milliseconds, which a pull over plain http from this machine should not pay for.
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,
@@ -50,12 +50,23 @@ struct Verifier {
     authorities: Vec<CertificateDer<'static>>,
     /// The one host that is taken for who it says it is; not those that it leads to (CVE-2019-10214).
     unverified: Option<String>,
-    usual: OnceLock<std::result::Result<Arc<WebPkiServerVerifier>, rustls::Error>>,
+    usual: Mutex<Option<Arc<WebPkiServerVerifier>>>,
 }
 
 impl Verifier {
-    fn verifier(&self) -> std::result::Result<&WebPkiServerVerifier, rustls::Error> {
-        self.usual.get_or_init(|| self.read_roots()).as_deref().map_err(Clone::clone)
+    /// The inner verifier. Roots that could not be read are read again the next time: they may be there by then.
+    fn verifier(&self) -> std::result::Result<Arc<WebPkiServerVerifier>, rustls::Error> {
+        let mut usual = self.usual.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(verifier) = &*usual {
+            return Ok(verifier.clone());
+        }
+        Ok(usual.insert(self.read_roots()?).clone())
+    }
+
+    /// Has the roots read again, by which somebody was not trusted: an authority may have been added since.
+    fn forget(&self, verifier: &Arc<WebPkiServerVerifier>) {
+        let mut usual = self.usual.lock().unwrap_or_else(PoisonError::into_inner);
+        usual.take_if(|known| Arc::ptr_eq(known, verifier));
     }
 
     fn read_roots(&self) -> std::result::Result<Arc<WebPkiServerVerifier>, rustls::Error> {
@@ -94,7 +105,9 @@ impl ServerCertVerifier for Verifier {
         if self.takes_at_its_word(server_name) {
             return Ok(ServerCertVerified::assertion());
         }
-        self.verifier()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let verifier = self.verifier()?;
+        let trusted = verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        trusted.inspect_err(|_| self.forget(&verifier))
     }
 
     fn verify_tls12_signature(

@@ -49,8 +49,9 @@ pub use hoist_core::{
     ImageRegistry, Index, Manifest, Platform, PulledImage, Received, Reference, Resolution, Result, Source,
 };
 pub use hoist_store::{
-    Access, Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions, ImageUsage,
-    Ingest, Layout, Lease, Problem, Staging, Store, StoreOptions, StoredImage, Trust, Usage,
+    Access, Call, Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions,
+    ImageUsage, Ingest, Layout, Lease, Leasing, Problem, Staging, Store, StoreOptions, StoredImage, Trust,
+    Usage, owned,
 };
 
 #[cfg(feature = "cache")]

@@ -34,7 +34,7 @@ impl Store {
         events: Events,
     ) -> Result<Lease> {
         if trust == Trust::Pool
-            && let Some(lease) = self.lease(&manifest.digest)?
+            && let Some(lease) = self.lease_async(&manifest.digest).await?
         {
             return Ok(lease);
         }

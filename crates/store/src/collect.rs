@@ -4,7 +4,7 @@ use hoist_core::{Algorithm, Digest, Result};
 
 use crate::dir::Dir;
 use crate::lock;
-use crate::store::{Store, images_path};
+use crate::store::{Store, images_path, pool_file, pool_path};
 
 impl Store {
     /// Deletes an image, unless a ref leads to it or it is leased. `true`: it was deleted.
@@ -25,24 +25,27 @@ impl Store {
     pub(crate) fn dismantle(&self, images: &Dir, image: &Digest) -> Result<()> {
         let scratch = self.scratch()?;
         images.rename(image.hex(), scratch.dir(), "image")?;
+        let mut released = Vec::new();
         for algorithm in Algorithm::ALL {
-            let path = format!("blobs/{}", algorithm.as_str());
-            if let Some(blobs) = scratch.dir().sub(format!("image/{path}"))? {
-                self.release(&blobs, &path)?;
+            if let Some(blobs) = scratch.dir().sub(format!("image/{}", pool_path(algorithm)))? {
+                for blob in blobs.digests(algorithm)? {
+                    let blob = blob?;
+                    blobs.unlink(blob.hex())?;
+                    released.push(blob);
+                }
             }
         }
-        Ok(())
+        self.release(&released)
     }
 
-    /// Deletes the links of a removed image, and of their blobs those that have become the last ones.
-    fn release(&self, blobs: &Dir, pool: &str) -> Result<()> {
-        for entry in blobs.entries()? {
-            let entry = entry?;
-            blobs.unlink(&entry.name)?;
-            let blob = format!("{pool}/{}", entry.name);
+    /// Deletes of blobs that an image had those that no other image has.
+    fn release(&self, blobs: &[Digest]) -> Result<()> {
+        let in_use = self.in_use()?;
+        for blob in blobs {
+            let path = pool_file(blob);
             // Somebody may link it in this moment; then the bytes are theirs, and only the pool's name is lost.
-            if self.dir().stat(&blob)?.is_some_and(|stat| stat.st_nlink == 1) {
-                self.dir().unlink(&blob)?;
+            if self.dir().stat(&path)?.is_some_and(|stat| !in_use.has(blob, &stat)) {
+                self.dir().unlink(&path)?;
             }
         }
         Ok(())

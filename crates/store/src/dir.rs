@@ -57,8 +57,9 @@ impl Dir {
         &self.file
     }
 
-    pub(crate) fn into_file(self) -> File {
-        self.file
+    /// The same open directory, with a descriptor of its own.
+    pub(crate) fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(Self { file: self.file.try_clone()?, path: self.path.clone(), durable: self.durable })
     }
 
     /// A directory below this one.

@@ -71,7 +71,9 @@ impl Collection<'_> {
                 if held <= limit {
                     break;
                 }
-                held = held.saturating_sub(self.evict_one(&image, last_used)?);
+                let freed = self.evict_one(&image, last_used)?;
+                // Without links, the pool's blobs of the image went as well.
+                held = if self.store.has_links()? { held.saturating_sub(freed) } else { self.held()? };
             }
         }
         self.collected.held = Some(held);

@@ -90,7 +90,7 @@ impl Store {
     /// Deletes what nothing needs: images that no name leads to and that nobody leases, blobs that belong to no
     /// image, and ingests that nobody has gone on from. What a pull is working with is spared.
     ///
-    /// Memory does not grow with the number of blobs. Waits for the disk: not to be called from asynchronous
+    /// Memory does not grow with the number of blobs, but where the file system has no hard links. Waits for the disk: not to be called from asynchronous
     /// code.
     pub fn gc(&self, options: GcOptions) -> Result<Collected> {
         if !options.dry_run {
@@ -157,9 +157,10 @@ impl Collection<'_> {
 
     fn unused_blobs(&mut self, algorithm: Algorithm) -> Result<()> {
         let Some(pool) = self.store.dir().sub(pool_path(algorithm))? else { return Ok(()) };
+        let in_use = self.store.in_use()?;
         for blob in pool.digests(algorithm)? {
             let blob = blob?;
-            let Some(stat) = pool.stat(blob.hex())?.filter(|stat| stat.st_nlink == 1) else { continue };
+            let Some(stat) = pool.stat(blob.hex())?.filter(|stat| !in_use.has(&blob, stat)) else { continue };
             // Whoever links it in this moment has the bytes; only the pool's name is lost.
             if self.options.takes(stat.st_ctime) && (self.options.dry_run || pool.unlink(blob.hex())?) {
                 self.collected.bytes += disk_space(&stat);

@@ -1,13 +1,13 @@
 //! Leases: what keeps an image from being collected.
 
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use hoist_core::{Digest, Error, Result};
+use hoist_core::{Descriptor, Digest, Error, Result};
 
+use crate::blocking::blocking;
 use crate::dir::Dir;
-use crate::lock;
-use crate::store::{Store, images_path};
+use crate::lock::{self, Shared};
+use crate::store::{Store, images_path, pool_file};
 use crate::whole::is_whole;
 
 /// A hold on an image of a store. As long as any process has its descriptor open, the image's bytes stay.
@@ -18,13 +18,13 @@ use crate::whole::is_whole;
 #[must_use = "the lease ends when it is dropped"]
 pub struct Lease {
     /// The image's directory, open and locked (shared).
-    image: File,
+    image: Dir,
     digest: Digest,
 }
 
 impl Lease {
     pub(crate) fn new(image: Dir, digest: Digest) -> Self {
-        Self { image: image.into_file(), digest }
+        Self { image, digest }
     }
 
     /// The same lease once more: the image stays until both are dropped.
@@ -37,21 +37,51 @@ impl Lease {
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
+
+    /// The content of a blob of the leased image, whose descriptor says that it is no larger than `limit` bytes. It is
+    /// hashed again. `None`: the image does not have it.
+    ///
+    /// Fails with [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch) or
+    /// [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) where it was damaged.
+    pub fn read(&self, blob: &Descriptor, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(bytes) = self.image.read(pool_file(&blob.digest), limit)? else { return Ok(None) };
+        blob.verify(&bytes)?;
+        Ok(Some(bytes))
+    }
 }
 
 impl AsFd for Lease {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.image.as_fd()
+        self.image.file().as_fd()
     }
 }
 
 impl Store {
     /// Leases the image with this manifest. `None`: it is not here, or not whole.
+    ///
+    /// Waits while somebody collects or replaces the image: asynchronous code calls [`lease_async`](Self::lease_async).
     pub fn lease(&self, digest: &Digest) -> Result<Option<Lease>> {
         let Some(images) = self.dir().sub(images_path(digest.algorithm()))? else { return Ok(None) };
-        match lock::share(&images, digest.hex())? {
-            Some(image) if is_whole(&image, digest)? => Ok(Some(Lease::new(image, digest.clone()))),
-            _ => Ok(None),
+        lease_whole(lock::share(&images, digest.hex())?, digest)
+    }
+
+    /// As [`lease`](Self::lease), and waits on a thread for that, where it has to wait.
+    pub async fn lease_async(&self, digest: &Digest) -> Result<Option<Lease>> {
+        let Some(images) = self.dir().sub(images_path(digest.algorithm()))? else { return Ok(None) };
+        match lock::try_share(&images, digest.hex())? {
+            Shared::Locked(image) => lease_whole(Some(image), digest),
+            Shared::Gone => Ok(None),
+            Shared::Busy => {
+                let (store, digest) = (self.clone(), digest.clone());
+                blocking(move || store.lease(&digest)).await
+            }
         }
+    }
+}
+
+fn lease_whole(image: Option<Dir>, digest: &Digest) -> Result<Option<Lease>> {
+    match image {
+        Some(image) if is_whole(&image, digest)? => Ok(Some(Lease::new(image, digest.clone()))),
+        _ => Ok(None),
     }
 }

@@ -15,6 +15,8 @@ mod adopt;
 mod blocking;
 mod call;
 mod collect;
+mod copies;
+pub mod descriptors;
 mod dir;
 mod evict;
 mod fsck;

@@ -57,13 +57,37 @@ pub(crate) fn share(parent: &Dir, name: &str) -> Result<Option<Dir>> {
     Ok(None)
 }
 
+/// What came of trying to share a directory.
+#[derive(Debug)]
+pub(crate) enum Shared {
+    Locked(Dir),
+    /// Somebody has it alone, for a moment.
+    Busy,
+    Gone,
+}
+
+/// As [`share`], without waiting.
+pub(crate) fn try_share(parent: &Dir, name: &str) -> Result<Shared> {
+    while let Some(dir) = parent.sub(name)? {
+        match dir.file().try_lock_shared() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Shared::Busy),
+            Err(TryLockError::Error(e)) => return Err(fail("lock", dir.path(), e)),
+        }
+        if is_at(&dir, parent, name)? {
+            return Ok(Shared::Locked(dir));
+        }
+    }
+    Ok(Shared::Gone)
+}
+
 /// A file that is locked for this owner alone, for as long as it is open.
 #[derive(Debug)]
 pub(crate) struct OwnFile {
     pub(crate) file: File,
     /// In bytes, when it was locked.
     pub(crate) length: u64,
-    /// Whether it was made by this owner.
+    /// Whether it was made by this owner, and nobody has written to it.
     pub(crate) is_new: bool,
 }
 
@@ -83,6 +107,8 @@ pub(crate) fn own_file(parent: &Dir, name: &str) -> Result<Option<OwnFile>> {
             return Ok(None);
         }
         if let Some(meta) = is_named(&file, parent, name)? {
+            // Another may have had it for a moment, and died.
+            let is_new = is_new && meta.len() == 0;
             return Ok(Some(OwnFile { file, length: meta.len(), is_new }));
         }
     }

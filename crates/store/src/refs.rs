@@ -61,6 +61,19 @@ impl Store {
         }
     }
 
+    /// As [`known`](Self::known), if it is this leased image: whose files were looked at when it was leased, and are not
+    /// looked at again.
+    pub fn known_as(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        lease: &Lease,
+    ) -> Result<Option<StoredImage>> {
+        let record = self.record_of(reference, platform)?.map(|(_, record)| record);
+        let record = record.filter(|record| record.image == *lease.digest());
+        Ok(record.map(|record| self.describe(reference, &record)))
+    }
+
     /// The image that this reference leads to, if it is [`known`](Self::known), to be handed out.
     ///
     /// Fails where it is not [admitted](Self::with_admission).

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hoist_core::{Algorithm, Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
-use crate::blocking::blocking;
+use crate::blocking::{blocking, broken_off};
 use crate::dir::{Dir, NoLink, unless_damaged};
 use crate::layout::{OCI_LAYOUT, index_of_one};
 use crate::lease::Lease;
@@ -46,6 +47,8 @@ struct Inner {
     ingests: OnceLock<Arc<Dir>>,
     /// Whether the image has what every layout has.
     is_begun: Mutex<bool>,
+    /// What removes what dead processes left, if this is the first image of this process.
+    sweeping: Mutex<Option<JoinHandle<Result<()>>>>,
     /// Set when there is nothing left that it would take long to remove.
     is_published: AtomicBool,
     /// Last, since the store is not idle until all of this is cleaned up.
@@ -76,13 +79,24 @@ struct Blobs {
 }
 
 impl Store {
-    /// Begins an image.
+    /// Begins an image. The first one has what dead processes left removed meanwhile.
     pub fn stage(&self, trust: Trust) -> Result<Staging> {
-        let scratch = self.scratch()?;
+        let sweeping = Mutex::new(self.begin_sweep()?);
+        let scratch = Scratch::new(self.dir())?;
         let image = scratch.dir().make_unsynced("image")?;
         let (store, scratch, blobs) = (self.clone(), Some(scratch), Default::default());
         let (ingests, is_begun, is_published) = (OnceLock::new(), Mutex::default(), AtomicBool::default());
-        Ok(Staging(Arc::new(Inner { trust, scratch, image, blobs, ingests, is_begun, is_published, store })))
+        Ok(Staging(Arc::new(Inner {
+            trust,
+            scratch,
+            image,
+            blobs,
+            ingests,
+            is_begun,
+            sweeping,
+            is_published,
+            store,
+        })))
     }
 }
 
@@ -92,14 +106,15 @@ impl Staging {
     ///
     /// Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) where it has another size than the descriptor says.
     pub async fn link(&self, blob: &Descriptor) -> Result<bool> {
-        match self.pooled_size(blob)? {
-            None => Ok(false),
-            Some(size) if self.believes(blob, size) => self.link_now(blob),
-            Some(_) => {
-                let (this, blob) = (self.clone(), blob.clone());
-                blocking(move || this.link_sound(&blob)).await
-            }
+        let Some(size) = self.pooled_size(blob)? else { return Ok(false) };
+        if self.believes(blob, size)
+            && let Some(linked) = self.try_link(blob)?
+        {
+            return Ok(linked);
         }
+        // It has to be hashed again, or copied.
+        let (this, blob) = (self.clone(), blob.clone());
+        blocking(move || this.link_sound(&blob)).await
     }
 
     /// Adds a document that is in memory, a manifest; it enters the pool as well.
@@ -121,12 +136,32 @@ impl Staging {
         .await
     }
 
+    /// The content of a blob that the image has by now, whose descriptor says that it is no larger than `limit` bytes. It is
+    /// hashed again. `None`: the image does not have it yet.
+    ///
+    /// Fails with [`DigestMismatch`](ErrorKind::DigestMismatch) or [`SizeMismatch`](ErrorKind::SizeMismatch) where it was
+    /// taken from the pool, and is damaged there; then that is in quarantine, and a next try fetches it.
+    pub fn read(&self, blob: &Descriptor, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(bytes) = self.0.image.read(pool_file(&blob.digest), limit)? else { return Ok(None) };
+        if let Err(damaged) = blob.verify(&bytes) {
+            self.store().quarantine(self.pool(&blob.digest)?, &blob.digest)?;
+            return Err(damaged
+                .context("what the store had of the image was damaged")
+                .with_help("try again"));
+        }
+        Ok(Some(bytes))
+    }
+
     /// Publishes the image, and leases it before anybody could collect it.
     ///
     /// `manifest` becomes the one entry of the layout's index, with its platform and annotations. All that it
     /// names must have been added. Where the image is here already, that is leased instead; if it turns out
     /// damaged, it is replaced, in one step.
     pub async fn commit(self, manifest: Descriptor) -> Result<Lease> {
+        let sweeping = self.0.sweeping.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sweeping) = sweeping {
+            sweeping.await.unwrap_or_else(|cause| Err(broken_off(cause)))?;
+        }
         let store = self.store().clone();
         let commit = move |_: &Store| {
             let lease = self.commit_now(&manifest)?;
@@ -200,12 +235,21 @@ impl Staging {
     }
 
     fn link_now(&self, blob: &Descriptor) -> Result<bool> {
-        let (digest, name) = (&blob.digest, blob.digest.hex());
-        match self.store().link(self.pool(digest)?, name, self.blobs(digest)?, name)? {
-            Ok(()) | Err(NoLink::There) => Ok(true),
-            Err(NoLink::Gone) => Ok(false),
-            Err(NoLink::Full | NoLink::Impossible) => self.copy_from_pool(blob),
+        match self.try_link(blob)? {
+            Some(linked) => Ok(linked),
+            None => self.copy_from_pool(blob),
         }
+    }
+
+    /// `None`: it takes a copy.
+    fn try_link(&self, blob: &Descriptor) -> Result<Option<bool>> {
+        let (digest, name) = (&blob.digest, blob.digest.hex());
+        let linked = self.store().link(self.pool(digest)?, name, self.blobs(digest)?, name)?;
+        Ok(match linked {
+            Ok(()) | Err(NoLink::There) => Some(true),
+            Err(NoLink::Gone) => Some(false),
+            Err(NoLink::Full | NoLink::Impossible) => None,
+        })
     }
 
     /// A copy, where the file system has no links, or no more of this blob.

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use hoist_core::{Algorithm, Descriptor, Digest, Error, ErrorKind, Events, Result};
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admissions;
@@ -86,6 +88,8 @@ struct Inner {
     grown: AtomicBool,
     /// Set when it was said that links cannot be had.
     copies: OnceLock<()>,
+    /// Whether links can be had, as far as that is known.
+    links: OnceLock<bool>,
     /// Who wants leases of what is named and hit.
     leasings: Leasings,
     /// Counts the calls that go on.
@@ -124,6 +128,7 @@ impl Store {
             swept: OnceLock::new(),
             grown: AtomicBool::new(false),
             copies: OnceLock::new(),
+            links: OnceLock::new(),
             leasings: Leasings::default(),
             tracker: call::tracker(),
         };
@@ -191,6 +196,20 @@ impl Store {
         Scratch::new(self.dir())
     }
 
+    /// Has what dead processes left removed, unless that was done: by a thread for that, where there is a runtime.
+    pub(crate) fn begin_sweep(&self) -> Result<Option<JoinHandle<Result<()>>>> {
+        if self.inner.swept.set(()).is_err() {
+            return Ok(None);
+        }
+        let Ok(runtime) = Handle::try_current() else { return sweep(self.dir()).map(|()| None) };
+        let (store, busy) = (self.clone(), self.tracker().token());
+        Ok(Some(runtime.spawn_blocking(move || {
+            let swept = sweep(store.dir());
+            drop(busy);
+            swept
+        })))
+    }
+
     /// The turn-taking of this process at the ingest of this name.
     pub(crate) fn turn(&self, ingest: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut ingests = self.inner.ingests.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,6 +238,10 @@ impl Store {
             );
         }
         Ok(linked)
+    }
+
+    pub(crate) fn links(&self) -> &OnceLock<bool> {
+        &self.inner.links
     }
 
     /// Notes that an image was added.

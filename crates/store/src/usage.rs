@@ -75,10 +75,13 @@ impl Store {
 
     fn pool_usage(&self, algorithm: Algorithm, usage: &mut Usage) -> Result<()> {
         let Some(pool) = self.dir().sub(pool_path(algorithm))? else { return Ok(()) };
+        let in_use = self.in_use()?;
         for blob in pool.entries()? {
-            if let Some(stat) = pool.stat(blob?.name)? {
+            let name = blob?.name;
+            if let Some(stat) = pool.stat(&name)? {
+                let is_used = Digest::of_hex(algorithm, &name).is_some_and(|blob| in_use.has(&blob, &stat));
                 usage.pool += disk_space(&stat);
-                usage.unused += if stat.st_nlink == 1 { disk_space(&stat) } else { 0 };
+                usage.unused += if is_used { 0 } else { disk_space(&stat) };
             }
         }
         Ok(())

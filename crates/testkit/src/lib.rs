@@ -9,6 +9,8 @@
 //!   and breaks as it is told to: [`Fault`], [`Auth`], [`Gate`].
 //! - [`contract`] is the suite: its cases run on any registry, by one call. [`assert_valid_layout`] is the check that
 //!   all of them end with.
+//! - [`sources`] is the suite for [`BlobSource`](hoist_fetch::BlobSource)s, with a source in memory that goes wrong as it
+//!   is told to.
 //!
 //! Whoever writes a backend needs one call:
 //!
@@ -41,6 +43,7 @@ mod origin;
 mod publishable;
 mod push;
 mod random;
+pub mod sources;
 mod stored;
 mod validate;
 

@@ -93,7 +93,7 @@ impl ShelfRegistry {
             staging.fetch(blob, write).await?;
         }
         if found.manifest.platform.is_none()
-            && let Some(config) = self.store.read_blob(&found.document.config, MAX_DOCUMENT)?
+            && let Some(config) = staging.read(&found.document.config, MAX_DOCUMENT)?
         {
             self.platform.check(&config)?;
         }

@@ -17,6 +17,7 @@ mod ranges;
 mod redirects;
 mod setup;
 mod slow;
+mod sources;
 mod statuses;
 mod tokens;
 mod transfers;

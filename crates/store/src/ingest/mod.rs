@@ -26,6 +26,7 @@ use self::ranges::Ranges;
 use self::stall::IngestStall;
 use self::writer::HashingWriter;
 use crate::blocking::blocking;
+use crate::descriptors;
 use crate::staging::Staging;
 
 /// How often it is looked whether another process is done with a blob.
@@ -44,7 +45,8 @@ impl Staging {
     /// Takes the blob from the pool, or else claims the fetching of it.
     ///
     /// Where another task or process is fetching it, this waits until that is done, and takes over if it
-    /// fails. Fails with [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) where the pool's blob of this digest has
+    /// fails. It waits as well while this process has as many blobs open as [it may](crate::descriptors::open_blobs): so
+    /// what is claimed is to be fetched, or dropped, without waiting for further claims. Fails with [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) where the pool's blob of this digest has
     /// another size than the descriptor says.
     pub async fn claim(&self, blob: &Descriptor) -> Result<Claim> {
         if self.link(blob).await? {
@@ -239,12 +241,13 @@ async fn claim(
     blob: &Descriptor,
     turn: OwnedMutexGuard<()>,
 ) -> Result<std::result::Result<Box<HashingWriter>, OwnedMutexGuard<()>>> {
+    let permit = descriptors::open_blob().await;
     let _turn = staging.store().claims().lock().await;
     let (staging, name, blob) = (staging.clone(), name.to_owned(), blob.clone());
     blocking(move || {
         let (ingests, root) = (staging.ingests()?, staging.store().dir());
         Ok(match IngestFile::claim(ingests, root, &name, &blob)? {
-            Some(claimed) => Ok(Box::new(HashingWriter::new(claimed, blob, staging, turn))),
+            Some(claimed) => Ok(Box::new(HashingWriter::new(claimed, blob, staging, (turn, permit)))),
             None => Err(turn),
         })
     })

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use hoist_core::{Descriptor, ErrorKind, Hasher, Result};
 use rustix::fs::Advice;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
 
 use super::file::IngestFile;
 use super::journal::Journal;
@@ -53,8 +53,11 @@ pub(crate) struct HashingWriter {
     /// What is read back goes through this.
     buffer: Vec<u8>,
     end: End,
-    _turn: OwnedMutexGuard<()>,
+    _held: Held,
 }
+
+/// The turn of this process at the blob, and the right to have it open.
+pub(crate) type Held = (OwnedMutexGuard<()>, Option<OwnedSemaphorePermit>);
 
 /// What becomes of what is written when the writer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +79,7 @@ impl HashingWriter {
         (file, journal, written): (IngestFile, Journal, Ranges),
         blob: Descriptor,
         staging: Staging,
-        turn: OwnedMutexGuard<()>,
+        held: Held,
     ) -> Self {
         Self {
             path: file.path(),
@@ -93,7 +96,7 @@ impl HashingWriter {
             replaced: Ranges::default(),
             buffer: Vec::new(),
             end: End::Leave,
-            _turn: turn,
+            _held: held,
         }
     }
 

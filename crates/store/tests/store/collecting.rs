@@ -8,7 +8,7 @@ use hoist_core::Digest;
 use hoist_store::{Claim, Collected, GcOptions, Trust};
 use tempfile::TempDir;
 
-use crate::support::{fetch, image, layer_path, open, platform, pull, reference};
+use crate::support::{fetch, image, is_waited_for, layer_path, open, platform, pull, reference, wait_until};
 
 #[tokio::test]
 async fn a_blob_that_another_image_needs_survives() {
@@ -74,6 +74,7 @@ async fn what_a_failed_pull_left_is_kept_for_a_day_or_taken_with_all_the_rest() 
         matches!(staging.claim(&image.blobs[1].0).await.unwrap(), Claim::Fetch(next) if next.is_resumed())
     );
     drop(staging);
+    store.idle().await;
     assert_eq!(store.gc(GcOptions::default()).unwrap(), Collected::default(), "the next try goes on from it");
     while store.gc(GcOptions::default().with_all(true)).unwrap().ingests == 0 {
         tokio::task::yield_now().await; // its thread has not ended yet
@@ -129,4 +130,28 @@ async fn an_image_that_is_removed_as_unnamed_has_neither_a_name_nor_a_lease() {
     assert!(store.remove_unnamed(&stored.digest).unwrap());
     assert!(!stored.path.exists());
     assert!(!store.remove_unnamed(&stored.digest).unwrap(), "it has gone");
+}
+
+#[tokio::test]
+async fn an_image_that_somebody_has_alone_is_waited_for_and_nobody_else_is_held_up() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    let stored = pull(&store, &image, "demo").await;
+    let alone = fs::File::open(&stored.path).unwrap();
+    alone.lock().unwrap();
+    let let_go = async {
+        wait_until(|| is_waited_for(&stored.path));
+        drop(alone);
+    };
+    let (lease, ()) = tokio::join!(store.lease_async(&stored.digest), let_go);
+    assert_eq!(*lease.unwrap().unwrap().digest(), stored.digest);
+}
+
+#[tokio::test]
+async fn what_dead_processes_left_is_gone_when_the_first_image_is_there() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image(b"layer"));
+    fs::create_dir_all(store.root().join("staging/1-0/image")).unwrap();
+    pull(&store, &image, "demo").await;
+    assert!(fs::read_dir(store.root().join("staging")).unwrap().next().is_none());
 }

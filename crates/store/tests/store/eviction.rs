@@ -241,6 +241,7 @@ async fn what_failed_pulls_left_goes_before_any_image_does() {
     ingest.write(0, Bytes::copy_from_slice(bytes)).await.unwrap();
     ingest.commit().await.unwrap();
     drop(staging);
+    store.idle().await;
     assert_eq!(store.gc(limit(total(&store))).unwrap().blobs, 0, "there is room for it");
     let did = store.gc(limit(small_enough)).unwrap();
     assert_eq!((did.blobs, did.evicted.len()), (1, 0));

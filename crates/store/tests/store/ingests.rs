@@ -239,6 +239,7 @@ async fn of_what_was_left_only_what_is_wrong_is_fetched_again() {
         assert!(!staging.fetch(layer, write).await.unwrap(), "it is here");
         assert_eq!(fs::read(layer_path(store.root(), &image)).unwrap(), b"0123456789");
         drop(staging);
+        store.idle().await;
         store.gc(GcOptions::default().with_all(true)).unwrap();
     }
 }

@@ -14,5 +14,6 @@ mod ingests;
 mod names;
 mod older;
 mod opening;
+mod reading;
 mod reopening;
 mod support;

@@ -55,6 +55,7 @@ async fn a_store_of_format_1_is_taken_over_with_what_was_on_its_way() {
         assert!(layer_path(store.root(), image).exists());
     }
     drop(staging);
+    store.idle().await;
     assert!(tree(&store.root().join("ingest")).is_empty(), "nothing is left behind");
     assert!(tree(&store.root().join("staging")).is_empty());
 }

@@ -1,0 +1,88 @@
+//! The sessions that there are, for as long as somebody makes use of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::session::Session;
+use crate::credentials::Account;
+
+/// How long a session is kept that nobody uses. Its tokens end sooner, most of them; credentials that were looked up for
+/// it would stay.
+const IDLE: Duration = Duration::from_mins(15);
+/// How many are kept: a process that asks for more repositories at once asks anew for what it needs.
+const MOST: usize = 1000;
+
+/// Sessions, by whom they are for.
+#[derive(Debug, Default)]
+pub(super) struct Sessions(Mutex<HashMap<Account, Used>>);
+
+#[derive(Debug)]
+struct Used {
+    session: Arc<Session>,
+    last: Instant,
+}
+
+impl Sessions {
+    /// The session for this account. Those that were idle for too long, and beyond the bound those that were used least
+    /// recently, are forgotten with all that they know; whoever uses one just then goes on with it.
+    pub(super) fn of(&self, account: Account) -> Arc<Session> {
+        let now = Instant::now();
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|_, used| now - used.last < IDLE);
+        if !sessions.contains_key(&account)
+            && sessions.len() >= MOST
+            && let Some(oldest) = sessions.iter().min_by_key(|(_, used)| used.last)
+        {
+            let oldest = oldest.0.clone();
+            sessions.remove(&oldest);
+        }
+        let used = sessions.entry(account).or_insert_with(|| Used { session: Arc::default(), last: now });
+        used.last = now;
+        used.session.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn account(number: usize) -> Account {
+        Account::new("registry.lan", &format!("team/{number}"))
+    }
+
+    fn len(sessions: &Sessions) -> usize {
+        sessions.0.lock().unwrap().len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_is_forgotten_after_fifteen_idle_minutes() {
+        let sessions = Sessions::default();
+        let (used, idle) = (sessions.of(account(1)), sessions.of(account(2)));
+        advance(IDLE / 2).await;
+        assert!(Arc::ptr_eq(&used, &sessions.of(account(1))));
+        advance(IDLE / 2).await;
+        assert!(Arc::ptr_eq(&used, &sessions.of(account(1))));
+        assert_eq!(len(&sessions), 1);
+        assert!(!Arc::ptr_eq(&idle, &sessions.of(account(2))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_more_than_a_thousand_the_least_recently_used_is_forgotten() {
+        let sessions = Sessions::default();
+        let all: Vec<_> = (0..MOST).map(|number| (sessions.of(account(number)), number)).collect();
+        advance(Duration::from_secs(1)).await;
+        for (session, number) in all.iter().skip(1) {
+            assert!(Arc::ptr_eq(session, &sessions.of(account(*number))));
+        }
+        let new = sessions.of(account(MOST));
+        assert_eq!(len(&sessions), MOST);
+        assert!(Arc::ptr_eq(&new, &sessions.of(account(MOST))));
+        assert!(Arc::ptr_eq(&all[1].0, &sessions.of(account(1))));
+        assert!(!Arc::ptr_eq(&all[0].0, &sessions.of(account(0))));
+    }
+}
