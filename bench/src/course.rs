@@ -3,11 +3,12 @@
 
 use std::collections::HashSet;
 use std::fs::{File, Permissions, create_dir_all};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use clap::ValueEnum;
+use hoist_tests::{Certified, TlsFront};
 use tempfile::TempDir;
 
 use crate::args::Args;
@@ -95,7 +96,12 @@ impl Course {
 
     /// The table of one network.
     async fn over(&self, network: Network, images: &[Published]) -> Result<String> {
-        let proxy = Proxy::start(self.address(), network.shape(self.cut)).await?;
+        // The names of loopback are spoken to without TLS.
+        let here = if network.has_tls() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        let front = if network.has_tls() { Some(self.front(here).await?) } else { None };
+        let upstream =
+            front.as_ref().map_or(self.address(), |front| (Ipv4Addr::LOCALHOST, front.port()).into());
+        let proxy = Proxy::start(here, upstream, network.shape(self.cut)).await?;
         let mut rows = Vec::new();
         for image in images {
             rows.extend(self.pulls(network, &proxy, image).await?);
@@ -103,9 +109,17 @@ impl Course {
         Ok(render(network, &rows))
     }
 
+    /// TLS before the registry, with a certificate of the authority that hoist is told to trust.
+    async fn front(&self, here: Ipv4Addr) -> Result<TlsFront> {
+        let certified = Certified::by_itself(&here.to_string());
+        certified.write(&self.tools.authority);
+        Ok(TlsFront::start(&certified, None, &self.registry()).await)
+    }
+
     /// All pulls of one image over one network.
     async fn pulls(&self, network: Network, proxy: &Proxy, image: &Published) -> Result<Vec<Row>> {
-        let mut rows: Vec<Row> = self.peers.iter().map(|peer| Row::new(image.kind, *peer)).collect();
+        let peers = self.peers.iter().filter(|peer| peer.speaks(network));
+        let mut rows: Vec<Row> = peers.map(|peer| Row::new(image.kind, *peer)).collect();
         let (direct, proxied) = (self.registry(), proxy.address().to_string());
         if network == Network::Loopback {
             for row in &mut rows {
@@ -139,8 +153,7 @@ impl Course {
     async fn pull(&self, network: Network, peer: Peer, host: &str, image: &Published) -> Result<Sample> {
         let place = self.place()?;
         let destination = place.path().join("destination");
-        let job =
-            Job { host, connections: network.connections(), name: &image.name, destination: &destination };
+        let job = Job { host, network, name: &image.name, destination: &destination };
         let daemon = if peer == Peer::Ctr { Some(Containerd::start(&destination).await?) } else { None };
         let mut sample = measure(place.path(), &peer.command(&self.tools, job)).await?;
         if let Some(daemon) = daemon {

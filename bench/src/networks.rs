@@ -18,6 +18,12 @@ pub(crate) enum Network {
     Throttled,
     /// 20 MB/s for each connection, and 20 ms for each round trip
     Delayed,
+    /// 20 ms for each round trip, and no limit to what a connection brings
+    Far,
+    /// Loopback, over TLS
+    Tls,
+    /// 20 MB/s for each connection, 20 ms for each round trip, over TLS
+    DelayedTls,
     /// Loopback, where some of the answers end in their middle
     Cut,
 }
@@ -40,8 +46,16 @@ impl Network {
             Self::Loopback => "Loopback",
             Self::Throttled => "20 MB/s for each connection",
             Self::Delayed => "20 MB/s for each connection, 20 ms for each round trip",
+            Self::Far => "20 ms for each round trip, no limit for a connection",
+            Self::Tls => "Loopback, over TLS",
+            Self::DelayedTls => "20 MB/s for each connection, 20 ms for each round trip, over TLS",
             Self::Cut => "Loopback, some answers cut in the middle",
         }
+    }
+
+    /// Whether what goes over it is TLS.
+    pub(crate) fn has_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::DelayedTls)
     }
 
     /// What there is to know about its numbers.
@@ -51,7 +65,12 @@ impl Network {
                 "Nothing is in between; requests and bytes are of one more pull, which was counted."
             }
             Self::Throttled => "Through a proxy, which has its part of the processor.",
-            Self::Delayed => {
+            Self::Tls | Self::DelayedTls => {
+                "Through a proxy and what ends TLS before the registry, which have their part of the processor. Nobody \
+                 checks the certificate, but hoist and oci-client, which are told to trust its authority. The bytes are \
+                 those of TLS, and requests cannot be counted; the floor speaks no TLS."
+            }
+            Self::Delayed | Self::Far => {
                 "Through a proxy, which has its part of the processor. A new connection costs a round trip more; \
                  there is no slow start, no loss."
             }
@@ -66,8 +85,8 @@ impl Network {
     /// take the processor from each other.
     pub(crate) fn connections(self) -> usize {
         match self {
-            Self::Loopback | Self::Cut => 4,
-            Self::Throttled | Self::Delayed => 16,
+            Self::Loopback | Self::Cut | Self::Tls => 4,
+            Self::Throttled | Self::Delayed | Self::DelayedTls | Self::Far => 16,
         }
     }
 
@@ -75,9 +94,10 @@ impl Network {
     pub(crate) fn shape(self, cut: f64) -> Shape {
         let plain = Shape::default();
         match self {
-            Self::Loopback => plain,
+            Self::Loopback | Self::Tls => plain,
+            Self::Far => Shape { delay: ONE_WAY, ..plain },
             Self::Throttled => Shape { rate: Some(RATE), ..plain },
-            Self::Delayed => Shape { rate: Some(RATE), delay: ONE_WAY, ..plain },
+            Self::Delayed | Self::DelayedTls => Shape { rate: Some(RATE), delay: ONE_WAY, ..plain },
             Self::Cut => Shape { cut: Some(cut), ..plain },
         }
     }

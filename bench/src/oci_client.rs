@@ -16,8 +16,11 @@ pub(crate) async fn fetch(reference: &str, dir: &Path) -> Result<()> {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         return Err(Failure::new("another TLS provider is in use"));
     }
+    let protocol =
+        if reference.starts_with("0.0.0.0") { ClientProtocol::Https } else { ClientProtocol::Http };
     let reference = reference.parse().doing("reading the reference")?;
-    let client = Client::new(ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() });
+    let client = Client::try_from(ClientConfig { protocol, ..ClientConfig::default() });
+    let client = client.doing("making a client")?;
     let pulled = client.pull_image_manifest(&reference, &RegistryAuth::Anonymous).await;
     let (manifest, _) = pulled.doing("pulling the manifest")?;
     create_dir_all(dir).await.doing("making the destination")?;

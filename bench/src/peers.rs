@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use crate::containerd;
 use crate::failure::{Doing, Failure, Result};
 use crate::measure::this_program;
+use crate::networks::Network;
 
 /// A client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -43,8 +44,8 @@ pub(crate) struct Job<'a> {
     pub(crate) host: &'a str,
     /// Repository and tag.
     pub(crate) name: &'a str,
-    /// How many connections bring the most.
-    pub(crate) connections: usize,
+    /// What it is pulled over.
+    pub(crate) network: Network,
     /// What the client makes: a directory that is not there yet.
     pub(crate) destination: &'a Path,
 }
@@ -60,6 +61,8 @@ impl Job<'_> {
 pub(crate) struct Tools {
     pub(crate) hoist: PathBuf,
     unsynced: PathBuf,
+    /// The authority of the registry behind TLS, once there is one.
+    pub(crate) authority: PathBuf,
     itself: OsString,
 }
 
@@ -75,11 +78,24 @@ impl Tools {
         }
         let unsynced = dir.join("unsynced.toml");
         std::fs::write(&unsynced, "durability = \"none\"\n").doing("writing hoist's configuration")?;
-        Ok(Self { hoist, unsynced, itself })
+        Ok(Self { hoist, unsynced, authority: dir.join("authority.pem"), itself })
+    }
+}
+
+impl Tools {
+    /// The command, told to trust the registry's authority where there is TLS.
+    fn trusting(&self, tls: bool, command: &[&dyn AsRef<OsStr>]) -> Vec<OsString> {
+        let mut trust = OsString::from("SSL_CERT_FILE=");
+        trust.push(&self.authority);
+        let trust: [&dyn AsRef<OsStr>; 2] = [&"env", &trust];
+        say(&[if tls { &trust[..] } else { &[] }, command].concat())
     }
 }
 
 impl Peer {
+    /// The programs of others, the fastest of which is what a time is compared with.
+    pub(crate) const OTHERS: [Self; 5] = [Self::Skopeo, Self::Crane, Self::Regctl, Self::Oras, Self::Ctr];
+
     /// Those that were asked for, or all that are here.
     pub(crate) fn select(asked: &[Self]) -> Result<Vec<Self>> {
         if asked.is_empty() {
@@ -126,6 +142,7 @@ impl Peer {
         let output = Command::new(program).args(arguments).output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout);
         let line = text.lines().next().unwrap_or_default().replace('\t', " ");
+        let line = line.strip_prefix("Version:").map_or(line.clone(), |version| version.trim().to_owned()); // of oras
         Some(if line.contains(char::is_alphabetic) && line.contains(' ') {
             line
         } else {
@@ -133,16 +150,25 @@ impl Peer {
         })
     }
 
+    /// Whether it can be measured over this network.
+    pub(crate) fn speaks(self, network: Network) -> bool {
+        !(network.has_tls() && matches!(self, Self::Floor | Self::FloorSynced))
+    }
+
     /// What to run.
     pub(crate) fn command(self, tools: &Tools, job: Job<'_>) -> Vec<OsString> {
         let (reference, to) = (&job.reference(), &job.destination);
-        let connections = &job.connections.to_string();
+        let connections = &job.network.connections().to_string();
+        let tls = job.network.has_tls();
         let place = |prefix: &str| format!("{prefix}{}:v1", to.display());
         match self {
-            Self::Hoist => say(&[&tools.hoist, &"--quiet", &"--root", to, &"pull", reference]),
+            Self::Hoist => {
+                tools.trusting(tls, &[&tools.hoist, &"--quiet", &"--root", to, &"pull", reference])
+            }
             Self::HoistNone => {
-                let config = &tools.unsynced;
-                say(&[&tools.hoist, &"--quiet", &"--root", to, &"--config", config, &"pull", reference])
+                let options: [&dyn AsRef<OsStr>; 6] =
+                    [&tools.hoist, &"--quiet", &"--root", to, &"--config", &tools.unsynced];
+                tools.trusting(tls, &[&options[..], &[&"pull", reference]].concat())
             }
             Self::Skopeo => {
                 let from = format!("docker://{reference}");
@@ -151,17 +177,19 @@ impl Peer {
             }
             Self::Crane => say(&[&"crane", &"pull", &"--insecure", &"--format=oci", reference, to]),
             Self::Regctl => {
-                let host = format!("reg={},tls=disabled", job.host);
+                let host = format!("reg={},tls={}", job.host, if tls { "insecure" } else { "disabled" });
                 say(&[&"regctl", &"--host", &host, &"image", &"copy", reference, &place("ocidir://")])
             }
             Self::Oras => {
-                say(&[&"oras", &"copy", &"--from-plain-http", reference, &"--to-oci-layout", &place("")])
+                let from = if tls { "--from-insecure" } else { "--from-plain-http" };
+                say(&[&"oras", &"copy", &from, reference, &"--to-oci-layout", &place("")])
             }
             Self::Ctr => {
                 let socket = containerd::socket(to);
-                say(&[&"ctr", &"--address", &socket, &"content", &"fetch", &"--plain-http", reference])
+                let how = if tls { "--skip-verify" } else { "--plain-http" };
+                say(&[&"ctr", &"--address", &socket, &"content", &"fetch", &how, reference])
             }
-            Self::OciClient => say(&[&tools.itself, &"oci-client", reference, to]),
+            Self::OciClient => tools.trusting(tls, &[&tools.itself, &"oci-client", reference, to]),
             Self::Floor => say(&[&tools.itself, &"floor", &"--connections", connections, reference, to]),
             Self::FloorSynced => {
                 say(&[&tools.itself, &"floor", &"--synced", &"--connections", connections, reference, to])

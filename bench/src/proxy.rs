@@ -44,10 +44,10 @@ struct Road {
 }
 
 impl Proxy {
-    /// Starts one in front of `upstream`.
-    pub(crate) async fn start(upstream: SocketAddr, shape: Shape) -> Result<Self> {
+    /// Starts one in front of `upstream`, which listens at this address.
+    pub(crate) async fn start(here: Ipv4Addr, upstream: SocketAddr, shape: Shape) -> Result<Self> {
         let doing = "starting the proxy";
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.doing(doing)?;
+        let listener = TcpListener::bind((here, 0)).await.doing(doing)?;
         let address = listener.local_addr().doing(doing)?;
         let zero = || AtomicU64::new(0);
         let (seed, answers, requests, bytes, cuts) = (zero(), zero(), zero(), zero(), zero());

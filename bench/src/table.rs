@@ -9,7 +9,7 @@ use crate::peers::Peer;
 use crate::proxy::Counts;
 
 const HEADING: &str =
-    "| image | client | wall, s | from to | of skopeo | of floor | CPU, s | peak, MiB | requests | MB |";
+    "| image | client | wall, s | from to | of best | of floor | CPU, s | peak, MiB | requests | MB |";
 const UNDERLINE: &str = "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |";
 
 /// All pulls of one image by one client over one network.
@@ -51,7 +51,7 @@ impl Row {
         }
     }
 
-    fn line(&self, skopeo: Option<f64>, floor: Option<f64>) -> String {
+    fn line(&self, best: Option<f64>, floor: Option<f64>) -> String {
         let wall = self.wall();
         let ratio = |to: Option<f64>| wall.zip(to).map(|(wall, to)| wall / to);
         let failed = match (self.failures, self.samples.len()) {
@@ -64,11 +64,11 @@ impl Row {
             self.peer,
             shown(wall, seconds),
             self.spread(),
-            shown(ratio(skopeo), |n| format!("{n:.2}")),
+            shown(ratio(best), |n| format!("{n:.2}")),
             shown(ratio(floor), |n| format!("{n:.2}")),
             shown(self.median(|sample| sample.cpu), seconds),
             shown(self.median(|sample| sample.memory as f64), |n| format!("{:.0}", n / f64::from(1 << 20))),
-            shown(self.median_count(|counts| counts.requests), |n| format!("{n:.0}")),
+            shown(self.median_count(|counts| counts.requests).filter(|n| *n > 0.0), |n| format!("{n:.0}")),
             shown(self.median_count(|counts| counts.bytes), |n| format!("{:.1}", n / 1e6)),
         )
     }
@@ -83,7 +83,8 @@ pub(crate) fn render(network: Network, rows: &[Row]) -> String {
         let wall_of = |peer| {
             rows.iter().find(|other| other.image == row.image && other.peer == peer).and_then(Row::wall)
         };
-        text.push_str(&row.line(wall_of(Peer::Skopeo), wall_of(Peer::Floor)));
+        let best = Peer::OTHERS.into_iter().filter_map(wall_of).min_by(f64::total_cmp);
+        text.push_str(&row.line(best, wall_of(Peer::Floor)));
         _ = if network == Network::Cut { writeln!(text, " {} |", row.cuts) } else { writeln!(text) };
     }
     text

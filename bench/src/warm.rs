@@ -1,6 +1,7 @@
 //! Pulls that have nothing to fetch, and pulls of the same at once.
 
 use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +13,7 @@ use crate::course::Course;
 use crate::failure::{Doing, Failure, Result};
 use crate::images::Published;
 use crate::measure::{Sample, measure, this_program};
-use crate::networks::Shape;
+use crate::networks::{Network, Shape};
 use crate::peers::{Job, Peer};
 use crate::proxy::Proxy;
 use crate::table::median;
@@ -58,7 +59,7 @@ async fn cached(course: &Course, image: &Published) -> Result<(f64, f64)> {
 
 /// The wall clock and the bytes of many equal pulls, of those of one.
 async fn together(course: &Course, image: &Published) -> Result<(f64, f64)> {
-    let proxy = Proxy::start(course.address(), Shape::default()).await?;
+    let proxy = Proxy::start(Ipv4Addr::LOCALHOST, course.address(), Shape::default()).await?;
     let host = proxy.address().to_string();
     let (mut walls, mut bytes) = (Vec::new(), Vec::new());
     for run in 1..=course.runs {
@@ -89,7 +90,7 @@ async fn number(dir: &Path, arguments: &[OsString]) -> Result<f64> {
 
 /// For hoist, which chooses its connections itself.
 fn job<'a>(host: &'a str, image: &'a Published, root: &'a Path) -> Job<'a> {
-    Job { host, name: &image.name, connections: 1, destination: root }
+    Job { host, network: Network::Loopback, name: &image.name, destination: root }
 }
 
 fn succeeded(sample: Sample) -> Result<Sample> {

@@ -53,8 +53,10 @@ impl TlsFront {
                 counter.fetch_add(1, Ordering::Relaxed);
                 let (acceptor, target) = (acceptor.clone(), target.clone());
                 tokio::spawn(async move {
+                    client.set_nodelay(true)?;
                     let mut client = acceptor.accept(client).await?;
                     let mut server = TcpStream::connect(target).await?;
+                    server.set_nodelay(true)?;
                     tokio::io::copy_bidirectional(&mut client, &mut server).await
                 });
             }

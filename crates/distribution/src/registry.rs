@@ -9,7 +9,7 @@ use hoist_core::{
     Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform,
     PulledImage, Reference, Result, Source, config_platform,
 };
-use hoist_store::{Claim, Lease, Staging, Store, StoredImage, Trust};
+use hoist_store::{Lease, Staging, Store, StoredImage, Trust, WriteQueue};
 use oci_distribution::client::{Client, ClientProtocol};
 
 use crate::client::{client, document, next, open};
@@ -157,28 +157,27 @@ impl DistributionRegistry {
 
     /// Brings a blob, from the pool or from the registry.
     async fn blob(&self, client: &Client, from: &Reference, to: &Staging, blob: &Descriptor) -> Result<()> {
-        let Descriptor { digest, size, .. } = blob;
-        let Claim::Fetch(ingest) = to.claim(blob).await? else {
-            self.events.emit(|| Event::BlobFound { digest: digest.clone(), size: *size });
-            return Ok(());
-        };
-        self.events.emit(|| Event::BlobStarted { digest: digest.clone(), size: *size });
-        let what = format!("the blob {digest}");
-        let mut answer = open(client, from, &digest.to_string(), &what).await?;
-        answer.content_length.map_or(Ok(()), |length| blob.expect_size(length))?;
-        let mut offset = 0;
-        while let Some(piece) = next(&mut answer, &what).await.transpose()? {
-            let bytes = piece.len() as u64;
-            if offset + bytes > *size {
-                blob.expect_size(offset + bytes)?;
+        let (digest, what) = (&blob.digest, &format!("the blob {}", blob.digest));
+        let write = |queue: WriteQueue, _| async move {
+            self.events.emit(|| Event::BlobStarted { digest: digest.clone(), size: blob.size });
+            let mut answer = open(client, from, &digest.to_string(), what).await?;
+            answer.content_length.map_or(Ok(()), |length| blob.expect_size(length))?;
+            let mut offset = 0;
+            while let Some(piece) = next(&mut answer, what).await.transpose()? {
+                let bytes = piece.len() as u64;
+                if offset + bytes > blob.size {
+                    blob.expect_size(offset + bytes)?;
+                }
+                queue.write(offset, piece).await?;
+                offset += bytes;
+                let from = || Source::Registry(from.registry().into());
+                self.events.emit(|| Event::BlobProgress { digest: digest.clone(), bytes, from: from() });
             }
-            ingest.write(offset, piece).await?;
-            offset += bytes;
-            let from = || Source::Registry(from.registry().into());
-            self.events.emit(|| Event::BlobProgress { digest: digest.clone(), bytes, from: from() });
-        }
-        ingest.commit().await?;
-        self.events.emit(|| Event::BlobVerified { digest: digest.clone() });
+            Ok(())
+        };
+        let (is_new, size, digest) = (to.fetch(blob, write).await?, blob.size, digest.clone());
+        self.events
+            .emit(|| if is_new { Event::BlobVerified { digest } } else { Event::BlobFound { digest, size } });
         Ok(())
     }
 }
