@@ -17,6 +17,8 @@ use tokio::time::Instant;
 const SMALLEST: u64 = 1 << 20;
 /// A piece is not larger while the pace of its source is not known.
 const FIRST: u64 = 8 << 20;
+/// The same for a near source, which begins with few connections: most layers are whole then.
+const FIRST_NEAR: u64 = 32 << 20;
 /// How long a piece takes at most, in seconds: long enough that requests cost little, short enough to learn from.
 const LONGEST: f64 = 1.0;
 /// How long a piece takes at least, in seconds, though less is left to share out.
@@ -327,7 +329,7 @@ impl Scheduler {
         let all = self.ahead.saturating_add(length(unasked.chain(flying)));
         let share = all / terms.connections.max(1) as u64;
         let size = match terms.pace {
-            None => share.min(FIRST),
+            None => share.min(if terms.may_gain { FIRST } else { FIRST_NEAR }),
             Some(pace) => share.clamp((pace * SHORTEST) as u64, (pace * LONGEST) as u64),
         };
         size.max(SMALLEST)
@@ -517,6 +519,15 @@ mod tests {
             let piece = take(&mut scheduler, &Terms { pace, ..FAR }, now).unwrap();
             assert_eq!(scheduler.to_come(&piece), Some(0..size * MIB), "{pace:?}");
         }
+    }
+
+    #[test]
+    fn of_a_near_source_most_layers_are_whole_from_the_beginning() {
+        let mut scheduler = scheduler(&[30 * MIB, 700 * MIB]);
+        let near = Terms { may_gain: false, ..FAR };
+        let pieces: Vec<_> = (0..2).filter_map(|_| take(&mut scheduler, &near, Instant::now())).collect();
+        let ranges: Vec<_> = pieces.iter().filter_map(|piece| scheduler.to_come(piece)).collect();
+        assert_eq!((ranges[0].end, ranges[1].end.div_ceil(MIB)), (30 * MIB, 32));
     }
 
     #[test]

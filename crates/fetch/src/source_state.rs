@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::limiter::ConcurrencyLimiter;
 
 /// A source is near if its first answer takes less than this, with connecting and all that the server does for it.
-const NEAR: Duration = Duration::from_millis(10);
+const NEAR: Duration = Duration::from_millis(15);
 /// How long a source rests that was in trouble; twice as long each time that it is so again.
 const REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_mins(5);
