@@ -46,9 +46,9 @@ fn keep_the_heap() {
 /// Log lines go to stderr: warnings, and with `-v` more. `HOIST_LOG` says exactly what, by module.
 fn start_log(verbose: u8) {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
-    let default = format!(
-        "hoist={level},hoist_cache={level},hoist_local={level},hoist_remote={level},hoist_store={level}"
-    );
+    let crates = ["hoist", "cache", "distribution", "fetch", "local", "remote", "store"];
+    let of = |name: &str| if name == "hoist" { format!("hoist={level}") } else { format!("hoist_{name}={level}") };
+    let default = crates.map(of).join(",");
     let filter = EnvFilter::try_from_env("HOIST_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let stderr = std::io::stderr;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);

@@ -15,6 +15,7 @@
 //! - **Proxies.** None is used, whatever the environment says.
 //! - **Mirrors**, the directories that hosts are described in, and certificates of one's own; authorities are those
 //!   of the system, or of `SSL_CERT_FILE`.
+//! - **An index in an index** is [`Unsupported`](hoist_core::ErrorKind::Unsupported).
 //! - **Foreign layers.** A layer comes from the registry or not at all.
 //! - **A choice of connections and time limits.** Three blobs of an image come at a time.
 //! - **Asking without pulling**: tags, and what a reference is now.

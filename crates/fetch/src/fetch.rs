@@ -35,8 +35,10 @@ pub(crate) struct Fetch<'a> {
     events: &'a Events,
     blobs: Vec<Wanted>,
     state: Mutex<State>,
-    /// There is more to do, or a blob is written.
-    changed: Notify,
+    /// For those that have nothing to do: there is something.
+    work: Notify,
+    /// For those that wait for a connection to a source: another one may be the better choice now.
+    choice: Notify,
 }
 
 /// What the connections of a fetch share.
@@ -45,10 +47,18 @@ pub(crate) struct State {
     /// By the blobs' places.
     pub(crate) candidates: Vec<Candidates>,
     sources: Vec<Known>,
-    queues: HashMap<usize, WriteQueue>,
+    open: HashMap<usize, Open>,
     provenance: HashMap<usize, Provenance>,
     /// What is left to be spent on tries that bring nothing, in bytes.
     budget: u64,
+}
+
+/// A blob that is being fetched.
+#[derive(Clone)]
+struct Open {
+    queue: WriteQueue,
+    /// All of it is in the queue.
+    is_whole: Arc<Notify>,
 }
 
 /// A source of this fetch.
@@ -68,7 +78,7 @@ impl<'a> Fetch<'a> {
             scheduler: Scheduler::new(bytes),
             candidates: blobs.iter().map(|_| Candidates::default()).collect(),
             sources: Vec::new(),
-            queues: HashMap::new(),
+            open: HashMap::new(),
             provenance: HashMap::new(),
             budget: most_tries(fetcher),
         };
@@ -77,7 +87,8 @@ impl<'a> Fetch<'a> {
                 state.add(fetcher, place, *tier, source.clone());
             }
         }
-        Self { fetcher, events, blobs, state: Mutex::new(state), changed: Notify::new() }
+        let (work, choice) = (Notify::new(), Notify::new());
+        Self { fetcher, events, blobs, state: Mutex::new(state), work, choice }
     }
 
     pub(crate) async fn run(
@@ -161,32 +172,38 @@ impl<'a> Fetch<'a> {
         in_pieces: bool,
         finder: &mut Option<Found>,
     ) -> usize {
-        {
+        let is_whole = Arc::new(Notify::new());
+        let has_choice = {
             let mut state = self.state();
             state.scheduler.add(place, missing, in_pieces);
-            state.queues.insert(place, ingest.queue().clone());
+            state.open.insert(place, Open { queue: ingest.queue().clone(), is_whole: is_whole.clone() });
+            state.sources.len() > 1
+        };
+        if has_choice {
+            self.announce();
+        } else {
+            self.work.notify_waiters(); // to wake all others for each of many small blobs is dear
         }
-        self.changed.notify_waiters();
         loop {
-            let changed = self.changed.notified();
+            let whole = is_whole.notified();
             if self.state().scheduler.is_written(place) {
                 break;
             }
             let Some(found) = finder else {
-                changed.await;
+                whole.await;
                 continue;
             };
-            match future::select(pin!(changed), found.next()).await {
+            match future::select(pin!(whole), found.next()).await {
                 Either::Left(_) => {}
                 Either::Right((None, _)) => *finder = None,
                 Either::Right((Some(source), _)) => {
                     self.state().add(self.fetcher, place, Tier::Peer, source);
-                    self.changed.notify_waiters();
+                    self.announce();
                 }
             }
         }
         let mut state = self.state();
-        state.queues.remove(&place);
+        state.open.remove(&place);
         state.scheduler.remove(place)
     }
 
@@ -215,15 +232,15 @@ impl<'a> Fetch<'a> {
     /// What one connection does, until all blobs are there.
     async fn work(&self) -> Result<Infallible> {
         loop {
-            let changed = self.changed.notified();
+            let (work, choice) = (self.work.notified(), self.choice.notified());
             let next = self.state().next_source(Instant::now());
             let Some(source) = next else {
-                _ = timeout(LOOK_AGAIN, changed).await;
+                _ = timeout(LOOK_AGAIN, work).await;
                 continue;
             };
             // While this waits for a connection, another source may turn up.
             let Either::Left((slot, _)) =
-                future::select(pin!(source.state.limiter.enter()), pin!(changed)).await
+                future::select(pin!(source.state.limiter.enter()), pin!(choice)).await
             else {
                 continue;
             };
@@ -250,7 +267,7 @@ impl<'a> Fetch<'a> {
                 let mut state = self.state();
                 let Some(part) = state.scheduler.accept(piece, came.clone(), now) else { return Ok(()) };
                 state.provenance.entry(piece.blob).or_default().note(part.clone(), source.place);
-                (part, state.queues.get(&piece.blob).cloned())
+                (part, state.open.get(&piece.blob).map(|open| open.queue.clone()))
             };
             let count = part.end - part.start;
             source.state.limiter.brought(count, now);
@@ -266,16 +283,17 @@ impl<'a> Fetch<'a> {
         let mut state = self.state();
         state.budget = most_tries(self.fetcher).min(state.budget.saturating_add(bytes));
         state.scheduler.written(piece, bytes);
-        let is_whole = state.scheduler.is_written(piece.blob);
-        drop(state);
-        if is_whole {
-            self.changed.notify_waiters();
+        if state.scheduler.is_written(piece.blob)
+            && let Some(open) = state.open.get(&piece.blob)
+        {
+            open.is_whole.notify_waiters();
         }
     }
 
-    /// There is something that idle connections may do.
+    /// There is something that other connections may do, or better do.
     pub(crate) fn announce(&self) {
-        self.changed.notify_waiters();
+        self.work.notify_waiters();
+        self.choice.notify_waiters();
     }
 
     fn tell_start(&self, place: usize, missing: &[Range<u64>]) {

@@ -167,8 +167,8 @@ impl<F> Drop for Turn<'_, F> {
             drop(state);
             self.future = None;
             *self.slot.lock() = State::Gone;
+            self.slot.changed.notify_all(); // only a future that is doomed is waited for
         }
-        self.slot.changed.notify_all();
     }
 }
 
