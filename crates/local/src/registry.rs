@@ -97,7 +97,7 @@ impl LocalRegistry {
     }
 
     /// Vouches that nobody writes to the directory's blobs any more: then they are linked to, where the store is
-    /// on the same file system, as [`Layout::vouched`] says.
+    /// on the same file system, as [`Layout::immutable`] says.
     #[must_use]
     pub fn vouched(self) -> Self {
         self.with(|source| source.vouched = true)
@@ -187,7 +187,7 @@ impl LocalRegistry {
         let mut entry = image.manifest;
         entry.annotations =
             reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
-        let layout = if self.source.vouched { layout.vouched() } else { layout };
+        let layout = if self.source.vouched { layout.immutable() } else { layout };
         let lease = self.store.adopt_reporting(layout, entry, trust, self.events.clone()).await?;
         let (source, reference) = (self.source.clone(), reference.clone());
         let name = move |store: &Store| {

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use hoist_core::{Algorithm, Digest, MAX_DOCUMENT, Reference, Result};
 
 use super::{Check, Problem};
-use crate::dir::{Dir, unless_damaged};
-use crate::layout::OCI_LAYOUT;
-use crate::lock;
-use crate::quarantine::is_same;
-use crate::staging::names_only;
-use crate::store::{images_path, pool_file, pool_path};
-use crate::whole::manifest;
+use crate::fs::dir::{Dir, unless_damaged};
+use crate::fs::lock;
+use crate::gc::quarantine::is_same;
+use crate::image::layout::OCI_LAYOUT;
+use crate::image::staging::names_only;
+use crate::paths::{images_path, pool_file, pool_path};
+use crate::store::integrity::manifest;
 
 impl Check<'_> {
     pub(super) fn images(&mut self, algorithm: Algorithm) -> Result<()> {
@@ -106,7 +106,9 @@ impl Check<'_> {
         }
         drop(image);
         match lock::try_own(images, digest.hex())? {
-            Some(owned) if !crate::whole::is_whole(&owned, digest)? => self.store.dismantle(images, digest),
+            Some(owned) if !crate::store::integrity::is_whole(&owned, digest)? => {
+                self.store.dismantle(images, digest)
+            }
             _ => Ok(()),
         }
     }

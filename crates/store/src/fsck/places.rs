@@ -5,8 +5,8 @@ use std::path::Path;
 use hoist_core::{Algorithm, Digest, Reference, Result};
 
 use super::{Check, Finding, Problem};
-use crate::dir::{Dir, Entry};
-use crate::ingest::hex_of;
+use crate::fs::dir::{Dir, DirEntry};
+use crate::paths::hex_of;
 
 impl Check<'_> {
     /// What dead processes left in staging and ingest is no finding: the next one sweeps it.
@@ -24,7 +24,7 @@ impl Check<'_> {
     }
 
     /// Reports what is in a directory and should not be.
-    fn strays(&mut self, path: &str, is_ours: impl Fn(&Entry) -> bool) -> Result<()> {
+    fn strays(&mut self, path: &str, is_ours: impl Fn(&DirEntry) -> bool) -> Result<()> {
         let Some(dir) = self.store.dir().sub(path)? else { return Ok(()) };
         for entry in dir.entries()? {
             let entry = entry?;

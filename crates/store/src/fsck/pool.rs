@@ -5,9 +5,9 @@ use std::fs::File;
 use hoist_core::{Algorithm, Digest, Result};
 
 use super::{Check, Problem};
-use crate::dir::{Dir, is_damage};
-use crate::hash::hash;
-use crate::store::pool_path;
+use crate::fs::dir::{Dir, is_damage};
+use crate::fs::hash::hash;
+use crate::paths::pool_path;
 
 impl Check<'_> {
     pub(super) fn pool(&mut self, algorithm: Algorithm) -> Result<()> {

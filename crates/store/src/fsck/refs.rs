@@ -3,9 +3,9 @@
 use hoist_core::{Platform, Reference, Result};
 
 use super::{Check, Problem};
-use crate::dir::{Dir, is_damage, unless_damaged};
-use crate::lock;
-use crate::record::Place;
+use crate::fs::dir::{Dir, is_damage, unless_damaged};
+use crate::fs::lock;
+use crate::refs::record::Place;
 use crate::refs::unlink_ref;
 
 impl Check<'_> {

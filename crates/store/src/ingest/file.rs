@@ -7,17 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hoist_core::{Descriptor, Digest, Result};
-use rustix::fs::FileType;
 
 use super::journal::Journal;
 use super::ranges::Ranges;
-use crate::dir::{Dir, fail};
-use crate::lock;
-use crate::scratch::Scratch;
-use crate::staging::Staging;
-
-/// What a journal is called after its data.
-const JOURNAL: &str = ".journal";
+use crate::fs::dir::{Dir, fail};
+use crate::fs::lock;
+use crate::image::staging::Staging;
+use crate::paths::journal_of;
+use crate::store::format::take_over;
 
 /// The file of a blob on its way. It is its owner's for as long as it is locked, which it is until it is closed.
 #[derive(Debug)]
@@ -45,7 +42,7 @@ impl IngestFile {
     ) -> Result<Option<(Self, Journal, Ranges)>> {
         let owned = loop {
             match lock::own_file(&ingests, name) {
-                Err(_) if is_dir(&ingests, name)? => {
+                Err(_) if ingests.has_dir(name)? => {
                     if !take_over(root, &ingests, name)? {
                         return Ok(None);
                     }
@@ -99,55 +96,4 @@ impl IngestFile {
         }
         self.ingests.unlink(&self.name).map(drop)
     }
-}
-
-pub(crate) fn is_dir(parent: &Dir, name: &str) -> Result<bool> {
-    Ok(parent.stat(name)?.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir()))
-}
-
-/// The name of the journal beside data of this name.
-pub(crate) fn journal_of(data: &str) -> String {
-    format!("{data}{JOURNAL}")
-}
-
-/// The name of the data that a journal of this name is of. `None`: it is no journal's.
-pub(crate) fn data_of(journal: &str) -> Option<&str> {
-    journal.strip_suffix(JOURNAL)
-}
-
-/// What should be a blob's digest in hex, in the name of its data or journal.
-pub(crate) fn hex_of(name: &str) -> &str {
-    // One that overtook another has a number behind its digest.
-    data_of(name).unwrap_or(name).split('+').next().unwrap_or_default()
-}
-
-/// Takes over what was left of blobs in format 1, where each had a directory with `data` and `journal` in it.
-pub(crate) fn take_over_all(root: &Dir) -> Result<()> {
-    let Some(ingests) = root.sub("ingest")? else { return Ok(()) };
-    for entry in ingests.entries()? {
-        let entry = entry?;
-        if entry.is_dir {
-            take_over(root, &ingests, &entry.name)?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes the file of a blob from its directory in format 1. `false`: that has an owner, of an older version.
-fn take_over(root: &Dir, ingests: &Dir, name: &str) -> Result<bool> {
-    let owned = match lock::try_own(ingests, name) {
-        Err(_) if !is_dir(ingests, name)? => return Ok(true), // somebody else was faster
-        outcome => outcome?,
-    };
-    let Some(_owned) = owned else { return Ok(false) };
-    let scratch = Scratch::new(root)?;
-    ingests.rename(name, scratch.dir(), "ingest")?;
-    let Some(old) = scratch.dir().sub("ingest")? else { return Ok(true) };
-    // It is locked until it has its journal.
-    if let Some(_data) = lock::try_own_file(&old, "data")?
-        && old.rename_new("data", ingests, name)?
-    {
-        old.take("journal", ingests, &journal_of(name))?;
-    }
-    Ok(true)
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::ranges::Ranges;
-use crate::dir::{Dir, fail};
+use crate::fs::dir::{Dir, fail};
 
 /// The notes on one blob.
 #[derive(Debug)]

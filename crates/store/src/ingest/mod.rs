@@ -20,14 +20,13 @@ use hoist_core::{Descriptor, ErrorKind, Result};
 use tokio::sync::OwnedMutexGuard;
 
 use self::file::IngestFile;
-pub(crate) use self::file::{data_of, hex_of, is_dir, journal_of, take_over_all};
 pub use self::queue::WriteQueue;
 use self::ranges::Ranges;
 use self::stall::IngestStall;
 use self::writer::HashingWriter;
-use crate::blocking::blocking;
-use crate::descriptors;
-use crate::staging::Staging;
+use crate::fs::blocking::blocking;
+use crate::fs::descriptors;
+use crate::image::staging::Staging;
 
 /// How often it is looked whether another process is done with a blob.
 const POLL: Duration = Duration::from_millis(20);
@@ -45,7 +44,7 @@ impl Staging {
     /// Takes the blob from the pool, or else claims the fetching of it.
     ///
     /// Where another task or process is fetching it, this waits until that is done, and takes over if it
-    /// fails. It waits as well while this process has as many blobs open as [it may](crate::descriptors::open_blobs): so
+    /// fails. It waits as well while this process has as many blobs open as [it may](crate::fs::descriptors::open_blobs): so
     /// what is claimed is to be fetched, or dropped, without waiting for further claims. Fails with [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) where the pool's blob of this digest has
     /// another size than the descriptor says.
     pub async fn claim(&self, blob: &Descriptor) -> Result<Claim> {
@@ -201,7 +200,7 @@ enum Waited {
 async fn wait(staging: &Staging, blob: &Descriptor, overtaken: usize) -> Result<Waited> {
     let (store, name) = (staging.store(), IngestFile::name(blob, overtaken));
     let mut stall = IngestStall::of(&name);
-    let in_turn = store.turn(&name);
+    let in_turn = store.local_claim(&name);
     let (mut turn, mut has_waited) = match in_turn.clone().try_lock_owned() {
         Ok(turn) => (turn, false),
         Err(_) => loop {

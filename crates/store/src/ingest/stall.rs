@@ -5,7 +5,7 @@ use std::time::Duration;
 use hoist_core::Result;
 use tokio::time::Instant;
 
-use crate::account::disk_space;
+use crate::fs::space::disk_space;
 use crate::store::Store;
 
 /// How often it is looked at least.

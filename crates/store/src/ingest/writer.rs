@@ -18,9 +18,9 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::file::IngestFile;
 use super::journal::Journal;
 use super::ranges::Ranges;
-use crate::dir::{fail, is_damage};
-use crate::hash::{each_chunk, hash_range};
-use crate::staging::Staging;
+use crate::fs::dir::{fail, is_damage};
+use crate::fs::hash::{each_chunk, hash_range};
+use crate::image::staging::Staging;
 
 /// How many bytes are written before they are noted in the journal: what a crash costs at the most.
 const NOTE_EVERY: u64 = 128 << 10;

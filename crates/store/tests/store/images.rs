@@ -105,13 +105,13 @@ async fn who_adopts_and_trusts_nothing_heals_what_is_damaged() {
 }
 
 #[tokio::test]
-async fn a_layout_that_is_vouched_for_is_linked_to_if_it_is_what_it_says() {
+async fn a_layout_that_is_immutable_for_is_linked_to_if_it_is_what_it_says() {
     let dir = TempDir::new().unwrap();
     let (source, demo) =
         (Store::open(dir.path().join("source"), StoreOptions::default()).unwrap(), image(b"layer"));
     let from = pull(&source, &demo, "demo").await.path;
     fs::set_permissions(layer_path(&from, &demo), fs::Permissions::from_mode(0o644)).unwrap();
-    let layout = || Layout::open(&from).unwrap().vouched();
+    let layout = || Layout::open(&from).unwrap().immutable();
     let entry = layout().entries().unwrap().remove(0);
     let store = open(&dir);
     let lease = store.adopt(layout(), entry.clone(), Trust::Pool).await.unwrap();

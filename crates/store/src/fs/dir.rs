@@ -1,0 +1,440 @@
+//! Directories below the store's root: every path is opened without following a symlink.
+//!
+//! All file system calls of the store go through [`Dir`], so that this holds everywhere, and so that each
+//! failure names the path it happened to.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use hoist_core::{Algorithm, Digest, Error, ErrorKind, Result};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::error::unexpected;
+pub(crate) use super::error::{fail, is_damage, unless_damaged};
+
+/// How often a directory is made again that others remove, because it is empty, before it is used.
+const MAKE_TRIES: usize = 1000;
+/// How often something is looked for that others move away while it is opened.
+const OPEN_TRIES: usize = 1000;
+/// Holds most of what is read at once, refs and manifests, in bytes.
+const USUAL_READ: usize = 4 << 10;
+const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
+const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
+/// Content is never written again once it is whole.
+const CONTENT_MODE: Mode = Mode::from_raw_mode(0o444);
+
+/// An open directory, with its path for messages.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    file: File,
+    path: PathBuf,
+    durable: bool,
+}
+
+impl Dir {
+    /// Opens a directory by its whole path, which may lead through symlinks: it is the user's to choose.
+    pub(crate) fn open(path: &Path, durable: bool) -> Result<Self> {
+        let file = File::open(path).map_err(|e| fail("open", path, e))?;
+        if !file.metadata().map_err(|e| fail("read", path, e))?.is_dir() {
+            return Err(unexpected(path, "a directory"));
+        }
+        Ok(Self { file, path: path.to_owned(), durable })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether what is written here is synced.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.durable
+    }
+
+    /// The open directory itself, to lock it.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The same open directory, with a descriptor of its own.
+    pub(crate) fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(Self { file: self.file.try_clone()?, path: self.path.clone(), durable: self.durable })
+    }
+
+    /// A directory below this one.
+    pub(crate) fn sub(&self, path: impl AsRef<Path>) -> Result<Option<Self>> {
+        let (path, whole) = (path.as_ref(), self.path.join(&path));
+        match self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
+            Ok(fd) => Ok(Some(Self { file: fd.into(), path: whole, durable: self.durable })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => Err(unexpected(&whole, "a directory")),
+            Err(e) => Err(fail("open", &whole, e)),
+        }
+    }
+
+    /// A directory below this one, made with all its parents where they are missing.
+    pub(crate) fn make(&self, path: impl AsRef<Path>) -> Result<Self> {
+        // Others may remove a parent, because it is empty, before there is something in it.
+        for _ in 0..MAKE_TRIES {
+            if let Some(dir) = self.try_make(path.as_ref())? {
+                return Ok(dir);
+            }
+        }
+        Err(unexpected(&self.path.join(path), "there, though it was just made"))
+    }
+
+    /// `None`: a parent was removed meanwhile.
+    fn try_make(&self, path: &Path) -> Result<Option<Self>> {
+        let mut parents = Vec::new();
+        let made = self.make_all(path, &mut parents)?;
+        // Only when all are made: the first sync takes the others' work along.
+        for parent in parents.iter().rev() {
+            parent.as_ref().unwrap_or(self).sync()?;
+        }
+        Ok(made)
+    }
+
+    /// Makes a directory where it is missing, and adds its parent, and theirs, to those that are to be synced. `None`
+    /// is this one.
+    fn make_all(&self, path: &Path, parents: &mut Vec<Option<Self>>) -> Result<Option<Self>> {
+        if let Some(dir) = self.sub(path)? {
+            return Ok(Some(dir));
+        }
+        let name = path.file_name().unwrap_or_default();
+        let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) else {
+            parents.push(None);
+            return self.try_make_one(name);
+        };
+        let Some(parent) = self.make_all(parent, parents)? else { return Ok(None) };
+        let made = parent.try_make_one(name)?;
+        parents.push(Some(parent));
+        Ok(made)
+    }
+
+    /// A directory in this one, made where it is missing. Its name is not durable until this one is synced.
+    pub(crate) fn make_unsynced(&self, name: impl AsRef<Path>) -> Result<Self> {
+        for _ in 0..MAKE_TRIES {
+            if let Some(dir) = self.try_make_one(name.as_ref().as_os_str())? {
+                return Ok(dir);
+            }
+        }
+        Err(unexpected(&self.path.join(name), "there, though it was just made"))
+    }
+
+    fn try_make_one(&self, name: &OsStr) -> Result<Option<Self>> {
+        match rustix::fs::mkdirat(&self.file, name, DIR_MODE) {
+            Ok(()) | Err(Errno::EXIST) => self.sub(name),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(fail("create", &self.path.join(name), e)),
+        }
+    }
+
+    /// A new file for reading and writing. `None`: there is something of that name.
+    pub(crate) fn create_new(&self, name: impl AsRef<Path>) -> Result<Option<File>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        match self.open_at(name.as_ref(), flags, FILE_MODE) {
+            Ok(fd) => Ok(Some(fd.into())),
+            Err(Errno::EXIST) => Ok(None),
+            Err(e) => Err(fail("create", &self.path.join(name), e)),
+        }
+    }
+
+    /// A file for reading and writing, made where it is missing.
+    pub(crate) fn open_or_create(&self, name: impl AsRef<Path>) -> Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
+        let whole = self.path.join(&name);
+        let fd = self.open_at(name.as_ref(), flags, FILE_MODE).map_err(|e| open_failed(&whole, e))?;
+        regular(fd.into(), &whole)
+    }
+
+    /// A regular file for reading and writing.
+    pub(crate) fn open_to_write(&self, name: impl AsRef<Path>) -> Result<Option<File>> {
+        let whole = self.path.join(&name);
+        match self.open_at(name.as_ref(), OFlags::RDWR | OFlags::NONBLOCK, Mode::empty()) {
+            Ok(fd) => regular(fd.into(), &whole).map(Some),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(open_failed(&whole, e)),
+        }
+    }
+
+    /// A regular file for reading.
+    pub(crate) fn open_file(&self, path: impl AsRef<Path>) -> Result<Option<File>> {
+        let whole = self.path.join(&path);
+        // Not to hang on a FIFO that somebody planted.
+        match self.open_at(path.as_ref(), OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()) {
+            Ok(fd) => regular(fd.into(), &whole).map(Some),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(open_failed(&whole, e)),
+        }
+    }
+
+    /// The content of a regular file, which must not be larger than `limit` bytes.
+    pub(crate) fn read(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(file) = self.open_file(&path)? else { return Ok(None) };
+        read_bounded(&file, limit, &self.path.join(&path)).map(Some)
+    }
+
+    /// Writes a new file, whole and synced, that nobody will write again.
+    pub(crate) fn write_new(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+        use std::io::Write;
+        let whole = self.path.join(&name);
+        let mut file = self.create_new(&name)?.ok_or_else(|| unexpected(&whole, "new"))?;
+        file.write_all(bytes).map_err(|e| fail("write", &whole, e))?;
+        self.seal(&file, &whole)
+    }
+
+    /// Makes a file's content durable and read-only. To be called before a name leads to it.
+    pub(crate) fn seal(&self, file: &File, path: &Path) -> Result<()> {
+        rustix::fs::fchmod(file, CONTENT_MODE).map_err(|e| fail("protect", path, e))?;
+        if self.durable {
+            file.sync_all().map_err(|e| fail("sync", path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Makes a file in this directory writable again that was sealed.
+    pub(crate) fn unseal(&self, file: &File, name: &str) -> Result<()> {
+        rustix::fs::fchmod(file, FILE_MODE).map_err(|e| fail("unprotect", &self.path.join(name), e))
+    }
+
+    /// Makes the names in this directory durable.
+    pub(crate) fn sync(&self) -> Result<()> {
+        if self.durable {
+            self.file.sync_all().map_err(|e| fail("sync", &self.path, e))?;
+        }
+        Ok(())
+    }
+
+    /// What is known of a name, without following it. `None`: there is nothing of that name.
+    pub(crate) fn stat(&self, path: impl AsRef<Path>) -> Result<Option<Stat>> {
+        let path = path.as_ref();
+        let Some((parent, name)) = self.parent(path)? else { return Ok(None) };
+        match rustix::fs::statat(parent.fd(self), name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(fail("read", &self.path.join(path), e)),
+        }
+    }
+
+    /// Gives `name` a second name in `to`. `Ok(Err(why))` where that cannot be done for a reason that a
+    /// caller can live with: it is gone, it is there already, or links cannot be had.
+    pub(crate) fn link(&self, name: &str, to: &Self, new: &str) -> Result<std::result::Result<(), NoLink>> {
+        match rustix::fs::linkat(&self.file, name, &to.file, new, AtFlags::empty()) {
+            Ok(()) => Ok(Ok(())),
+            Err(Errno::NOENT) => Ok(Err(NoLink::Gone)),
+            Err(Errno::EXIST) => Ok(Err(NoLink::There)),
+            Err(Errno::MLINK) => Ok(Err(NoLink::Full)),
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::XDEV) => Ok(Err(NoLink::Impossible)),
+            Err(e) => Err(fail("link", &to.path.join(new), e)),
+        }
+    }
+
+    /// Moves a name, in one step, over what may be at the new one.
+    pub(crate) fn rename(&self, name: &str, to: &Self, new: &str) -> Result<()> {
+        rustix::fs::renameat(&self.file, name, &to.file, new)
+            .map_err(|e| fail("rename", &to.path.join(new), e))
+    }
+
+    /// Moves a name, in one step, over a file that may be at the new one. `false`: it has gone.
+    pub(crate) fn take(&self, name: &str, to: &Self, new: &str) -> Result<bool> {
+        match rustix::fs::renameat(&self.file, name, &to.file, new) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(fail("rename", &to.path.join(new), e)),
+        }
+    }
+
+    /// Moves a name, in one step. `false`: there is something at the new one.
+    pub(crate) fn rename_new(&self, name: &str, to: &Self, new: &str) -> Result<bool> {
+        match rustix::fs::renameat_with(&self.file, name, &to.file, new, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(false),
+            Err(e) => Err(fail("rename", &to.path.join(new), e)),
+        }
+    }
+
+    /// Swaps two names in one step. `false`: one of them has gone.
+    pub(crate) fn exchange(&self, name: &str, to: &Self, other: &str) -> Result<bool> {
+        match rustix::fs::renameat_with(&self.file, name, &to.file, other, RenameFlags::EXCHANGE) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(fail("replace", &to.path.join(other), e)),
+        }
+    }
+
+    /// Removes the name of a file. `false`: there was none.
+    pub(crate) fn unlink(&self, path: impl AsRef<Path>) -> Result<bool> {
+        self.unlink_with(path.as_ref(), AtFlags::empty())
+    }
+
+    /// Removes an empty directory. `false`: there was none, or it is in use.
+    pub(crate) fn remove_empty(&self, path: impl AsRef<Path>) -> Result<bool> {
+        self.unlink_with(path.as_ref(), AtFlags::REMOVEDIR)
+    }
+
+    /// Whether this name is a directory's.
+    pub(crate) fn has_dir(&self, name: &str) -> Result<bool> {
+        Ok(self.stat(name)?.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir()))
+    }
+
+    fn unlink_with(&self, path: &Path, flags: AtFlags) -> Result<bool> {
+        let Some((parent, name)) = self.parent(path)? else { return Ok(false) };
+        match rustix::fs::unlinkat(parent.fd(self), name, flags) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+            Err(e) => Err(fail("remove", &self.path.join(path), e)),
+        }
+    }
+
+    /// What is in this directory, in no order. It is read as the iterator goes on, however much there is;
+    /// what is removed or added meanwhile may be seen or not.
+    pub(crate) fn entries(&self) -> Result<impl Iterator<Item = Result<DirEntry>>> {
+        let failed = |e| fail("list", &self.path, e);
+        let entries = rustix::fs::Dir::read_from(&self.file).map_err(failed)?;
+        Ok(entries.filter_map(move |entry| entry.map_err(failed).map(|entry| self.entry(&entry)).transpose()))
+    }
+
+    /// What in this directory is called by a digest of this algorithm; anything else is not ours.
+    pub(crate) fn digests(&self, algorithm: Algorithm) -> Result<impl Iterator<Item = Result<Digest>>> {
+        let digest = move |entry: DirEntry| Digest::of_hex(algorithm, &entry.name);
+        Ok(self.entries()?.filter_map(move |entry| entry.map(digest).transpose()))
+    }
+
+    /// `None`: this directory itself, or the one above it.
+    fn entry(&self, entry: &rustix::fs::DirEntry) -> Option<DirEntry> {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == "." || name == ".." {
+            return None;
+        }
+        let kind = match entry.file_type() {
+            FileType::Unknown => {
+                let stat = self.stat(&name).ok().flatten();
+                stat.map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode))
+            }
+            kind => kind,
+        };
+        Some(DirEntry { name, is_dir: kind.is_dir(), is_file: kind.is_file() })
+    }
+
+    /// The open parent of a path, and the last component: the calls that change names take no flags
+    /// against symlinks, so that they must not be given a path of several components.
+    fn parent<'p>(&self, path: &'p Path) -> Result<Option<(Parent, &'p Path)>> {
+        let name = path.file_name().map_or(path, Path::new);
+        match path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            None => Ok(Some((Parent::This, name))),
+            Some(parent) => Ok(self.sub(parent)?.map(|dir| (Parent::Below(dir), name))),
+        }
+    }
+
+    fn open_at(&self, path: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let mut tries = 1..OPEN_TRIES;
+        loop {
+            match rustix::fs::openat2(&self.file, path, flags, mode, beneath) {
+                // What was found had been moved elsewhere before it was open (`complete_walk` of Linux's `fs/namei.c`).
+                Err(Errno::XDEV | Errno::AGAIN) if tries.next().is_some() => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+/// A name in a directory.
+#[derive(Debug)]
+pub(crate) struct DirEntry {
+    pub(crate) name: String,
+    pub(crate) is_dir: bool,
+    /// Whether it is a regular file.
+    pub(crate) is_file: bool,
+}
+
+/// Why a link was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoLink {
+    /// There is nothing to link to.
+    Gone,
+    /// The new name is taken.
+    There,
+    /// The file has as many links as it may.
+    Full,
+    /// This file system has no links, or the file is on another one, or not this user's to link to.
+    Impossible,
+}
+
+enum Parent {
+    This,
+    Below(Dir),
+}
+
+impl Parent {
+    fn fd<'a>(&'a self, this: &'a Dir) -> &'a File {
+        match self {
+            Self::This => &this.file,
+            Self::Below(dir) => &dir.file,
+        }
+    }
+}
+
+fn regular(file: File, path: &Path) -> Result<File> {
+    match file.metadata() {
+        Ok(meta) if meta.is_file() => Ok(file),
+        Ok(_) => Err(unexpected(path, "a regular file")),
+        Err(e) => Err(fail("read", path, e)),
+    }
+}
+
+/// The content of an open file, which must not be larger than `limit` bytes.
+pub(crate) fn read_bounded(file: &File, limit: u64, path: &Path) -> Result<Vec<u8>> {
+    let failed = |e| fail("read", path, e);
+    let mut bytes = vec![0; USUAL_READ];
+    let read = retry_on_intr(|| rustix::io::read(file, &mut bytes)).map_err(|e| failed(e.into()))?;
+    bytes.truncate(read);
+    // A regular file gives less than it is asked for only at its end.
+    if read == USUAL_READ {
+        let more = limit.saturating_add(1).saturating_sub(read as u64);
+        file.take(more).read_to_end(&mut bytes).map_err(failed)?;
+    }
+    if bytes.len() as u64 > limit {
+        let message = format!("{} has more than {limit} bytes", path.display());
+        return Err(Error::new(ErrorKind::TooLarge, message));
+    }
+    Ok(bytes)
+}
+
+fn open_failed(path: &Path, cause: Errno) -> Error {
+    match cause {
+        Errno::LOOP | Errno::NXIO | Errno::ISDIR => unexpected(path, "a regular file"),
+        cause => fail("open", path, cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn what_is_moved_while_it_is_opened_is_there_or_is_not() {
+        let temp = tempfile::TempDir::new().unwrap();
+        let root = Dir::open(temp.path(), false).unwrap();
+        let (here, there) = (root.make_unsynced("here").unwrap(), root.make_unsynced("there").unwrap());
+        here.make_unsynced("image").unwrap();
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    here.rename("image", &there, "image").unwrap();
+                    there.rename("image", &here, "image").unwrap();
+                }
+            });
+            let outcome = (0..100_000).try_for_each(|_| here.sub("image").map(drop));
+            is_done.store(true, Ordering::Relaxed);
+            outcome.unwrap();
+        });
+    }
+}

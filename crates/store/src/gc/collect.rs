@@ -1,0 +1,54 @@
+//! Collecting: deleting the images that no ref leads to, and the blobs that no image has.
+
+use hoist_core::{Algorithm, Digest, Result};
+
+use crate::fs::dir::Dir;
+use crate::fs::lock;
+use crate::paths::{images_path, pool_file, pool_path};
+use crate::store::Store;
+
+impl Store {
+    /// Deletes an image, unless a ref leads to it or it is leased. `true`: it was deleted.
+    ///
+    /// Who names an image holds it shared while the ref is written, so that what is held alone here, and has
+    /// no name, cannot get one.
+    pub(crate) fn collect(&self, image: &Digest) -> Result<bool> {
+        let Some(images) = self.dir().sub(images_path(image.algorithm()))? else { return Ok(false) };
+        let Some(_owned) = lock::try_own(&images, image.hex())? else { return Ok(false) };
+        if self.is_named(image)? {
+            return Ok(false);
+        }
+        self.dismantle(&images, image)?;
+        Ok(true)
+    }
+
+    /// Deletes an image that is held alone.
+    pub(crate) fn dismantle(&self, images: &Dir, image: &Digest) -> Result<()> {
+        let scratch = self.scratch()?;
+        images.rename(image.hex(), scratch.dir(), "image")?;
+        let mut released = Vec::new();
+        for algorithm in Algorithm::ALL {
+            if let Some(blobs) = scratch.dir().sub(format!("image/{}", pool_path(algorithm)))? {
+                for blob in blobs.digests(algorithm)? {
+                    let blob = blob?;
+                    blobs.unlink(blob.hex())?;
+                    released.push(blob);
+                }
+            }
+        }
+        self.release(&released)
+    }
+
+    /// Deletes of blobs that an image had those that no other image has.
+    fn release(&self, blobs: &[Digest]) -> Result<()> {
+        let in_use = self.in_use()?;
+        for blob in blobs {
+            let path = pool_file(blob);
+            // Somebody may link it in this moment; then the bytes are theirs, and only the pool's name is lost.
+            if self.dir().stat(&path)?.is_some_and(|stat| !in_use.has(blob, &stat)) {
+                self.dir().unlink(&path)?;
+            }
+        }
+        Ok(())
+    }
+}

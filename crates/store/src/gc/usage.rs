@@ -1,0 +1,119 @@
+//! What a store holds, in bytes of disk space: blobs that images share are counted once.
+
+use std::cmp::Reverse;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hoist_core::{Algorithm, Digest, Reference, Result};
+use serde::Serialize;
+
+use crate::fs::space::{disk_space, space_below};
+use crate::gc::disk_usage::{Holding, Ledger};
+use crate::paths::{images_path, pool_path};
+use crate::refs::Names;
+use crate::store::Store;
+
+/// What a store holds. All sizes are in bytes of disk space.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Usage {
+    /// The pool: every blob, once.
+    pub pool: u64,
+    /// Of that, blobs that no image has: those of a pull on its way, or of one that failed.
+    pub unused: u64,
+    /// What images have beside the pool: their own small files, and copies where links cannot be had.
+    pub beside_pool: u64,
+    /// Blobs on their way.
+    pub ingests: u64,
+    /// Images on their way.
+    pub staging: u64,
+    /// What was damaged.
+    pub quarantine: u64,
+    /// Each image, the one that was used last first.
+    pub images: Vec<ImageUsage>,
+}
+
+/// What one image holds, in bytes of disk space.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ImageUsage {
+    /// Its manifest's digest.
+    pub digest: Digest,
+    /// Its names, for whatever platform. None: `gc` takes it.
+    pub references: Vec<Reference>,
+    /// When it was last used, in seconds since 1970. None: it has no name.
+    pub last_used: Option<u64>,
+    /// All its files.
+    pub total: u64,
+    /// Those that no other image has: what its end would free.
+    pub own: u64,
+}
+
+impl Usage {
+    /// All of the store.
+    pub fn total(&self) -> u64 {
+        self.pool + self.beside_pool + self.ingests + self.staging + self.quarantine
+    }
+}
+
+impl Store {
+    /// What the store holds. It looks at every file, and reads no blob.
+    ///
+    /// Waits for the disk: not to be called from asynchronous code.
+    pub fn usage(&self) -> Result<Usage> {
+        let (mut usage, mut images) = (Usage::default(), Vec::new());
+        for algorithm in Algorithm::ALL {
+            self.pool_usage(algorithm, &mut usage)?;
+            self.image_usage(algorithm, &mut usage, &mut images)?;
+        }
+        images.sort_by_key(|(last_used, _)| Reverse(*last_used));
+        usage.images = images.into_iter().map(|(_, image)| image).collect();
+        usage.ingests = self.space_of("ingest")?;
+        usage.staging = self.space_of("staging")?;
+        usage.quarantine = self.space_of("quarantine")?;
+        Ok(usage)
+    }
+
+    fn pool_usage(&self, algorithm: Algorithm, usage: &mut Usage) -> Result<()> {
+        let Some(pool) = self.dir().sub(pool_path(algorithm))? else { return Ok(()) };
+        let in_use = self.in_use()?;
+        for blob in pool.entries()? {
+            let name = blob?.name;
+            if let Some(stat) = pool.stat(&name)? {
+                let is_used = Digest::of_hex(algorithm, &name).is_some_and(|blob| in_use.has(&blob, &stat));
+                usage.pool += disk_space(&stat);
+                usage.unused += if is_used { 0 } else { disk_space(&stat) };
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the images, with when exactly each was last used.
+    fn image_usage(
+        &self,
+        algorithm: Algorithm,
+        usage: &mut Usage,
+        found: &mut Vec<(Option<SystemTime>, ImageUsage)>,
+    ) -> Result<()> {
+        let (Some(images), ledger) = (self.dir().sub(images_path(algorithm))?, Ledger::default()) else {
+            return Ok(());
+        };
+        for digest in images.digests(algorithm)? {
+            let digest = digest?;
+            let holding = ledger.holding(&images, &digest)?;
+            let Names { references, last_used, .. } = self.names_of_image(&digest)?;
+            let since =
+                |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+            usage.beside_pool += holding.unpooled;
+            let Holding { total, own, .. } = holding;
+            let since_1970 = last_used.map(since);
+            found.push((last_used, ImageUsage { digest, references, last_used: since_1970, total, own }));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn space_of(&self, path: &str) -> Result<u64> {
+        self.dir().sub(path)?.map_or(Ok(0), |dir| space_below(&dir))
+    }
+}

@@ -1,0 +1,73 @@
+//! Admission: who says which of a store's images may be handed out.
+
+use std::sync::Arc;
+
+use hoist_core::{Admission, Candidate, Digest, Platform, PulledImage, Reference, Result};
+
+use crate::refs::StoredImage;
+use crate::store::Store;
+
+impl Store {
+    /// The same store, where images get names, and are handed out, only as this admits it, and those that were given
+    /// before. Clones of what is returned, and all that is made with them, ask it; other handles do not.
+    #[must_use]
+    pub fn with_admission(mut self, admission: Arc<dyn Admission>) -> Self {
+        self.admissions = self.admissions.and(admission);
+        self
+    }
+
+    /// Fails where no image may be asked for by this name: to be asked before anybody else is, by who is to pull it.
+    pub fn admit_reference(&self, reference: &Reference) -> Result<()> {
+        let Some(admission) = self.admissions.get() else { return Ok(()) };
+        admission.admit_reference(reference).map_err(|error| error.context(not_admitted(reference)))
+    }
+
+    /// Fails where this image may not be handed out by this name. It may [block](Admission::admit).
+    ///
+    /// [`name`](Self::name), [`confirm`](Self::confirm), [`resolve`](Self::resolve) and [`hit`](Self::hit) ask by
+    /// themselves.
+    pub fn admit(&self, image: &Candidate<'_>) -> Result<()> {
+        let Some(admission) = self.admissions.get() else { return Ok(()) };
+        let admitted = admission.admit_reference(image.reference).and_then(|()| admission.admit(image));
+        admitted.map_err(|error| error.context(not_admitted(image.reference)))
+    }
+
+    /// As [`admit`](Self::admit), for what another registry has answered with, wherever that is.
+    pub async fn admit_pulled(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        image: &PulledImage,
+    ) -> Result<()> {
+        if self.admissions.get().is_none() {
+            return Ok(());
+        }
+        let (reference, platform) = (reference.clone(), platform.clone());
+        let (digest, path): (Digest, _) = (image.digest.parse()?, image.path.clone());
+        self.blocking(move |store| {
+            let known = store.known(&reference, &platform)?.filter(|known| known.digest == digest);
+            let resolved = known.as_ref().map(|known| &known.resolved).or(reference.digest());
+            let resolved = resolved.unwrap_or(&digest);
+            store.admit(&Candidate::new(&reference, &platform, resolved, &digest, &path))
+        })
+        .await
+    }
+
+    /// Finds an image where it is allowed to wait for who has to admit it. Where nobody has to, that is here.
+    pub(crate) async fn find(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        find: fn(&Self, &Reference, &Platform) -> Result<Option<StoredImage>>,
+    ) -> Result<Option<StoredImage>> {
+        if self.admissions.get().is_none() {
+            return find(self, reference, platform);
+        }
+        let (reference, platform) = (reference.clone(), platform.clone());
+        self.blocking(move |store| find(store, &reference, &platform)).await
+    }
+}
+
+fn not_admitted(reference: &Reference) -> String {
+    format!("{reference} is not admitted")
+}

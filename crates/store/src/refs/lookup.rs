@@ -1,0 +1,167 @@
+//! From a name to its image: to look at it, or to hand it out.
+
+use std::fs::File;
+use std::time::{Duration, UNIX_EPOCH};
+
+use hoist_core::{Candidate, Digest, Platform, Reference, Result};
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+
+use super::StoredImage;
+use super::record::{Place, Record};
+use crate::fs::dir::fail;
+use crate::paths::images_path;
+use crate::store::Store;
+use crate::store::lease::Lease;
+
+impl Store {
+    /// What the store has under this name, to be told and not to be handed out: it may be an image that is not
+    /// [admitted](Self::with_admission). Nothing is written, and nobody asked.
+    ///
+    /// A digest is found also where it came by a tag of the same repository, by the manifest's digest or the
+    /// index's. A few reads of small files: cheap enough to be called from asynchronous code.
+    pub fn known(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+        match self.record_of(reference, platform)? {
+            Some((_, record)) => self.stored(reference, &record),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`known`](Self::known), if it is this leased image: whose files were looked at when it was leased, and are not
+    /// looked at again.
+    pub fn known_as(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        lease: &Lease,
+    ) -> Result<Option<StoredImage>> {
+        let record = self.record_of(reference, platform)?.map(|(_, record)| record);
+        let record = record.filter(|record| record.image == *lease.digest());
+        Ok(record.map(|record| self.describe(reference, &record)))
+    }
+
+    /// The image that this reference leads to, if it is [`known`](Self::known), to be handed out.
+    ///
+    /// Fails where it is not [admitted](Self::with_admission).
+    pub async fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+        self.find(reference, platform, Self::resolve_now).await
+    }
+
+    /// As [`resolve`](Self::resolve), and noted as a use; and a
+    /// digest that was found by another name has one of its own from now on.
+    pub async fn hit(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+        let own = self.find(reference, platform, Self::hit_own).await?;
+        if let Some(image) = own {
+            return self.still_there(image).await;
+        }
+        if reference.digest().is_none() {
+            return Ok(None);
+        }
+        let (reference, platform) = (reference.clone(), platform.clone());
+        self.blocking(move |store| store.hit_alias(&reference, &platform)).await
+    }
+
+    /// Leases an image that was found, where anybody wants leases. `None`: it has gone meanwhile.
+    async fn still_there(&self, image: StoredImage) -> Result<Option<StoredImage>> {
+        if !self.is_leasing() {
+            return Ok(Some(image));
+        }
+        self.blocking(move |store| Ok(store.lease_found(&image.digest)?.then_some(image))).await
+    }
+
+    fn resolve_now(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+        let image = self.known(reference, platform)?;
+        image.map(|image| self.admitted(image, platform)).transpose()
+    }
+
+    fn hit_own(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+        let own = Place::of(reference, platform);
+        let Some((file, record)) = self.open_record(&own)? else { return Ok(None) };
+        let Some(image) = self.stored(reference, &record)? else { return Ok(None) };
+        let image = self.admitted(image, platform)?;
+        note_use(&file).map_err(|e| fail("note the use of", &self.root().join(own.path()), e))?;
+        Ok(Some(image))
+    }
+
+    /// Gives a digest that has no name of its own one, if it is here by another.
+    fn hit_alias(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+        if self.record_at(&Place::of(reference, platform))?.is_some() {
+            return Ok(None);
+        }
+        let Some((place, record)) = self.alias_of(reference, platform)? else { return Ok(None) };
+        let Some(lease) = self.lease(&record.image)? else { return Ok(None) };
+        let index = self.dir().read(format!("{}/{}", place.dir, place.index()), hoist_core::MAX_DOCUMENT)?;
+        // A ref and the index beside it are two files: after a crash, they may be of different pulls.
+        let index = index.as_deref().filter(|bytes| record.resolved.verify(bytes).is_ok());
+        let index = index.map(|bytes| (&record.resolved, bytes));
+        self.name(reference, platform, &lease, index).map(Some)
+    }
+
+    /// The image, if it may be handed out by its name.
+    pub(super) fn admitted(&self, image: StoredImage, platform: &Platform) -> Result<StoredImage> {
+        let StoredImage { path, reference, digest, resolved, .. } = &image;
+        self.admit(&Candidate::new(reference, platform, resolved, digest, path))?;
+        Ok(image)
+    }
+
+    /// The record of this reference, and where it is.
+    fn record_of(&self, reference: &Reference, platform: &Platform) -> Result<Option<(Place, Record)>> {
+        let place = Place::of(reference, platform);
+        match self.record_at(&place)? {
+            Some(record) => Ok(Some((place, record))),
+            None => self.alias_of(reference, platform),
+        }
+    }
+
+    /// The record of another reference of this repository that leads to the same digest, and where it is.
+    fn alias_of(&self, reference: &Reference, platform: &Platform) -> Result<Option<(Place, Record)>> {
+        let Some(digest) = reference.digest() else { return Ok(None) };
+        for place in self.aliases(reference, digest, platform)? {
+            if let Some(record) = self.record_at(&place)? {
+                return Ok(Some((place, record)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The refs of this repository and platform that lead to `digest`, be it an image's or an index's.
+    pub(super) fn aliases(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+        platform: &Platform,
+    ) -> Result<Vec<Place>> {
+        let mut refs = self.refs_by(digest)?;
+        refs.retain(|(place, record)| {
+            place.file == platform.key() && record.reference.same_repository(reference)
+        });
+        Ok(refs.into_iter().map(|(place, _)| place).collect())
+    }
+
+    pub(super) fn stored(&self, reference: &Reference, record: &Record) -> Result<Option<StoredImage>> {
+        Ok(self.has_whole(&record.image)?.then(|| self.describe(reference, record)))
+    }
+
+    pub(super) fn describe(&self, reference: &Reference, record: &Record) -> StoredImage {
+        let Record { image, resolved, pulled, .. } = record;
+        StoredImage {
+            path: self.image_path(image),
+            reference: reference.clone(),
+            digest: image.clone(),
+            resolved: resolved.clone(),
+            // No clock shows a time that cannot be told; who ages by it takes this for very old.
+            pulled: UNIX_EPOCH.checked_add(Duration::from_secs(*pulled)).unwrap_or(UNIX_EPOCH),
+        }
+    }
+
+    pub(crate) fn has_image(&self, digest: &Digest) -> Result<bool> {
+        let index = format!("{}/{}/index.json", images_path(digest.algorithm()), digest.hex());
+        Ok(self.dir().open_file(index)?.is_some())
+    }
+}
+
+/// The time of a ref's file is that of its last use.
+fn note_use(file: &File) -> rustix::io::Result<()> {
+    let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+    let times = Timestamps { last_access: time(UTIME_OMIT), last_modification: time(UTIME_NOW) };
+    rustix::fs::futimens(file, &times)
+}

@@ -1,0 +1,96 @@
+//! A ref's file: what it holds, and where it is.
+
+use std::fs::File;
+
+use hoist_core::{Digest, Error, ErrorKind, Platform, Reference, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::fs::dir::read_bounded;
+use crate::store::Store;
+
+pub(crate) const MAX_RECORD: u64 = 64 << 10; // a reference and two digests; more than this is not ours
+
+/// What a ref's file holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) reference: Reference,
+    pub(crate) image: Digest,
+    pub(crate) resolved: Digest,
+    /// When it was last asked for of who knows, in seconds since 1970. The file's own time is that of its last use.
+    pub(crate) pulled: u64,
+    /// The same in nanoseconds; it is not known of what older versions wrote.
+    #[serde(default)]
+    pub(crate) asked: u64,
+}
+
+/// Where the ref of a (reference, platform) is.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) dir: String,
+    pub(crate) file: String,
+}
+
+impl Place {
+    pub(crate) fn of(reference: &Reference, platform: &Platform) -> Self {
+        let name = reference.name();
+        let last = match reference.digest() {
+            Some(digest) => format!("_digest/{}-{}", digest.algorithm().as_str(), digest.hex()),
+            None => format!("_tag/{}", reference.selector()),
+        };
+        Self { dir: format!("refs/{name}/{last}"), file: platform.key() }
+    }
+
+    pub(crate) fn path(&self) -> String {
+        format!("{}/{}", self.dir, self.file)
+    }
+
+    /// Whether a directory of this name has a directory for each tag, or each digest, of a repository.
+    pub(crate) fn is_leaf(name: &str) -> bool {
+        name == "_tag" || name == "_digest"
+    }
+
+    /// Where the raw index is kept that the image was chosen from. No platform's key has a `~`.
+    pub(crate) fn index(&self) -> String {
+        format!("{}~index.json", self.file)
+    }
+
+    /// Whether a file beside refs holds an index.
+    pub(crate) fn is_index(file: &str) -> bool {
+        file.contains('~')
+    }
+
+    pub(crate) fn from_path(path: &str) -> Option<Self> {
+        let (dir, file) = path.rsplit_once('/')?;
+        Some(Self { dir: dir.to_owned(), file: file.to_owned() })
+    }
+}
+
+impl Record {
+    /// The digests that this reference can also be asked for by: the image's, and its index's.
+    pub(crate) fn leads_to(&self) -> impl Iterator<Item = &Digest> {
+        let index = Some(&self.resolved).filter(|resolved| **resolved != self.image);
+        std::iter::once(&self.image).chain(index)
+    }
+}
+
+impl Store {
+    /// What the ref at this place holds. `None`: there is none.
+    pub(crate) fn record_at(&self, place: &Place) -> Result<Option<Record>> {
+        Ok(self.open_record(place)?.map(|(_, record)| record))
+    }
+
+    /// The file of the ref at this place, and what it holds. `None`: there is none.
+    pub(crate) fn open_record(&self, place: &Place) -> Result<Option<(File, Record)>> {
+        let Some(file) = self.dir().open_file(place.path())? else { return Ok(None) };
+        let path = self.root().join(place.path());
+        let bytes = read_bounded(&file, MAX_RECORD, &path)?;
+        let record = serde_json::from_slice(&bytes).map_err(|cause| {
+            Error::new(ErrorKind::Storage, format!("{} cannot be read", path.display()))
+                .with_source(cause)
+                .with_help(
+                    "repair the store (`hoist fsck --repair`, or `Store::fsck`), and pull the image again",
+                )
+        })?;
+        Ok(Some((file, record)))
+    }
+}

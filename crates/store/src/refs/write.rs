@@ -1,0 +1,178 @@
+//! Naming an image, so that no pull undoes what a later one has done.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hoist_core::{Digest, Platform, Reference, Result};
+
+use super::StoredImage;
+use super::record::{Place, Record};
+use crate::fs::dir::Dir;
+use crate::fs::lock;
+#[cfg(doc)]
+use crate::options::StoreOptions;
+use crate::store::Store;
+use crate::store::lease::Lease;
+
+impl Store {
+    /// Makes a leased image known by a reference, in place of what that led to before.
+    ///
+    /// `index` is what the image was chosen from, where it was: its digest, and its bytes, which are kept.
+    ///
+    /// If an image was added since the last time, and the store has a [limit](StoreOptions::with_max_size),
+    /// others are evicted now; not this one, since it is leased.
+    ///
+    /// Fails where the image is not [admitted](Self::with_admission): the name leads to what it did before.
+    pub fn name(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        lease: &Lease,
+        index: Option<(&Digest, &[u8])>,
+    ) -> Result<StoredImage> {
+        self.name_where(reference, platform, lease, index, SystemTime::now(), |_| true)
+    }
+
+    /// As [`name`](Self::name), of what was begun to be resolved at this time. What the reference leads to stays, and is
+    /// returned, where that was begun to be resolved later: a pull that takes long does not undo what another one has
+    /// done meanwhile.
+    pub fn name_as_of(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        lease: &Lease,
+        index: Option<(&Digest, &[u8])>,
+        asked: SystemTime,
+    ) -> Result<StoredImage> {
+        let gives_way = |before: &Record| before.gives_way_to(asked);
+        self.name_where(reference, platform, lease, index, asked, gives_way)
+    }
+
+    /// Names an image, unless what the reference leads to does not give way: then that is returned.
+    fn name_where(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        lease: &Lease,
+        index: Option<(&Digest, &[u8])>,
+        asked: SystemTime,
+        gives_way: impl Fn(&Record) -> bool,
+    ) -> Result<StoredImage> {
+        let place = Place::of(reference, platform);
+        let image = lease.digest();
+        let record = Record {
+            reference: reference.clone(),
+            image: image.clone(),
+            resolved: index.map_or(image, |(digest, _)| digest).clone(),
+            pulled: seconds(asked),
+            asked: nanoseconds(asked),
+        };
+        let admitted = self.admitted(self.describe(reference, &record), platform);
+        admitted.inspect_err(|_| self.collect_refused())?;
+        // Refs are written one after the other, so that each knows what it replaces.
+        let dir = lock::hold(self.dir(), &place.dir)?;
+        let before = self.record_at(&place)?;
+        if let Some(later) = before.as_ref().filter(|before| !gives_way(before))
+            && let Some(image) = self.stored(reference, later)?
+        {
+            drop(dir);
+            self.lease_found(&image.digest)?;
+            return self.admitted(image, platform); // whoever named it may not have had to have it admitted
+        }
+        for digest in record.leads_to() {
+            self.mark(digest, &place.path())?;
+        }
+        let written = self.write_ref(&dir, &place, &record, index.map(|(_, bytes)| bytes));
+        if written.is_err() && self.goes_on().is_err() {
+            self.unmark_in_vain(&place, &record)?;
+        }
+        written?;
+        self.lease_named(lease)?;
+        for digest in before.iter().flat_map(Record::leads_to) {
+            if !record.leads_to().any(|kept| kept == digest) {
+                self.unmark(digest, &place.path())?;
+            }
+        }
+        drop(dir);
+        self.keep_to_limit();
+        Ok(self.describe(reference, &record))
+    }
+
+    /// Notes that a reference still leads to this leased image, as somebody was told who asked at this time: it counts as
+    /// [pulled](StoredImage::pulled) then, and what else is known of it stays. One that leads elsewhere by now is
+    /// [named](Self::name_as_of) anew, unless somebody else asked later.
+    ///
+    /// Fails where the image is not [admitted](Self::with_admission).
+    pub fn confirm(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        lease: &Lease,
+        asked: SystemTime,
+    ) -> Result<StoredImage> {
+        let place = Place::of(reference, platform);
+        let same = |known: &Record| known.image == *lease.digest();
+        let Some(known) = self.record_at(&place)?.filter(same) else {
+            return self.name_as_of(reference, platform, lease, None, asked);
+        };
+        self.admitted(self.describe(reference, &known), platform)?;
+        let dir = lock::hold(self.dir(), &place.dir)?;
+        let unchanged = |record: &Record| same(record) && record.resolved == known.resolved;
+        let Some(mut record) = self.record_at(&place)?.filter(unchanged) else {
+            drop(dir);
+            return self.confirm(reference, platform, lease, asked);
+        };
+        if record.gives_way_to(asked) {
+            (record.pulled, record.asked) = (seconds(asked), nanoseconds(asked));
+            self.write_ref(&dir, &place, &record, None)?;
+        }
+        self.lease_named(lease)?;
+        Ok(self.describe(reference, &record))
+    }
+
+    fn write_ref(&self, dir: &Dir, place: &Place, record: &Record, index: Option<&[u8]>) -> Result<()> {
+        let scratch = self.scratch()?;
+        let line = serde_json::to_vec(record).expect("a record has nothing that JSON cannot hold");
+        scratch.dir().write_new("ref", &line)?;
+        if let Some(bytes) = index {
+            scratch.dir().write_new("index", bytes)?;
+        }
+        // No name is given after the call was dropped: the last look, and nothing but the renaming.
+        let goes_on = self.goes_on()?;
+        if index.is_some() {
+            scratch.dir().rename("index", dir, &place.index())?;
+        }
+        scratch.dir().rename("ref", dir, &place.file)?;
+        drop(goes_on);
+        dir.sync()
+    }
+
+    /// Takes back what was prepared for a ref that was not written, whose directory is held.
+    fn unmark_in_vain(&self, place: &Place, record: &Record) -> Result<()> {
+        let before = self.record_at(place)?;
+        let is_led_to = |digest: &Digest| before.iter().flat_map(Record::leads_to).any(|to| to == digest);
+        for digest in record.leads_to() {
+            if !is_led_to(digest) {
+                self.unmark(digest, &place.path())?;
+            }
+        }
+        if before.is_none() { self.prune_empty(&place.dir) } else { Ok(()) }
+    }
+}
+
+/// A time in seconds since 1970, as a record has it.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// The same in nanoseconds.
+fn nanoseconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+impl Record {
+    /// Whether somebody who asked at this time knows better than this.
+    fn gives_way_to(&self, asked: SystemTime) -> bool {
+        // A time that is still to come is that of a clock which was wrong.
+        self.asked <= nanoseconds(asked) || self.asked > nanoseconds(SystemTime::now())
+    }
+}

@@ -1,0 +1,88 @@
+//! Leases: what keeps an image from being collected.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use hoist_core::{Descriptor, Digest, Error, Result};
+
+use crate::fs::blocking::blocking;
+use crate::fs::dir::Dir;
+use crate::fs::lock::{self, Shared};
+use crate::paths::{images_path, pool_file};
+use crate::store::Store;
+use crate::store::integrity::is_whole;
+
+/// A hold on an image of a store. As long as any process has its descriptor open, the image's bytes stay.
+///
+/// The descriptor ([`AsFd`]) can be handed to another process, say the one that runs the VM: the lease
+/// then lives until the last copy is closed, by whatever means.
+#[derive(Debug)]
+#[must_use = "the lease ends when it is dropped"]
+pub struct Lease {
+    /// The image's directory, open and locked (shared).
+    image: Dir,
+    digest: Digest,
+}
+
+impl Lease {
+    pub(crate) fn new(image: Dir, digest: Digest) -> Self {
+        Self { image, digest }
+    }
+
+    /// The same lease once more: the image stays until both are dropped.
+    pub(crate) fn again(&self) -> Result<Self> {
+        let again = |cause| Error::io(format!("cannot lease {} once more", self.digest), cause);
+        Ok(Self { image: self.image.try_clone().map_err(again)?, digest: self.digest.clone() })
+    }
+
+    /// The digest of the leased image's manifest.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The content of a blob of the leased image, whose descriptor says that it is no larger than `limit` bytes. It is
+    /// hashed again. `None`: the image does not have it.
+    ///
+    /// Fails with [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch) or
+    /// [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) where it was damaged.
+    pub fn read(&self, blob: &Descriptor, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(bytes) = self.image.read(pool_file(&blob.digest), limit)? else { return Ok(None) };
+        blob.verify(&bytes)?;
+        Ok(Some(bytes))
+    }
+}
+
+impl AsFd for Lease {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.image.file().as_fd()
+    }
+}
+
+impl Store {
+    /// Leases the image with this manifest. `None`: it is not here, or not whole.
+    ///
+    /// Waits while somebody collects or replaces the image: asynchronous code calls [`lease_async`](Self::lease_async).
+    pub fn lease(&self, digest: &Digest) -> Result<Option<Lease>> {
+        let Some(images) = self.dir().sub(images_path(digest.algorithm()))? else { return Ok(None) };
+        lease_whole(lock::share(&images, digest.hex())?, digest)
+    }
+
+    /// As [`lease`](Self::lease), and waits on a thread for that, where it has to wait.
+    pub async fn lease_async(&self, digest: &Digest) -> Result<Option<Lease>> {
+        let Some(images) = self.dir().sub(images_path(digest.algorithm()))? else { return Ok(None) };
+        match lock::try_share(&images, digest.hex())? {
+            Shared::Locked(image) => lease_whole(Some(image), digest),
+            Shared::Gone => Ok(None),
+            Shared::Busy => {
+                let (store, digest) = (self.clone(), digest.clone());
+                blocking(move || store.lease(&digest)).await
+            }
+        }
+    }
+}
+
+fn lease_whole(image: Option<Dir>, digest: &Digest) -> Result<Option<Lease>> {
+    match image {
+        Some(image) if is_whole(&image, digest)? => Ok(Some(Lease::new(image, digest.clone()))),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,82 @@
+//! Where hard links cannot be had: the link count says nothing there, and a blob of the pool is in use for as long as an
+//! image has a copy of it.
+
+use std::collections::HashSet;
+
+use hoist_core::{Algorithm, Digest, Result};
+use rustix::fs::Stat;
+
+use crate::fs::dir::{Dir, NoLink};
+use crate::fs::scratch::Scratch;
+use crate::paths::{images_path, pool_path};
+use crate::store::Store;
+
+/// Which blobs of the pool are in use.
+#[derive(Debug)]
+pub(crate) enum InUse {
+    /// Those that have another link.
+    Linked,
+    /// Those that an image has a copy of.
+    Copied(HashSet<Digest>),
+}
+
+impl InUse {
+    /// Whether this blob of the pool is.
+    pub(crate) fn has(&self, blob: &Digest, stat: &Stat) -> bool {
+        match self {
+            Self::Linked => stat.st_nlink > 1,
+            Self::Copied(blobs) => stat.st_nlink > 1 || blobs.contains(blob),
+        }
+    }
+}
+
+impl Store {
+    /// Whether the file system has hard links: tried when it first matters.
+    pub(crate) fn has_links(&self) -> Result<bool> {
+        let known = self.links();
+        if let Some(has_links) = known.get() {
+            return Ok(*has_links);
+        }
+        let scratch = Scratch::new(self.dir())?;
+        let dir = scratch.dir();
+        dir.create_new("file")?;
+        let has_links = dir.link("file", dir, "link")? != Err(NoLink::Impossible);
+        Ok(*known.get_or_init(|| has_links))
+    }
+
+    /// Which blobs of the pool are in use now. Where there are no links, every image is looked at.
+    pub(crate) fn in_use(&self) -> Result<InUse> {
+        if self.has_links()? {
+            return Ok(InUse::Linked);
+        }
+        let mut blobs = HashSet::new();
+        for algorithm in Algorithm::ALL {
+            if let Some(images) = self.dir().sub(images_path(algorithm))? {
+                for image in images.digests(algorithm)? {
+                    add_blobs(&images, image?.hex(), &mut blobs)?;
+                }
+            }
+        }
+        if let Some(staging) = self.dir().sub("staging")? {
+            for scratch in staging.entries()? {
+                let scratch = scratch?;
+                if scratch.is_dir {
+                    add_blobs(&staging, &format!("{}/image", scratch.name), &mut blobs)?;
+                }
+            }
+        }
+        Ok(InUse::Copied(blobs))
+    }
+}
+
+/// Adds the blobs of an image. One that others remove meanwhile has none.
+fn add_blobs(dir: &Dir, image: &str, found: &mut HashSet<Digest>) -> Result<()> {
+    for algorithm in Algorithm::ALL {
+        if let Some(blobs) = dir.sub(format!("{image}/{}", pool_path(algorithm)))? {
+            for blob in blobs.digests(algorithm)? {
+                found.insert(blob?);
+            }
+        }
+    }
+    Ok(())
+}
