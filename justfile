@@ -15,26 +15,26 @@ interop: (run "interop")
 # A pull with each of its system calls on the store made to fail; `test` tries a part of them
 failing-calls:
     cargo build -p hoist-cli
-    HOIST_FAILING_CALLS=all cargo test -p hoist-tests --test failing_calls
+    HOIST_FAILING_CALLS=all cargo test -p hoist-tests --test it failing_calls::
 
 # 10,000 steps of eight processes on one store, at random; `test` takes a few hundred
 churn:
     cargo build -p hoist-cli
-    HOIST_STEPS=10000 cargo test -p hoist-tests --test many_processes -- --nocapture
+    HOIST_STEPS=10000 cargo test -p hoist-tests --test it many_processes:: -- --nocapture
 
 # Symlinks, FIFOs, directories and files planted at every path of a store; `test` tries a part of them
 planted:
     cargo build -p hoist-cli
-    HOIST_PLANTED=all cargo test -p hoist-tests --test planted
+    HOIST_PLANTED=all cargo test -p hoist-tests --test it planted::
 
 # 1,000 pulls killed with `kill -9`; `test` kills 100
 kills:
     cargo build -p hoist-cli
-    HOIST_KILLS=1000 cargo test -p hoist-tests --test crash -- --nocapture
+    HOIST_KILLS=1000 cargo test -p hoist-tests --test it crash:: -- --nocapture
 
 # 1,000 pulls dropped, each at a moment of its own; `test` drops 100
 drops:
-    HOIST_DROPS=1000 cargo test -p hoist-tests --test drops
+    HOIST_DROPS=1000 cargo test -p hoist-tests --test it drops::
 
 # The tests of the store on xfs, btrfs, tmpfs and overlayfs; as root
 file-systems: (run "file-systems")

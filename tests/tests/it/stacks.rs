@@ -171,7 +171,7 @@ async fn another_platform_costs_its_own_image_and_shares_the_rest() {
 
 #[test]
 fn the_files_of_the_document_make_these_stacks() {
-    let document = include_str!("../../docs/stacks.md");
+    let document = include_str!("../../../docs/stacks.md");
     let files: Vec<_> =
         document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(files.len(), 4);

@@ -9,7 +9,7 @@ use hoist_store::{Store, StoreOptions};
 use hoist_testkit::{Image, PLATFORM};
 use tempfile::TempDir;
 
-use crate::setup::{Setup, one_layer, pull};
+use super::setup::{Setup, one_layer, pull};
 
 /// Begins a pull of a tag that leads to the old image, and while that is on its way, moves the tag and forces a pull.
 /// Both have the new image, and the name leads to it.

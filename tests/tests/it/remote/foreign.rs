@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::setup::{SECRET, Setup, fails, one_layer, pull, trickling};
+use super::setup::{SECRET, Setup, fails, one_layer, pull, trickling};
 
 /// A registry that has all of an image but its layer, and a host that has that, at the address in the manifest.
 struct Foreign {

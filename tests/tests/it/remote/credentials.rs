@@ -8,7 +8,7 @@ use hoist_remote::{Credentials, Keychain, RemoteRegistry};
 use hoist_testkit::{Auth, Image, Tokens};
 use hoist_tests::Home;
 
-use crate::setup::{SECRET, Setup, assert_no_secret, fails, pull, refused};
+use super::setup::{SECRET, Setup, assert_no_secret, fails, pull, refused};
 
 /// `me` and the secret, as files have them.
 const AUTH: &str = "bWU6Y2FuYXJ5";

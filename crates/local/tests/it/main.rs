@@ -1,0 +1,5 @@
+//! Tests of the local backend, through its public interface.
+
+mod archive;
+mod hostile;
+mod local;

@@ -1,0 +1,34 @@
+//! Whole-system tests: stacks, the command, real registries and real readers, crashes and full disks.
+
+mod admission;
+mod archive;
+mod authenticated;
+mod certificates;
+mod command;
+mod crash;
+mod descriptors;
+mod disk_full;
+mod drops;
+mod failing_calls;
+mod large;
+mod links;
+mod login;
+mod lookup;
+mod many_processes;
+mod order;
+mod planted;
+mod power_cut;
+mod proxies;
+mod real_hosts;
+mod realms;
+mod references;
+mod registries;
+mod remote;
+mod rooms;
+mod scale;
+mod second_opinion;
+mod space;
+mod stacks;
+mod stampede;
+mod tls;
+mod unpolled;
