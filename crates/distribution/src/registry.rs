@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::time::SystemTime;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hoist_core::{
-    Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform,
+    Descriptor, Document, Error, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform,
     PulledImage, Reference, Result, Source, config_platform,
 };
-use hoist_store::{Lease, Staging, Store, StoredImage, Trust, WriteQueue};
+use hoist_store::{Fetched, Staging, Store, Trust, WriteQueue};
 use oci_distribution::client::{Client, ClientProtocol};
 
 use crate::client::{client, document, next, open};
@@ -80,44 +79,18 @@ impl DistributionRegistry {
         Ok(self.store.resolve(&reference.parse()?, &self.platform).await?.map(Into::into))
     }
 
-    /// Makes a pull in a task of its own, which goes on also while nobody polls this future: others may wait for the
-    /// blobs that it has claimed. Dropping the future ends it. A digest that is here is answered without a task.
     async fn get(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
-        let pull = async {
-            self.store.admit_reference(&reference)?;
-            if trust == Trust::Pool
-                && reference.digest().is_some()
-                && let Some(image) = self.store.hit(&reference, &self.platform).await?
-            {
-                return Ok(image);
-            }
-            let (this, name) = (self.clone(), reference.clone());
-            let pull = |store| async move { Self { store, ..this }.bring(&name, trust).await };
-            self.store.owned(pull).await
+        let (this, name) = (self.clone(), reference.clone());
+        let fetch = move |store| {
+            let (this, name) = (Self { store, ..this.clone() }, name.clone());
+            async move { this.fetch(&name, trust).await }
         };
-        Ok(self.events.observe(&reference, pull, |image| image.digest.clone()).await?.into())
+        self.store.pull(&reference, &self.platform, trust, &self.events, fetch).await
     }
 
-    /// Brings and names what a name is now; again where a pull that asked later was faster, and found another image.
-    async fn bring(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
-        loop {
-            let asked = SystemTime::now();
-            let (lease, index) = self.fetch(reference, trust).await?;
-            let (platform, reference) = (self.platform.clone(), reference.clone());
-            let name = move |store: &Store| {
-                let index = index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
-                Ok((store.name_as_of(&reference, &platform, &lease, index, asked)?, lease))
-            };
-            let (image, lease) = self.store.blocking(name).await?;
-            if image.digest == *lease.digest() {
-                return Ok(image);
-            }
-        }
-    }
-
-    /// Brings what a name is now, and says which index it was chosen from.
-    async fn fetch(&self, reference: &Reference, trust: Trust) -> Result<(Lease, Option<(Digest, Vec<u8>)>)> {
+    /// Brings what a name is now into the store.
+    async fn fetch(&self, reference: &Reference, trust: Trust) -> Result<Fetched> {
         let name = reference.registry();
         let address = name.rsplit_once(':').map_or(name, |(host, _)| host).parse::<IpAddr>();
         let is_here = name.starts_with("localhost:") || address.is_ok_and(|address| address.is_loopback());
@@ -152,7 +125,7 @@ impl DistributionRegistry {
         }
         let tag = reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned()));
         entry.annotations = tag.into_iter().collect();
-        Ok((staging.commit(entry).await?, index))
+        Ok(Fetched::New { lease: staging.commit(entry).await?, index })
     }
 
     /// Brings a blob, from the pool or from the registry.
@@ -193,20 +166,15 @@ impl ImageRegistry for DistributionRegistry {
     }
 
     async fn is_cached(&self, reference: &str) -> bool {
-        let image = reference.parse().and_then(|reference| self.store.known(&reference, &self.platform));
-        let trouble = |error: &Error| tracing::warn!(error = error.report(), "cannot tell what is cached");
-        image.inspect_err(trouble).is_ok_and(|image| image.is_some())
+        self.store.is_cached(reference, &self.platform)
     }
 
     async fn remove(&self, reference: &str) -> Result<bool> {
-        let (platform, reference) = (self.platform.clone(), reference.parse()?);
-        self.store.blocking(move |store| store.remove(&reference, &platform)).await
+        self.store.remove_cached(reference, &self.platform).await
     }
 
     async fn list_cached(&self) -> Result<Vec<String>> {
-        let platform = self.platform.clone();
-        let references = self.store.blocking(move |store| store.list(&platform)).await?;
-        Ok(references.iter().map(ToString::to_string).collect())
+        self.store.list_cached(&self.platform).await
     }
 }
 

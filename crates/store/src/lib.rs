@@ -29,6 +29,7 @@ pub use image::staging::{Staging, Trust};
 pub use ingest::{Claim, Ingest, WriteQueue};
 pub use options::{Access, Durability, StoreOptions};
 pub use refs::StoredImage;
+pub use refs::pull::Fetched;
 pub use store::Store;
 pub use store::call::Call;
 pub use store::lease::Lease;

@@ -5,6 +5,7 @@ mod backrefs;
 mod list;
 mod lookup;
 mod names;
+pub(crate) mod pull;
 pub(crate) mod record;
 mod remove;
 mod write;
