@@ -28,8 +28,6 @@ mod secret;
 mod shared;
 mod source;
 mod tls;
-mod tls_files;
-mod tls_trouble;
 mod transport;
 
 pub use credentials::{Credentials, FoundIn, Keychain, StoredIn};

@@ -12,7 +12,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
-use crate::tls_trouble;
+use crate::tls::errors;
 
 /// How many response time-outs a whole document may take. What it may be takes an honest host one or two.
 const LONGEST: u32 = 10;
@@ -95,7 +95,7 @@ fn too_slow() -> Error {
 pub(crate) fn failed(doing: &str, cause: reqwest::Error) -> Error {
     let cause = cause.without_url();
     if let Some(error) = tls_error(&cause) {
-        let (what, help) = tls_trouble::explain(error);
+        let (what, help) = errors::explain(error);
         let cause = io::Error::other(what);
         return Error::new(ErrorKind::Tls, format!("{doing} failed")).with_source(cause).with_help(help);
     }

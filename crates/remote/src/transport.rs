@@ -9,10 +9,11 @@ use reqwest::{Client, ClientBuilder, Method, Response, Url};
 use rustls::ClientConfig;
 
 use crate::auth::TokenConnections;
-use crate::hosts::{Site, TlsFiles};
+use crate::hosts::Site;
 use crate::proxies::Proxies;
 use crate::redirect::{Failure, Outgoing};
-use crate::{response, tls};
+use crate::response;
+use crate::tls::{self, TlsFiles};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be silent before its request counts as broken.

@@ -12,10 +12,9 @@ use super::realm;
 use crate::address::is_public;
 use crate::endpoint::{Endpoint, is_loopback};
 use crate::guard::{self, Guard};
-use crate::hosts::TlsFiles;
 use crate::proxies::Proxies;
 use crate::redirect::{Failure, Outgoing};
-use crate::tls;
+use crate::tls::{self, TlsFiles};
 use crate::transport::{self, Limits, Transport};
 
 /// The registry that names a token server.

@@ -5,7 +5,7 @@ use std::fs::read_dir;
 use std::io::Result;
 use std::path::Path;
 
-use super::entry::TlsFiles;
+use crate::tls::TlsFiles;
 
 /// The certificates in a host's directory, by their names.
 pub(super) fn find(directory: &Path) -> Result<TlsFiles> {

@@ -1,12 +1,12 @@
 //! What a host's configuration says of one host.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 
 use crate::proxies::Proxy;
+use crate::tls::TlsFiles;
 
 /// One host that may be asked, in the place where it stands in its file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,17 +31,6 @@ pub(crate) struct Abilities {
     pub(crate) pull: bool,
 }
 
-/// Where the certificates for a host are, in PEM.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct TlsFiles {
-    /// Authorities, which are trusted beside the system's.
-    pub(crate) authorities: Vec<PathBuf>,
-    /// Our own certificates, each with its key, which may be in the same file.
-    pub(crate) clients: Vec<(PathBuf, Option<PathBuf>)>,
-    /// Takes the host for who it says it is.
-    pub(crate) skip_verify: bool,
-}
-
 impl Entry {
     /// Whether connections to it are made as to any other host.
     pub(crate) fn is_usual(&self) -> bool {
@@ -55,12 +44,5 @@ impl Entry {
 impl Default for Abilities {
     fn default() -> Self {
         Self { resolve: true, pull: true }
-    }
-}
-
-impl TlsFiles {
-    pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        let keys = self.clients.iter().flat_map(|(cert, key)| std::iter::once(cert).chain(key));
-        self.authorities.iter().chain(keys)
     }
 }

@@ -21,11 +21,11 @@ use hoist_core::{Error, ErrorKind, Reference, Result};
 use reqwest::Url;
 
 use crate::endpoint::{self, Endpoint};
+use crate::tls::TlsFiles;
 use directories::Directories;
 use entry::Entry;
 
 pub(crate) use attempts::Need;
-pub(crate) use entry::TlsFiles;
 pub(crate) use route::Route;
 pub(crate) use site::Site;
 

@@ -13,14 +13,32 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{SignatureScheme, server::ParsedCertificate};
 
-/// The certificates of authorities, of all files together. A file without any is an error.
-pub(crate) fn authorities(paths: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>> {
+/// Where the certificates for a host are, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct TlsFiles {
+    /// Authorities, which are trusted beside the system's.
+    pub(crate) authorities: Vec<PathBuf>,
+    /// Our own certificates, each with its key, which may be in the same file.
+    pub(crate) clients: Vec<(PathBuf, Option<PathBuf>)>,
+    /// Does not verify the host's certificate.
+    pub(crate) skip_verify: bool,
+}
+
+impl TlsFiles {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        let keys = self.clients.iter().flat_map(|(cert, key)| std::iter::once(cert).chain(key));
+        self.authorities.iter().chain(keys)
+    }
+}
+
+/// The authorities' certificates from all these files. A file without a certificate is an error.
+pub(super) fn authorities(paths: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>> {
     let all = paths.iter().map(|path| certificates(path, &read(path)?));
     Ok(all.collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// Our own certificates, with their keys. `None`: there are none.
-pub(crate) fn clients(
+pub(super) fn clients(
     pairs: &[(PathBuf, Option<PathBuf>)],
     provider: &CryptoProvider,
 ) -> Result<Option<Arc<dyn ResolvesClientCert>>> {
@@ -32,7 +50,7 @@ pub(crate) fn clients(
 fn client(cert: &Path, key: Option<&Path>, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>> {
     let chain = certificates(cert, &read(cert)?)?;
     let path = key.unwrap_or(cert);
-    // The causes are left out where they could tell of the key.
+    // The cause is left out: it could quote the key.
     let key = PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|_| wrong(path, "has no private key"))?;
     let key = CertifiedKey::from_der(chain, key, provider)
         .map_err(|cause| wrong(path, "has no key for the certificate").with_source(cause))?;
@@ -58,11 +76,11 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 fn wrong(path: &Path, what: impl Display) -> Error {
     Error::new(ErrorKind::InvalidConfig, format!("{} {what}", path.display()))
-        .with_help("correct the file, or what names it in hosts.toml")
+        .with_help("correct the file, or its name in hosts.toml")
 }
 
-/// The first certificate whose key fits what the server can check. Which authorities it hints at does not
-/// matter: hints are often wrong, and it says itself if it wanted another.
+/// Shows the first certificate whose key suits the server's signature schemes. The authorities that a server hints at
+/// are ignored: hints are often wrong, and a server that wanted another certificate says so.
 #[derive(Debug)]
 struct Clients(Vec<Arc<CertifiedKey>>);
 

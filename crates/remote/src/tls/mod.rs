@@ -1,5 +1,9 @@
-//! TLS as it should be: rustls, the system's roots and those that a host's file adds, and no way around them
-//! but for a host whose file says so.
+//! TLS for all connections: rustls with the system's roots, and with the certificates that a host's file names.
+//!
+//! Every certificate is verified, except those of a host whose file says `skip_verify`.
+
+pub(crate) mod errors;
+mod files;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,51 +14,53 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use crate::hosts::TlsFiles;
-use crate::tls_files;
+pub(crate) use files::TlsFiles;
 
 /// A configuration that trusts what the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` included).
 pub(crate) fn config() -> Result<ClientConfig> {
     config_for("", &TlsFiles::default())
 }
 
-/// A configuration for one host, that trusts its authorities as well, and has certificates to show.
-pub(crate) fn config_for(host: &str, files: &TlsFiles) -> Result<ClientConfig> {
+/// A configuration for one host, which also trusts the host's authorities and shows it our certificates.
+pub(crate) fn config_for(host: &str, of_host: &TlsFiles) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Verifier {
         provider: provider.clone(),
-        authorities: tls_files::authorities(&files.authorities)?,
-        unverified: files.skip_verify.then(|| host.to_owned()),
+        authorities: files::authorities(&of_host.authorities)?,
+        unverified: of_host.skip_verify.then(|| host.to_owned()),
         usual: Mutex::default(),
     };
-    if files.skip_verify {
-        tracing::warn!(host, "its certificate is not verified, as its file says: anybody may pose as it");
+    if of_host.skip_verify {
+        tracing::warn!(
+            host,
+            "its certificate is not verified, since its file says skip_verify: anybody may pose as it"
+        );
     }
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|cause| Error::new(ErrorKind::Tls, "TLS cannot be set up").with_source(cause))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
-    Ok(match tls_files::clients(&files.clients, &provider)? {
+    Ok(match files::clients(&of_host.clients, &provider)? {
         Some(clients) => builder.with_client_cert_resolver(clients),
         None => builder.with_no_client_auth(),
     })
 }
 
-/// rustls' own verifier. The system's roots are read when the first certificate comes, and again after one that was not
-/// trusted: that takes milliseconds, which a pull over plain http from this machine should not pay for.
+/// rustls' own verifier. It reads the system's roots when the first certificate comes, and again after one that was
+/// not trusted. Reading them takes milliseconds, which a pull over plain http from this machine should not pay for.
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,
-    /// Who is trusted beside the system's.
+    /// The authorities of the host's file, trusted beside the system's.
     authorities: Vec<CertificateDer<'static>>,
-    /// The one host that is taken for who it says it is; not those that it leads to (CVE-2019-10214).
+    /// The one host whose certificate is not verified; those that it redirects to are (CVE-2019-10214).
     unverified: Option<String>,
     usual: Mutex<Option<Arc<WebPkiServerVerifier>>>,
 }
 
 impl Verifier {
-    /// The inner verifier. Roots that could not be read are read again the next time: they may be there by then.
+    /// The inner verifier. It reads the roots again if that failed the last time: they may be there by now.
     fn verifier(&self) -> std::result::Result<Arc<WebPkiServerVerifier>, rustls::Error> {
         let mut usual = self.usual.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(verifier) = &*usual {
@@ -63,7 +69,8 @@ impl Verifier {
         Ok(usual.insert(self.read_roots()?).clone())
     }
 
-    /// Has the roots read again, by which somebody was not trusted: an authority may have been added since.
+    /// Makes the next certificate read the roots again, after these did not trust one: an authority may have been
+    /// added since.
     fn forget(&self, verifier: &Arc<WebPkiServerVerifier>) {
         let mut usual = self.usual.lock().unwrap_or_else(PoisonError::into_inner);
         usual.take_if(|known| Arc::ptr_eq(known, verifier));
@@ -92,7 +99,7 @@ impl Verifier {
     }
 }
 
-/// Everything but one host's identity is the inner verifier's to decide.
+/// The inner verifier decides on everything but the identity of the one unverified host.
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,

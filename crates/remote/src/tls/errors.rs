@@ -1,11 +1,10 @@
-//! What is wrong with TLS, in words: an unknown authority, a wrong name and a certificate that is too old are
-//! three things.
+//! TLS errors in words: an unknown authority, a wrong name and an expired certificate each get their own advice.
 
 use rustls::{AlertDescription, CertificateError, Error};
 
 const UNKNOWN: &str = "its certificate is from an authority that is not trusted here";
 
-/// What is wrong, and what to do about it.
+/// Says in words why TLS failed, and gives advice.
 pub(crate) fn explain(error: &Error) -> (String, &'static str) {
     match error {
         Error::InvalidCertificate(reason) => certificate(reason),
@@ -19,7 +18,7 @@ pub(crate) fn explain(error: &Error) -> (String, &'static str) {
 
 fn certificate(reason: &CertificateError) -> (String, &'static str) {
     match reason {
-        // An authority that was made anew has its old name, and another key.
+        // A recreated authority keeps its name and has another key, so that only the signature is wrong.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => (
             UNKNOWN.into(),
             "install the certificate of its authority, point SSL_CERT_FILE to it, or name it as `ca` in hosts.toml",
@@ -36,7 +35,7 @@ fn certificate(reason: &CertificateError) -> (String, &'static str) {
         }
         CertificateError::Revoked => ("its certificate is revoked".into(), "have it renewed"),
         other => (
-            format!("its certificate is no good: {}", Error::InvalidCertificate(other.clone())),
+            format!("its certificate is not valid: {}", Error::InvalidCertificate(other.clone())),
             "install the certificate of its authority, or have it renewed",
         ),
     }
