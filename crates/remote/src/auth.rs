@@ -23,7 +23,6 @@ use crate::challenge::{self, Challenge};
 use crate::credentials::{Account, Credentials, Found, FoundIn, Keychain, Kind, by_account};
 use crate::endpoint::Endpoint;
 pub(crate) use admission::Request;
-pub(crate) use connections::TokenConnections;
 
 use connections::Registry;
 use proof::Proof;

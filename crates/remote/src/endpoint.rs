@@ -1,6 +1,5 @@
 //! Where a registry's name leads: the address that its API is at.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use hoist_core::{Error, ErrorKind, Result};
@@ -75,14 +74,6 @@ pub(crate) fn address(registry: &str, plain_http: bool) -> Result<Url> {
         Error::new(ErrorKind::InvalidReference, format!("{registry:?} is not a host"))
             .with_source(NoUrl(cause))
     })
-}
-
-/// A host that is this machine, by its name alone: it is spoken to without TLS and without a proxy.
-pub(crate) fn is_loopback(host_and_port: &str) -> bool {
-    let Ok(url) = Url::parse(&format!("http://{host_and_port}/")) else { return false };
-    let host = url.host_str().unwrap_or_default();
-    let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
-    host == "localhost" || host.ends_with(".localhost") || address.is_some_and(|ip| ip.is_loopback())
 }
 
 /// Why a name makes no URL.

@@ -18,7 +18,7 @@ use reqwest::header::RANGE;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode, Url};
 
-use crate::transport::Limits;
+use crate::http::Limits;
 use crate::{source, tls};
 use rules::{Refused, Rules};
 

@@ -4,31 +4,23 @@
 //! what its store lacks of the blobs, in ranges over several connections, hashed while it is written. Registries on loopback
 //! names are spoken to in plain http, all others over TLS.
 
-mod address;
 mod auth;
 mod challenge;
 mod client;
-mod content_range;
 mod credentials;
 mod endpoint;
 mod foreign;
 #[cfg(test)]
 mod fuzz;
-mod guard;
 mod hosts;
-mod link;
+mod http;
 mod login;
 mod manifest;
 mod nested;
-mod proxies;
-mod redirect;
 mod registry;
-mod response;
 mod secret;
-mod shared;
 mod source;
 mod tls;
-mod transport;
 
 pub use credentials::{Credentials, FoundIn, Keychain, StoredIn};
 pub use login::Login;

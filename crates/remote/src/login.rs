@@ -8,12 +8,11 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 
 use crate::auth::Auth;
-use crate::client::Client;
+use crate::client::{Client, SharedClient};
 use crate::credentials::{Account, Credentials, FoundIn, Keychain, StoredIn, canonical_host};
 use crate::endpoint::Endpoint;
 use crate::hosts::{Hosts, Need};
 use crate::registry::RemoteRegistry;
-use crate::shared::SharedClient;
 
 /// Stores credentials in a [`Keychain`], and takes them out.
 #[derive(Debug, Clone)]

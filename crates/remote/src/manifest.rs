@@ -11,8 +11,8 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::hosts::{Need, Route};
+use crate::http::response;
 use crate::nested::Search;
-use crate::response;
 
 const CONTENT_DIGEST: &str = "docker-content-digest";
 

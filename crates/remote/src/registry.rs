@@ -15,13 +15,13 @@ use hoist_core::{
 };
 use hoist_store::{Lease, Staging, Store, StoredImage, Trust};
 
+use crate::client::SharedClient;
 use crate::credentials::{Credentials, Keychain};
 use crate::foreign::ForeignLayers;
 use crate::hosts::{Hosts, Route};
+use crate::http::NEVER;
 use crate::manifest::{self, Resolved};
-use crate::shared::SharedClient;
 use crate::source;
-use crate::transport::NEVER;
 
 /// The annotation of a layout's entry that tools take the tag from (image-spec, annotations).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";

@@ -10,12 +10,11 @@ use hoist_fetch::{BlobBody, BlobSource, SourceError, SourceId, Sources, Tier, Wa
 use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 
-use crate::content_range;
+use crate::client::SharedClient;
 use crate::endpoint::Endpoint;
 use crate::foreign::ForeignLayers;
 use crate::hosts::{Need, Route};
-use crate::response;
-use crate::shared::SharedClient;
+use crate::http::{content_range, response};
 
 /// These blobs with the sources that each may come from: the hosts of the route that may be asked, and the addresses of a
 /// foreign layer.

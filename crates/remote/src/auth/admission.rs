@@ -1,12 +1,14 @@
 //! A request that has to be let in: shown what is asked for, and made again.
 
+use std::time::Instant;
+
 use hoist_core::Result;
-use reqwest::header::HeaderMap;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::{Auth, Refusal, Shown};
 use crate::endpoint::Endpoint;
-use crate::transport::Transport;
+use crate::http::{Outgoing, Transport};
 
 /// How often one request is answered a 401: with what there is, and once more with what a helper has anew.
 const MAX_ANSWERS: usize = 2;
@@ -31,9 +33,18 @@ impl Request<'_> {
     async fn send_to(&self, method: &Method, url: &Url, shown: &Shown) -> Result<Response> {
         let Self { transport, endpoint, headers, .. } = self;
         tracing::debug!(registry = endpoint.registry, %method, path = url.path(), "asking");
-        let sending = transport.send(&endpoint.site, (method, url), headers, shown.header().cloned());
-        // It is large, and in the middle of every pull.
-        Box::pin(sending).await.map_err(|cause| transport.failed(&self.doing, cause))
+        // The headers of the host's file are for the host alone, and so are credentials.
+        let mut private = endpoint.site.headers().clone();
+        if let Some(value) = shown.header() {
+            private.insert(AUTHORIZATION, value.clone());
+        }
+        let asked = Instant::now();
+        let outgoing = Outgoing::new(method.clone(), url.clone(), (*headers).clone(), private);
+        // The future is large, and in the middle of every pull.
+        let answer = Box::pin(outgoing.send(&transport.client)).await;
+        let answer = answer.map_err(|cause| transport.failed(&self.doing, cause))?;
+        endpoint.site.answered_after(asked.elapsed());
+        Ok(answer)
     }
 
     /// Whether the registry itself answered, and none that it redirected to.

@@ -4,15 +4,16 @@ use hoist_core::{Error, ErrorKind, Result};
 use reqwest::Url;
 
 use crate::challenge::Challenge;
-use crate::endpoint::{Endpoint, is_loopback};
+use crate::endpoint::Endpoint;
+use crate::http::is_loopback;
 
 const MAX_SCOPES: usize = 4; // an honest registry asks for one
 
 /// The token server's address: absolute, or relative to the registry's.
 ///
 /// The credentials go there, so it must not be less safe than the registry itself: no http where the
-/// registry has TLS, and no other machine by its bare address (CVE-2026-48978, CVE-2026-33990). Where its name
-/// leads is looked at when it is [connected to](crate::guard).
+/// registry has TLS, and no other machine by its bare address (CVE-2026-48978, CVE-2026-33990). The address that
+/// its name leads to is checked when it is connected to.
 pub(super) fn realm(endpoint: &Endpoint, challenge: &Challenge) -> Result<Url> {
     let origin = endpoint.origin();
     let text = challenge.parameters.get("realm").filter(|text| !text.is_empty());

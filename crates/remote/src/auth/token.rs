@@ -15,8 +15,7 @@ use super::proof;
 use super::realm;
 use crate::challenge::Challenge;
 use crate::credentials::{Credentials, Kind};
-use crate::redirect::Outgoing;
-use crate::response;
+use crate::http::{Outgoing, response};
 use crate::secret::Secret;
 
 const MAX_TOKEN: u64 = 1 << 20; // tokens of some registries reach tens of kilobytes

@@ -8,7 +8,7 @@ use hoist_core::{Error, ErrorKind, Result};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use crate::address::is_public;
+use crate::http::is_global;
 
 /// What stands for all hosts that are public.
 const ANY: &str = "*";
@@ -51,7 +51,7 @@ impl Rules {
             return Err(Refused(format!("{} is not among those that `foreign-layers` allows", name(url))));
         }
         match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            Ok(address) if !is_public(address) => Err(Refused::private(host)),
+            Ok(address) if !is_global(address) => Err(Refused::private(host)),
             _ => Ok(()),
         }
     }
@@ -94,7 +94,7 @@ impl Resolve for Names {
             let admitted: Vec<_> = if rules.trusts(host) {
                 found
             } else {
-                found.into_iter().filter(|address| is_public(address.ip())).collect()
+                found.into_iter().filter(|address| is_global(address.ip())).collect()
             };
             if admitted.is_empty() {
                 return Err(Refused::private(host).into());

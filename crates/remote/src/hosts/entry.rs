@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 
-use crate::proxies::Proxy;
+use crate::http::Proxy;
 use crate::tls::TlsFiles;
 
 /// One host that may be asked, in the place where it stands in its file.

@@ -21,6 +21,7 @@ use hoist_core::{Error, ErrorKind, Reference, Result};
 use reqwest::Url;
 
 use crate::endpoint::{self, Endpoint};
+use crate::http::is_loopback;
 use crate::tls::TlsFiles;
 use directories::Directories;
 use entry::Entry;
@@ -133,7 +134,7 @@ impl Hosts {
     }
 
     fn plain_http_for(&self, registry: &str) -> bool {
-        endpoint::is_loopback(registry) || self.plain_http.contains(registry)
+        is_loopback(registry) || self.plain_http.contains(registry)
     }
 
     /// What is known of a host; anew, where it is not described as before.

@@ -1,7 +1,7 @@
 //! One host: where it is, what it may be asked for, how it is reached, and how soon it answers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hoist_fetch::SourceId;
@@ -11,7 +11,6 @@ use reqwest::header::HeaderMap;
 use super::attempts::Need;
 use super::entry::Entry;
 use crate::endpoint::DOCKER_HUB;
-use crate::transport::Transport;
 
 /// Tells hosts apart that are at one address, as each is described.
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -24,8 +23,6 @@ pub(crate) struct Site {
     /// `https://mirror.lan/v2`, with the registry as `ns` where it is another.
     pub(crate) url: Url,
     pub(crate) entry: Entry,
-    /// Its own connections, where they are made in a way of its own.
-    pub(crate) transport: OnceLock<Transport>,
     /// What the fetcher knows it by.
     pub(crate) id: SourceId,
     fastest: Mutex<Option<Duration>>,
@@ -45,7 +42,7 @@ impl Site {
             url.query_pairs_mut().append_pair("ns", registry);
         }
         let id = SourceId::new(format!("{url} ({})", NEXT.fetch_add(1, Ordering::Relaxed)));
-        Self { name, url, entry, transport: OnceLock::new(), id, fastest: Mutex::default() }
+        Self { name, url, entry, id, fastest: Mutex::default() }
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::duration;
 use super::entry::{Abilities, Entry};
-use crate::proxies::Proxy;
+use crate::http::Proxy;
 
 /// Reads a file that is at `path`: its hosts in their order, and last the registry's server.
 ///

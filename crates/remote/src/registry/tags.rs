@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::RemoteRegistry;
 use crate::endpoint::Endpoint;
 use crate::hosts::Need;
-use crate::{link, response};
+use crate::http::{link, response};
 
 /// How many tags are asked for at once; a registry may give fewer.
 const PAGE: usize = 1000;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hoist_core::{Error, ErrorKind, Result};
 use reqwest::Url;
 
-use crate::endpoint::is_loopback;
+use super::loopback::is_loopback;
 
 const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 const SOCKS_PORT: u16 = 1080; // RFC 1928

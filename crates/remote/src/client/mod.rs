@@ -1,6 +1,8 @@
-//! One request to a registry: with the right credentials, made again where that helps.
+//! One request to a registry, with the right credentials, and with retries where they help. The client also keeps the
+//! connections that it has made.
 
-use std::sync::OnceLock;
+mod shared;
+mod transports;
 
 use hoist_core::{MAX_DOCUMENT, Result};
 use hoist_fetch::{Fetcher, Retry};
@@ -10,8 +12,10 @@ use reqwest::{Method, Response, StatusCode, Url};
 use crate::auth::{Auth, Request};
 use crate::endpoint::Endpoint;
 use crate::hosts::{Need, Route};
-use crate::response;
-use crate::transport::{Limits, Transport};
+use crate::http::{Limits, response};
+use transports::Transports;
+
+pub(crate) use shared::SharedClient;
 
 /// Connections to registries, with what is needed to be let in.
 #[derive(Debug)]
@@ -20,8 +24,7 @@ pub(crate) struct Client {
     /// Brings blobs, and knows what hosts are good for.
     pub(crate) fetcher: Fetcher,
     pub(crate) limits: Limits,
-    /// Made at the first use, so that a hit in a cache does not pay for it.
-    transport: OnceLock<Transport>,
+    transports: Transports,
 }
 
 impl Client {
@@ -30,7 +33,7 @@ impl Client {
             auth: Auth::default(),
             fetcher: Fetcher::default(),
             limits: Limits::default(),
-            transport: OnceLock::new(),
+            transports: Transports::default(),
         }
     }
 
@@ -82,7 +85,7 @@ impl Client {
         url: &Url,
         headers: &HeaderMap,
     ) -> Result<Response> {
-        let transport = self.transport(endpoint)?;
+        let transport = &*self.transports.to(&endpoint.site, self.limits)?;
         let doing = format!("asking {} for {}", endpoint.registry, describe(url));
         let request = Request { transport, endpoint, method, url, headers, doing };
         let response = self.auth.admit(&request).await?;
@@ -94,18 +97,6 @@ impl Client {
             Err(error) => Err(self.auth.explain(endpoint, error).await),
         }
     }
-
-    /// The connections to a host: those for all, or its own.
-    fn transport<'a>(&'a self, endpoint: &'a Endpoint) -> Result<&'a Transport> {
-        let site = &endpoint.site;
-        let is_usual = site.entry.is_usual();
-        let cell = if is_usual { &self.transport } else { &site.transport };
-        if let Some(transport) = cell.get() {
-            return Ok(transport);
-        }
-        let made = if is_usual { Transport::usual(self.limits) } else { Transport::of(site, self.limits) }?;
-        Ok(cell.get_or_init(|| made))
-    }
 }
 
 impl Clone for Client {
@@ -115,7 +106,7 @@ impl Clone for Client {
             auth: self.auth.clone(),
             fetcher: self.fetcher.anew(),
             limits: self.limits,
-            transport: OnceLock::new(),
+            transports: Transports::default(),
         }
     }
 }

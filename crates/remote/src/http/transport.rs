@@ -1,33 +1,31 @@
-//! Connections to hosts: with their certificates, through their proxy, and within time.
+//! Connections to one host: with its certificates, through its proxy, and within its time limits.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hoist_core::{Error, ErrorKind, Result};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Method, Response, Url};
+use reqwest::{Client, ClientBuilder, Url};
 use rustls::ClientConfig;
 
-use crate::auth::TokenConnections;
-use crate::hosts::Site;
-use crate::proxies::Proxies;
-use crate::redirect::{Failure, Outgoing};
-use crate::response;
+use super::guarded::GuardedClients;
+use super::proxy::Proxies;
+use super::redirect::Failure;
+use super::response;
 use crate::tls::{self, TlsFiles};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be silent before its request counts as broken.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
-/// As good as never. Clocks, and those who reckon with them, do not go on without end.
+/// As good as never: a clock cannot add an unbounded duration.
 pub(crate) const NEVER: Duration = Duration::from_hours(24 * 365);
 const USER_AGENT: &str = concat!("hoist/", env!("CARGO_PKG_VERSION"));
 
-/// How long things may take.
+/// The time limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// To connect, the handshake of TLS and the way through a proxy included.
+    /// To connect, with the TLS handshake and the way through a proxy.
     pub(crate) connect: Duration,
-    /// Until an answer begins, and between two parts of it.
+    /// Until an answer begins, and between two of its parts.
     pub(crate) response: Duration,
 }
 
@@ -41,52 +39,26 @@ impl Default for Limits {
 #[derive(Debug)]
 pub(crate) struct Transport {
     pub(crate) client: Client,
-    /// To the token servers that its hosts name.
-    pub(crate) tokens: TokenConnections,
+    /// To the servers that a host names, such as its token server.
+    pub(crate) named: GuardedClients,
     pub(crate) limits: Limits,
     proxies: Proxies,
 }
 
 impl Transport {
-    /// Connections for all hosts that need none of their own.
+    /// Connections that all hosts share whose description asks for nothing special.
     pub(crate) fn usual(limits: Limits) -> Result<Self> {
         Self::new(limits, Proxies::from_env()?, "", &TlsFiles::default())
     }
 
-    /// Connections as one host's file wants them.
-    pub(crate) fn of(site: &Site, limits: Limits) -> Result<Self> {
-        let connect = site.entry.connect_timeout.unwrap_or(limits.connect);
-        let proxies =
-            site.entry.proxy.as_ref().map_or_else(Proxies::from_env, |proxy| Ok(Proxies::only(proxy)))?;
-        let host = site.url.host_str().unwrap_or_default();
-        Self::new(Limits { connect: connect.min(NEVER), ..limits }, proxies, host, &site.entry.tls)
-    }
-
-    fn new(limits: Limits, proxies: Proxies, host: &str, files: &TlsFiles) -> Result<Self> {
+    /// Connections to one host, by the files and through the proxies that its description names.
+    pub(crate) fn new(limits: Limits, proxies: Proxies, host: &str, files: &TlsFiles) -> Result<Self> {
         let client = finish(builder(limits, &proxies, tls::config_for(host, files)?))?;
-        let tokens = TokenConnections::new(limits, proxies.clone(), files.authorities.clone());
-        Ok(Self { client, tokens, limits, proxies })
+        let named = GuardedClients::new(limits, proxies.clone(), files.authorities.clone());
+        Ok(Self { client, named, limits, proxies })
     }
 
-    /// Sends a request to a host, and follows where that leads to. What the host's file adds to requests is for
-    /// the host alone, and so is what it asks for.
-    pub(crate) async fn send(
-        &self,
-        site: &Site,
-        (method, url): (&Method, &Url),
-        headers: &HeaderMap,
-        authorization: Option<HeaderValue>,
-    ) -> std::result::Result<Response, Failure> {
-        let mut private = site.headers().clone();
-        if let Some(value) = authorization {
-            private.insert(AUTHORIZATION, value);
-        }
-        let asked = Instant::now();
-        let outgoing = Outgoing::new(method.clone(), url.clone(), headers.clone(), private);
-        outgoing.send(&self.client).await.inspect(|_| site.answered_after(asked.elapsed()))
-    }
-
-    /// A request that was not answered: whether the proxy is to blame is said as well.
+    /// The error of a request without an answer. It names the proxy, where one was on the way.
     pub(crate) fn failed(&self, doing: &str, failure: Failure) -> Error {
         let cause = match failure {
             Failure::Connection(cause) => cause,
@@ -109,7 +81,7 @@ impl Transport {
 const PROXY_HELP: &str =
     "check the proxy and its credentials in HTTP_PROXY or HTTPS_PROXY, or name the registry in NO_PROXY";
 
-pub(crate) fn builder(limits: Limits, proxies: &Proxies, tls: ClientConfig) -> ClientBuilder {
+pub(super) fn builder(limits: Limits, proxies: &Proxies, tls: ClientConfig) -> ClientBuilder {
     let builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .user_agent(USER_AGENT)
@@ -121,7 +93,7 @@ pub(crate) fn builder(limits: Limits, proxies: &Proxies, tls: ClientConfig) -> C
     if proxies.is_empty() { builder } else { builder.proxy(proxies.to_reqwest()) }
 }
 
-pub(crate) fn finish(builder: ClientBuilder) -> Result<Client> {
+pub(super) fn finish(builder: ClientBuilder) -> Result<Client> {
     builder.build().map_err(|cause| {
         Error::new(ErrorKind::Unsupported, "the HTTP client cannot be set up")
             .with_source(cause.without_url())

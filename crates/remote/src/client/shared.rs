@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use crate::client::Client;
+use super::Client;
 
 /// A client that may be shared. To change it is to part from those who share it.
 #[derive(Debug, Clone)]
