@@ -20,7 +20,7 @@ use reqwest::Response;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 use crate::challenge::{self, Challenge};
-use crate::credentials::{Account, Credentials, Found, FoundIn, Keychain, Kind, by_account};
+use crate::credentials::{CredentialKey, Credentials, Found, FoundIn, Keychain, Kind, best_match};
 use crate::endpoint::Endpoint;
 pub(crate) use admission::Request;
 
@@ -92,18 +92,18 @@ impl Auth {
         }
     }
 
-    /// Where the credentials for an account are found at present.
-    pub(crate) async fn source(&self, account: &Account) -> Option<FoundIn> {
-        if by_account(&self.explicit, account).is_some() {
+    /// Where the credentials for a key are found at present.
+    pub(crate) async fn source(&self, key: &CredentialKey) -> Option<FoundIn> {
+        if best_match(&self.explicit, key).is_some() {
             return Some(FoundIn::Given);
         }
-        let found = self.keychain.as_ref()?.find(account, None).await;
+        let found = self.keychain.as_ref()?.find(key, None).await;
         found.credentials.map(|(_, place)| FoundIn::Keychain(place))
     }
 
     fn session(&self, endpoint: &Endpoint) -> Arc<Session> {
-        let account = Account::new(&endpoint.registry, &endpoint.repository);
-        self.sessions.of(account)
+        let key = CredentialKey::new(&endpoint.registry, &endpoint.repository);
+        self.sessions.of(key)
     }
 
     /// What to show with a request. A token that is about to end is replaced first.
@@ -253,12 +253,12 @@ impl Auth {
         endpoint: &Endpoint,
         refused: Option<&Credentials>,
     ) -> Option<(Credentials, String)> {
-        let account = Account::new(&endpoint.registry, &endpoint.repository);
-        if let Some((_, credentials)) = by_account(&self.explicit, &account) {
+        let key = CredentialKey::new(&endpoint.registry, &endpoint.repository);
+        if let Some((_, credentials)) = best_match(&self.explicit, &key) {
             return Some((credentials.clone(), "that were given".to_owned()));
         }
         let found = match &self.keychain {
-            Some(keychain) => keychain.find(&account, refused).await,
+            Some(keychain) => keychain.find(&key, refused).await,
             None => Found::default(),
         };
         for trouble in &found.troubles {

@@ -18,7 +18,6 @@ mod login;
 mod manifest;
 mod nested;
 mod registry;
-mod secret;
 mod source;
 mod tls;
 

@@ -9,7 +9,7 @@ use reqwest::header::HeaderMap;
 
 use crate::auth::Auth;
 use crate::client::{Client, SharedClient};
-use crate::credentials::{Account, Credentials, FoundIn, Keychain, StoredIn, canonical_host};
+use crate::credentials::{CredentialKey, Credentials, FoundIn, Keychain, StoredIn, canonical_host};
 use crate::endpoint::Endpoint;
 use crate::hosts::{Hosts, Need};
 use crate::registry::RemoteRegistry;
@@ -58,8 +58,8 @@ impl Login {
         owned(async move {
             let failed = |error: Error| error.context(format!("cannot log in to {registry}"));
             this.check(&registry, &credentials).await.map_err(failed)?;
-            let account = Account::of_host(&registry);
-            let stored = this.keychain.store(&account, &credentials).await.map_err(failed)?;
+            let key = CredentialKey::of_host(&registry);
+            let stored = this.keychain.store(&key, &credentials).await.map_err(failed)?;
             this.client.auth.forget();
             Ok(stored)
         })
@@ -72,7 +72,7 @@ impl Login {
     pub async fn logout(&self, registry: &str) -> Result<bool> {
         let (this, registry) = (self.clone(), name(registry)?);
         owned(async move {
-            let erased = this.keychain.erase(&Account::of_host(&registry)).await;
+            let erased = this.keychain.erase(&CredentialKey::of_host(&registry)).await;
             this.client.auth.forget();
             erased.map_err(|error| error.context(format!("cannot log out of {registry}")))
         })
@@ -82,8 +82,8 @@ impl Login {
     /// Where the credentials for this registry are found that a pull would show it at present: after a logout, say, in a
     /// file that another program wrote. `None`: nowhere. Fails with [`InvalidReference`](ErrorKind::InvalidReference).
     pub async fn source(&self, registry: &str) -> Result<Option<FoundIn>> {
-        let (this, account) = (self.clone(), Account::of_host(&name(registry)?));
-        owned(async move { Ok(this.client.auth.source(&account).await) }).await
+        let (this, key) = (self.clone(), CredentialKey::of_host(&name(registry)?));
+        owned(async move { Ok(this.client.auth.source(&key).await) }).await
     }
 
     /// Asks the registry, which has to let these in and not just anybody.

@@ -11,8 +11,7 @@ use zeroize::Zeroizing;
 
 use super::token::Token;
 use crate::challenge::Challenge;
-use crate::credentials::{Credentials, Kind};
-use crate::secret::Secret;
+use crate::credentials::{Credentials, Kind, Secret};
 
 /// A token is replaced when it is good for no longer than this: it has to last until it is looked at.
 const MARGIN: Duration = Duration::from_secs(10);

@@ -4,7 +4,7 @@ use hoist_core::{Error, ErrorKind};
 use reqwest::header::HeaderValue;
 
 use super::proof::Proof;
-use crate::secret::Secret;
+use crate::credentials::Secret;
 
 /// What is shown for one repository of one host. It is locked while a new proof is fetched, so that all who need
 /// it wait for one request.

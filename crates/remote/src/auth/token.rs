@@ -14,9 +14,8 @@ use super::connections::Registry;
 use super::proof;
 use super::realm;
 use crate::challenge::Challenge;
-use crate::credentials::{Credentials, Kind};
+use crate::credentials::{Credentials, Kind, Secret};
 use crate::http::{Outgoing, response};
-use crate::secret::Secret;
 
 const MAX_TOKEN: u64 = 1 << 20; // tokens of some registries reach tens of kilobytes
 /// How long a token is good that does not say so, and the least that one is good for: by the spec, servers

@@ -1,27 +1,26 @@
-//! Whose credentials are asked for, and the keys that files have them under
+//! The keys that credentials are found by, and the spellings of them in files
 //! ([containers-auth.json(5)](https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md)).
 
 use std::collections::BTreeMap;
 
-/// A host, and a repository on it; empty where it is the host alone.
+/// A host, and a repository on it. The repository is empty if credentials are for the whole host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Account {
+pub(crate) struct CredentialKey {
     pub(crate) host: String,
     pub(crate) repository: String,
 }
 
-impl Account {
+impl CredentialKey {
     pub(crate) fn new(host: &str, repository: &str) -> Self {
         Self { host: canonical_host(host), repository: repository.to_owned() }
     }
 
-    /// The account of a host alone.
+    /// The key of a host alone.
     pub(crate) fn of_host(host: &str) -> Self {
         Self::new(host, "")
     }
 
-    /// What its credentials may be filed under, the one for the fewest repositories first: `host/team/demo`,
-    /// `host/team`, `host`.
+    /// The keys in a file that fit, the most specific first: `host/team/demo`, `host/team`, `host`.
     fn keys(&self) -> impl Iterator<Item = String> {
         let whole = match self.repository.as_str() {
             "" => self.host.clone(),
@@ -31,9 +30,12 @@ impl Account {
     }
 }
 
-/// What is filed for this account: under the key that fits it best, and of those the one that is spelled alike.
-pub(crate) fn by_account<'a, T>(map: &'a BTreeMap<String, T>, account: &Account) -> Option<(&'a str, &'a T)> {
-    account.keys().find_map(|wanted| {
+/// The value under the most specific key that fits. An exact spelling goes before another one of the same key.
+pub(crate) fn best_match<'a, T>(
+    map: &'a BTreeMap<String, T>,
+    key: &CredentialKey,
+) -> Option<(&'a str, &'a T)> {
+    key.keys().find_map(|wanted| {
         let alike = || map.iter().find(|(key, _)| normalized(key) == wanted);
         map.get_key_value(&wanted).or_else(alike).map(|(key, value)| (key.as_str(), value))
     })
@@ -66,7 +68,7 @@ mod tests {
 
     fn key_for(keys: &[&str], host: &str, repository: &str) -> Option<String> {
         let map: BTreeMap<_, _> = keys.iter().map(|key| ((*key).to_owned(), *key)).collect();
-        by_account(&map, &Account::new(host, repository)).map(|(key, _)| key.to_owned())
+        best_match(&map, &CredentialKey::new(host, repository)).map(|(key, _)| key.to_owned())
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! A text that is never shown, and is overwritten when it is let go.
+//! A text that `Debug` never shows, and that is overwritten when it is dropped.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-/// A password or a token. What the HTTP client copies of it to send it is out of reach, and short-lived.
+/// A password or a token. The HTTP client's copies of it cannot be overwritten, but do not live long.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Secret(Zeroizing<String>);
 

@@ -1,4 +1,4 @@
-//! The format of docker's `config.json`, which podman's `auth.json` shares: who is logged in where.
+//! The format of docker's `config.json`, which podman's `auth.json` shares: the credentials for each registry.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,23 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::account::{Account, by_account, normalized};
+use super::credential_key::{CredentialKey, best_match, normalized};
+use super::secret::Secret;
 use super::{Credentials, Kind};
-use crate::secret::Secret;
 
-/// As much of such a file as is about credentials.
+/// The parts of such a file that are about credentials.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct DockerConfig {
-    auths: Option<BTreeMap<String, Option<Entry>>>,
+    auths: Option<BTreeMap<String, Option<AuthConfig>>>,
     cred_helpers: Option<BTreeMap<String, String>>,
     creds_store: Option<String>,
 }
 
+/// One registry's part of `auths`.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-struct Entry {
+struct AuthConfig {
     /// `user:password`, in base64.
     auth: Option<Secret>,
     username: Option<String>,
@@ -31,7 +32,7 @@ struct Entry {
     registrytoken: Option<Secret>,
 }
 
-/// What is wrong, in words that have nothing of the file's values in them: any could be a secret.
+/// The place of a mistake in a file, in words that quote none of its values: any could be a secret.
 pub(crate) type Wrong = String;
 
 impl DockerConfig {
@@ -45,30 +46,30 @@ impl DockerConfig {
         Ok(Self { auths: Some(auths), ..Self::default() })
     }
 
-    /// The helper that keeps this account's credentials, if one does: the host's own, or the one for all.
-    pub(crate) fn helper(&self, account: &Account) -> Option<&str> {
-        let host = Account::of_host(&account.host);
-        let own = self.cred_helpers.as_ref().and_then(|helpers| by_account(helpers, &host));
+    /// The helper that keeps the credentials for this key, if there is one: the host's own, or the one for all hosts.
+    pub(crate) fn helper(&self, key: &CredentialKey) -> Option<&str> {
+        let host = CredentialKey::of_host(&key.host);
+        let own = self.cred_helpers.as_ref().and_then(|helpers| best_match(helpers, &host));
         let name = own.map(|(_, name)| name).or(self.creds_store.as_ref());
         name.map(String::as_str).filter(|name| !name.is_empty())
     }
 
-    /// What the file itself has for this account. Where a helper keeps it, there may be an entry without secrets.
-    pub(crate) fn credentials(&self, account: &Account) -> Result<Option<Credentials>, Wrong> {
-        let filed = self.auths.as_ref().and_then(|auths| by_account(auths, account));
+    /// The credentials in the file itself. Where a helper keeps them, the file may have an entry without secrets.
+    pub(crate) fn credentials(&self, key: &CredentialKey) -> Result<Option<Credentials>, Wrong> {
+        let filed = self.auths.as_ref().and_then(|auths| best_match(auths, key));
         match filed {
             Some((key, Some(entry))) => entry.credentials().map_err(|what| format!("{what} of {key:?}")),
             _ => Ok(None),
         }
     }
 
-    /// The keys that this host alone is filed under, however they are spelled.
-    pub(crate) fn is_key_of(key: &str, host: &Account) -> bool {
+    /// Whether this key is one for the host alone, in any spelling.
+    pub(crate) fn is_key_of(key: &str, host: &CredentialKey) -> bool {
         normalized(key) == host.host
     }
 }
 
-impl Entry {
+impl AuthConfig {
     fn credentials(&self) -> Result<Option<Credentials>, Wrong> {
         let given = |secret: &Option<Secret>| secret.clone().filter(|secret| !secret.is_empty());
         let token = |secret, user, kind| Ok(Some(Credentials { user, secret, kind }));
@@ -89,18 +90,17 @@ impl Entry {
     }
 }
 
-/// `user:password`, where the password may have more colons, and some have written NULs behind it.
+/// `user:password`. The password may have more colons, and some programs pad it with NULs.
 fn decode(auth: &Secret) -> Option<(String, Secret)> {
     let bytes = Zeroizing::new(BASE64_STANDARD.decode(auth.expose().trim()).ok()?);
     let (user, password) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
     Some((user.to_owned(), password.trim_end_matches('\0').to_owned().into()))
 }
 
-/// Where a text is no longer what it should be. The parser's own words can quote it.
+/// The place at which the parser gave up. The parser's own words could quote a secret.
 fn place(error: &serde_json::Error) -> Wrong {
     format!("line {}, column {}", error.line(), error.column())
 }
 
 #[cfg(test)]
-#[path = "docker_config/tests.rs"]
 mod tests;

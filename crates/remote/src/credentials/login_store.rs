@@ -1,4 +1,4 @@
-//! Logging in and out: what is stored is what docker would store, where docker would.
+//! Stores credentials at a login and removes them at a logout, in docker's file and format.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
@@ -14,10 +14,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::auth_files::{AuthFile, login_file, read_file};
 use super::docker_config::DockerConfig;
 use super::keychain::{DOCKER_HUB_SERVER, servers};
-use super::places::{Place, login_file, read_file};
-use super::{Account, Credentials, Keychain, Kind};
+use super::{CredentialKey, Credentials, Keychain, Kind};
 
 /// Where a login was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,15 +39,15 @@ impl fmt::Display for StoredIn {
 }
 
 impl Keychain {
-    /// Stores the credentials for a host, in place of what was there.
-    pub(crate) async fn store(&self, host: &Account, credentials: &Credentials) -> Result<StoredIn> {
+    /// Stores the credentials for a host, in place of earlier ones.
+    pub(crate) async fn store(&self, host: &CredentialKey, credentials: &Credentials) -> Result<StoredIn> {
         let path = self.login_file()?;
         let helper = self.helper_of(&path, host).await?;
         let entry = match &helper {
             Some(name) => {
                 let helper = self.helper(name)?;
                 helper.store(key(host), credentials).await?;
-                json!({}) // as docker does, for whoever lists where one is logged in
+                json!({}) // as docker does: programs that list logins read it
             }
             None => entry(credentials),
         };
@@ -65,7 +65,7 @@ impl Keychain {
     }
 
     /// Forgets the credentials for a host, where [`store`](Self::store) would put them. `false`: there were none.
-    pub(crate) async fn erase(&self, host: &Account) -> Result<bool> {
+    pub(crate) async fn erase(&self, host: &CredentialKey) -> Result<bool> {
         let path = self.login_file()?;
         let mut erased = false;
         if let Some(name) = self.helper_of(&path, host).await? {
@@ -80,7 +80,7 @@ impl Keychain {
         let host = host.clone();
         let filed = move || {
             let mut filed = false;
-            // A file that is not there need not be made.
+            // A missing file need not be created.
             if read_file(&path)?.is_some() {
                 edit(&path, |auths| filed = replace(auths, &host, None))?;
             }
@@ -98,16 +98,16 @@ impl Keychain {
         })
     }
 
-    async fn helper_of(&self, path: &Path, host: &Account) -> Result<Option<String>> {
-        let (place, host) = (Place::File(path.to_owned()), host.clone());
-        // What is read of the environment is not of a file.
-        let config = blocking(move || place.read(&|_| None)).await?.unwrap_or_default();
+    async fn helper_of(&self, path: &Path, host: &CredentialKey) -> Result<Option<String>> {
+        let (file, host) = (AuthFile::File(path.to_owned()), host.clone());
+        // A file's content does not depend on the environment.
+        let config = blocking(move || file.read(&|_| None)).await?.unwrap_or_default();
         Ok(config.helper(&host).map(str::to_owned))
     }
 }
 
 /// The key that docker files a host under.
-fn key(host: &Account) -> &str {
+fn key(host: &CredentialKey) -> &str {
     if host.host == "docker.io" { DOCKER_HUB_SERVER } else { &host.host }
 }
 
@@ -122,8 +122,8 @@ fn entry(credentials: &Credentials) -> Value {
     }
 }
 
-/// Takes out what is filed for a host under any spelling, and files this. Says whether anything was there.
-fn replace(auths: &mut Map<String, Value>, host: &Account, entry: Option<Value>) -> bool {
+/// Removes all entries of a host, in any spelling, and adds this one. Says whether there was any.
+fn replace(auths: &mut Map<String, Value>, host: &CredentialKey, entry: Option<Value>) -> bool {
     let before = auths.len();
     auths.retain(|key, _| !DockerConfig::is_key_of(key, host));
     let was_there = auths.len() < before;
@@ -133,20 +133,20 @@ fn replace(auths: &mut Map<String, Value>, host: &Account, entry: Option<Value>)
     was_there
 }
 
-/// Changes the `auths` of such a file, and nothing else of it, whole or not at all.
+/// Changes the `auths` of such a file and nothing else of it, atomically.
 fn edit(path: &Path, change: impl FnOnce(&mut Map<String, Value>)) -> Result<()> {
     let doing = || format!("cannot write {}", path.display());
     let failed = |cause| Error::new(ErrorKind::InvalidConfig, doing()).with_source(cause);
-    let wrong = |what: &str| Place::File(path.to_owned()).wrong(what);
-    // Who keeps it elsewhere, and links to it, goes on to.
+    let wrong = |what: &str| AuthFile::File(path.to_owned()).wrong(what);
+    // A symbolic link stays one: its target is replaced.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let directory = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
-    // Others that log in at the same time wait; the lock ends with the file's handle.
+    // Logins at the same time wait for each other; the lock ends with the file's handle.
     let lock = File::open(directory).and_then(|dir| dir.lock().map(|()| dir)).map_err(failed)?;
     let mut config = match read_file(&path)? {
         Some(text) if !text.trim_ascii().is_empty() => {
-            // Read as it will be read when it is used, so that nothing is added to what no one can read.
+            // Read as a pull will read it, so that nothing is added to an unreadable file.
             DockerConfig::parse(&text).map_err(|what| wrong(&what))?;
             serde_json::from_slice(&text).map_err(|_| wrong("it"))?
         }
@@ -164,7 +164,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Map<String, Value>)) -> Result<()>
     lock.sync_all().map_err(failed)
 }
 
-/// Overwrites all texts of a document, of which many are secrets.
+/// Overwrites all texts of a document: many are secrets.
 fn wipe(document: Value) {
     match document {
         Value::String(mut text) => text.zeroize(),

@@ -1,20 +1,20 @@
-//! What a registry is shown to prove who asks, and the places where users keep it.
+//! Credentials for registries, and the files and helpers in which docker, podman and hoist keep them.
 
-mod account;
+mod auth_files;
+mod credential_key;
 mod docker_config;
-mod edit;
 mod helper;
 mod keychain;
-mod places;
+mod login_store;
+mod secret;
 
 use std::fmt;
 
-use crate::secret::Secret;
-
-pub(crate) use account::{Account, by_account, canonical_host};
-pub use edit::StoredIn;
+pub(crate) use credential_key::{CredentialKey, best_match, canonical_host};
 pub(crate) use keychain::Found;
 pub use keychain::Keychain;
+pub use login_store::StoredIn;
+pub(crate) use secret::Secret;
 
 /// Credentials for one registry. `Debug` does not show the secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,25 +24,25 @@ pub struct Credentials {
     pub(crate) kind: Kind,
 }
 
-/// What the secret is.
+/// The kinds of secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A user's password: shown as it is, or to the token server.
+    /// A user's password, for the registry or its token server.
     Password,
-    /// For the token server only, which gives tokens for it: OAuth 2's refresh token.
+    /// OAuth 2's refresh token: the token server exchanges it for tokens.
     IdentityToken,
-    /// For the registry itself: a bearer token that somebody else has fetched.
+    /// A bearer token for the registry itself, which another program has fetched.
     RegistryToken,
 }
 
 impl Credentials {
-    /// A user's name and password, or what stands in for it: an access token, a robot account's key.
+    /// A user's name and password. An access token or a robot account's key may stand in for the password.
     pub fn basic(user: impl Into<String>, password: impl Into<String>) -> Self {
         Self { user: user.into(), secret: password.into().into(), kind: Kind::Password }
     }
 
-    /// A token that the registry's token server takes for a user's consent, as `docker login` is given one by
-    /// some (`identitytoken` in its file).
+    /// A token that the registry's token server exchanges for others (`identitytoken` in docker's file). Some registries
+    /// give one to `docker login`.
     pub fn identity_token(token: impl Into<String>) -> Self {
         Self { user: String::new(), secret: token.into().into(), kind: Kind::IdentityToken }
     }
@@ -52,7 +52,7 @@ impl Credentials {
         Self { user: String::new(), secret: token.into().into(), kind: Kind::RegistryToken }
     }
 
-    /// The user's name; empty where a token alone says who asks.
+    /// The user's name; empty for a token that needs none.
     pub fn user(&self) -> &str {
         &self.user
     }
@@ -64,11 +64,11 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Where the credentials for a registry are found that a pull shows it.
+/// The place in which a pull finds the credentials for a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FoundIn {
-    /// What the program or its configuration says, which goes before all that is stored.
+    /// In the program or its configuration, which go before all stored credentials.
     Given,
     /// In this file, in the variable of this name, or with this credential helper.
     Keychain(String),

@@ -1,6 +1,6 @@
-//! Where credentials are kept, in the order in which they are looked for.
+//! The files that keep credentials, in the order in which they are searched.
 //!
-//! What `REGISTRY_AUTH_FILE` names is the only one, as podman has it. Else it is docker's places first, where
+//! If `REGISTRY_AUTH_FILE` is set, it names the only file, as for podman. Otherwise docker's files come first, where
 //! `hoist login` writes too, and then podman's
 //! ([containers-auth.json(5)](https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md)).
 
@@ -21,23 +21,23 @@ const MAX_CONFIG: u64 = 1 << 20; // docker's own have some kilobytes
 /// The environment: the value of a variable that is set, and not empty.
 pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// One place, which need not exist.
+/// One file, which need not exist, or the variable in place of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum AuthFile {
     /// The content of `DOCKER_AUTH_CONFIG`, which CI systems set.
     Variable,
     /// A file that the user has named: it is an error if it is missing.
     Named(PathBuf),
-    /// A file that is there or not.
+    /// A file that may be missing.
     File(PathBuf),
     /// Docker's file of before 2015.
     Legacy(PathBuf),
 }
 
-/// All places there are.
-pub(crate) fn places(environment: Environment<'_>) -> Vec<Place> {
+/// All files to search.
+pub(crate) fn auth_files(environment: Environment<'_>) -> Vec<AuthFile> {
     if let Some(named) = path(environment, "REGISTRY_AUTH_FILE") {
-        return vec![Place::Named(named)];
+        return vec![AuthFile::Named(named)];
     }
     let home = path(environment, "HOME");
     let at_home = |name: &str| home.as_ref().map(|home| home.join(name));
@@ -46,16 +46,16 @@ pub(crate) fn places(environment: Environment<'_>) -> Vec<Place> {
         None => Path::new("/run/containers").join(rustix::process::getuid().as_raw().to_string()),
     };
     let settings = path(environment, "XDG_CONFIG_HOME").or_else(|| at_home(".config"));
-    let mut places = Vec::new();
-    places.extend(environment("DOCKER_AUTH_CONFIG").map(|_| Place::Variable));
-    places.extend(docker_config_path(environment).map(Place::File));
-    places.push(Place::File(runtime.join("auth.json")));
-    places.extend(settings.map(|settings| Place::File(settings.join("containers/auth.json"))));
-    places.extend(at_home(".dockercfg").map(Place::Legacy));
-    places
+    let mut files = Vec::new();
+    files.extend(environment("DOCKER_AUTH_CONFIG").map(|_| AuthFile::Variable));
+    files.extend(docker_config_path(environment).map(AuthFile::File));
+    files.push(AuthFile::File(runtime.join("auth.json")));
+    files.extend(settings.map(|settings| AuthFile::File(settings.join("containers/auth.json"))));
+    files.extend(at_home(".dockercfg").map(AuthFile::Legacy));
+    files
 }
 
-/// The file that a login is written to.
+/// The file that `hoist login` writes.
 pub(crate) fn login_file(environment: Environment<'_>) -> Option<PathBuf> {
     path(environment, "REGISTRY_AUTH_FILE").or_else(|| docker_config_path(environment))
 }
@@ -69,8 +69,8 @@ fn path(environment: Environment<'_>, name: &str) -> Option<PathBuf> {
     environment(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-impl Place {
-    /// Reads it. `None`: there is nothing.
+impl AuthFile {
+    /// Reads it. `None`: there is no such file.
     pub(crate) fn read(&self, environment: Environment<'_>) -> Result<Option<DockerConfig>> {
         let (text, is_legacy) = match self {
             Self::Variable => {
@@ -91,7 +91,7 @@ impl Place {
         config.map(Some).map_err(|wrong| self.wrong(&wrong))
     }
 
-    /// The error that says what of it cannot be read.
+    /// The error that names the unreadable part.
     pub(crate) fn wrong(&self, what: &str) -> Error {
         Error::new(
             ErrorKind::InvalidConfig,
@@ -101,7 +101,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for AuthFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Variable => f.write_str("DOCKER_AUTH_CONFIG"),
@@ -115,7 +115,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
     let failed = |cause| {
         Error::new(ErrorKind::InvalidConfig, format!("cannot read {}", path.display())).with_source(cause)
     };
-    // A FIFO in its place must not keep anybody waiting.
+    // Opening a FIFO would block.
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = match File::options().read(true).custom_flags(nonblocking).open(path) {
         Ok(file) => file,
@@ -137,38 +137,38 @@ pub(crate) fn read_file(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
 mod tests {
     use super::*;
 
-    fn places_with(variables: &[(&str, &str)]) -> Vec<Place> {
+    fn files_with(variables: &[(&str, &str)]) -> Vec<AuthFile> {
         let lookup = |name: &str| {
             variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| OsString::from(value))
         };
-        places(&lookup)
+        auth_files(&lookup)
     }
 
-    fn file(path: &str) -> Place {
-        Place::File(path.into())
+    fn file(path: &str) -> AuthFile {
+        AuthFile::File(path.into())
     }
 
     #[test]
-    fn dockers_places_come_before_podmans() {
+    fn dockers_files_come_before_podmans() {
         let runtime = format!("/run/containers/{}/auth.json", rustix::process::getuid().as_raw());
         assert_eq!(
-            places_with(&[("HOME", "/home/jo")]),
+            files_with(&[("HOME", "/home/jo")]),
             [
                 file("/home/jo/.docker/config.json"),
                 file(&runtime),
                 file("/home/jo/.config/containers/auth.json"),
-                Place::Legacy("/home/jo/.dockercfg".into()),
+                AuthFile::Legacy("/home/jo/.dockercfg".into()),
             ]
         );
         assert_eq!(
-            places_with(&[
+            files_with(&[
                 ("DOCKER_AUTH_CONFIG", "{}"),
                 ("DOCKER_CONFIG", "/docker"),
                 ("XDG_RUNTIME_DIR", "/run/user/1"),
                 ("XDG_CONFIG_HOME", "/settings"),
             ]),
             [
-                Place::Variable,
+                AuthFile::Variable,
                 file("/docker/config.json"),
                 file("/run/user/1/containers/auth.json"),
                 file("/settings/containers/auth.json"),
@@ -178,8 +178,7 @@ mod tests {
 
     #[test]
     fn the_file_that_the_user_names_is_the_only_one() {
-        let places =
-            places_with(&[("REGISTRY_AUTH_FILE", "/a.json"), ("HOME", "/h"), ("DOCKER_CONFIG", "/d")]);
-        assert_eq!(places, [Place::Named("/a.json".into())]);
+        let files = files_with(&[("REGISTRY_AUTH_FILE", "/a.json"), ("HOME", "/h"), ("DOCKER_CONFIG", "/d")]);
+        assert_eq!(files, [AuthFile::Named("/a.json".into())]);
     }
 }
