@@ -21,7 +21,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
 use crate::challenge::{self, Challenge};
 use crate::credentials::{CredentialKey, Credentials, Found, FoundIn, Keychain, Kind, best_match};
-use crate::endpoint::Endpoint;
+use crate::hosts::Endpoint;
 pub(crate) use admission::Request;
 
 use connections::Registry;

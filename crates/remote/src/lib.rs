@@ -8,7 +8,6 @@ mod auth;
 mod challenge;
 mod client;
 mod credentials;
-mod endpoint;
 mod foreign;
 #[cfg(test)]
 mod fuzz;

@@ -10,8 +10,8 @@ use reqwest::header::HeaderMap;
 use crate::auth::Auth;
 use crate::client::{Client, SharedClient};
 use crate::credentials::{CredentialKey, Credentials, FoundIn, Keychain, StoredIn, canonical_host};
-use crate::endpoint::Endpoint;
-use crate::hosts::{Hosts, Need};
+use crate::hosts::Endpoint;
+use crate::hosts::{Capability, Hosts};
 use crate::registry::RemoteRegistry;
 
 /// Stores credentials in a [`Keychain`], and takes them out.
@@ -92,7 +92,7 @@ impl Login {
         let mut client = Client::clone(&self.client);
         client.auth = Auth::insisting(registry, credentials);
         let request = (Method::GET, &HeaderMap::new());
-        let answer = client.ask(&route, Need::Pull, request, Endpoint::ping, |_, _| Ok(())).await;
+        let answer = client.ask(&route, Capability::Pull, request, Endpoint::ping, |_, _| Ok(())).await;
         answer.map_err(|error| match error.kind() {
             // That is said of images.
             ErrorKind::NotFound => {

@@ -9,8 +9,8 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::client::Client;
-use crate::endpoint::Endpoint;
-use crate::hosts::{Need, Route};
+use crate::hosts::Endpoint;
+use crate::hosts::{Capability, Route};
 use crate::http::response;
 use crate::nested::Search;
 
@@ -87,7 +87,7 @@ pub(crate) async fn current_digest(
     let accept = accept();
     let address = |endpoint: &Endpoint| endpoint.manifest(&reference.selector());
     let read = |headers: &HeaderMap, _| served_digest(headers);
-    match client.ask(route, Need::Resolve, (Method::HEAD, &accept), address, read).await {
+    match client.ask(route, Capability::Resolve, (Method::HEAD, &accept), address, read).await {
         Ok(digest) => Ok(digest),
         // A GET will tell whether it is really so; some registries answer a HEAD with 403, 404 or 405, and so
         // may a mirror that is all there is.
@@ -118,7 +118,7 @@ pub(crate) async fn fetch(
     selector: &str,
     pinned: Option<&Digest>,
 ) -> Result<Fetched> {
-    let need = if pinned.is_some() { Need::Pull } else { Need::Resolve };
+    let need = if pinned.is_some() { Capability::Pull } else { Capability::Resolve };
     let address = |endpoint: &Endpoint| endpoint.manifest(selector);
     let read = |headers: &HeaderMap, bytes| check(&route.registry, headers, bytes, (selector, pinned));
     client.ask(route, need, (Method::GET, &accept()), address, read).await

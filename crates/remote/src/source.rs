@@ -11,9 +11,9 @@ use reqwest::header::{CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 
 use crate::client::SharedClient;
-use crate::endpoint::Endpoint;
 use crate::foreign::ForeignLayers;
-use crate::hosts::{Need, Route};
+use crate::hosts::Endpoint;
+use crate::hosts::{Capability, Route};
 use crate::http::{content_range, response};
 
 /// These blobs with the sources that each may come from: the hosts of the route that may be asked, and the addresses of a
@@ -30,7 +30,8 @@ pub(crate) fn wanted<'a>(
 
 /// The hosts that may be asked for blobs: mirrors in their order, and the origin.
 pub(crate) fn hosts(client: &SharedClient, route: &Route, foreign: &ForeignLayers) -> Result<Sources> {
-    let able = route.endpoints().iter().enumerate().filter(|(_, endpoint)| endpoint.site.can(Need::Pull));
+    let able =
+        route.endpoints().iter().enumerate().filter(|(_, endpoint)| endpoint.host.has(Capability::Pull));
     let (mut sources, mut is_empty) = (Sources::default(), true);
     for (place, endpoint) in able {
         let is_origin = place == route.origin_place();
@@ -43,7 +44,7 @@ pub(crate) fn hosts(client: &SharedClient, route: &Route, foreign: &ForeignLayer
         (sources, is_empty) = (sources.with(tier, Arc::new(host)), false);
     }
     if is_empty {
-        return Err(route.attempts(Need::Pull, &client.fetcher).into_error());
+        return Err(route.attempts(Capability::Pull, &client.fetcher).into_error());
     }
     Ok(sources)
 }
@@ -59,7 +60,7 @@ struct Host {
 #[async_trait::async_trait]
 impl BlobSource for Host {
     fn id(&self) -> &SourceId {
-        &self.endpoint.site.id
+        &self.endpoint.host.id
     }
 
     fn told_as(&self) -> Source {

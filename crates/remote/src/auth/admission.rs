@@ -7,7 +7,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::{Auth, Refusal, Shown};
-use crate::endpoint::Endpoint;
+use crate::hosts::Endpoint;
 use crate::http::{Outgoing, Transport};
 
 /// How often one request is answered a 401: with what there is, and once more with what a helper has anew.
@@ -34,7 +34,7 @@ impl Request<'_> {
         let Self { transport, endpoint, headers, .. } = self;
         tracing::debug!(registry = endpoint.registry, %method, path = url.path(), "asking");
         // The headers of the host's file are for the host alone, and so are credentials.
-        let mut private = endpoint.site.headers().clone();
+        let mut private = endpoint.host.headers().clone();
         if let Some(value) = shown.header() {
             private.insert(AUTHORIZATION, value.clone());
         }
@@ -43,7 +43,7 @@ impl Request<'_> {
         // The future is large, and in the middle of every pull.
         let answer = Box::pin(outgoing.send(&transport.client)).await;
         let answer = answer.map_err(|cause| transport.failed(&self.doing, cause))?;
-        endpoint.site.answered_after(asked.elapsed());
+        endpoint.host.answered_after(asked.elapsed());
         Ok(answer)
     }
 

@@ -7,7 +7,7 @@ use hoist_core::Result;
 use reqwest::Response;
 
 use super::realm;
-use crate::endpoint::Endpoint;
+use crate::hosts::Endpoint;
 use crate::http::{Failure, Outgoing, Transport, is_global, ssrf};
 
 /// The registry that names a token server.

@@ -4,7 +4,7 @@ use hoist_core::{Error, ErrorKind, Result};
 use reqwest::Url;
 
 use crate::challenge::Challenge;
-use crate::endpoint::Endpoint;
+use crate::hosts::Endpoint;
 use crate::http::is_loopback;
 
 const MAX_SCOPES: usize = 4; // an honest registry asks for one

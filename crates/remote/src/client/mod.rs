@@ -10,8 +10,8 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::auth::{Auth, Request};
-use crate::endpoint::Endpoint;
-use crate::hosts::{Need, Route};
+use crate::hosts::Endpoint;
+use crate::hosts::{Capability, Route};
 use crate::http::{Limits, response};
 use transports::Transports;
 
@@ -42,7 +42,7 @@ impl Client {
     pub(crate) async fn ask<T>(
         &self,
         route: &Route,
-        need: Need,
+        need: Capability,
         (method, headers): (Method, &HeaderMap),
         address: impl Fn(&Endpoint) -> Url,
         read: impl Fn(&HeaderMap, Vec<u8>) -> Result<T>,
@@ -85,7 +85,7 @@ impl Client {
         url: &Url,
         headers: &HeaderMap,
     ) -> Result<Response> {
-        let transport = &*self.transports.to(&endpoint.site, self.limits)?;
+        let transport = &*self.transports.to(&endpoint.host, self.limits)?;
         let doing = format!("asking {} for {}", endpoint.registry, describe(url));
         let request = Request { transport, endpoint, method, url, headers, doing };
         let response = self.auth.admit(&request).await?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use hoist_core::Result;
 use hoist_fetch::SourceId;
 
-use crate::hosts::Site;
+use crate::hosts::RegistryHost;
 use crate::http::{Limits, NEVER, Proxies, Transport};
 
 /// Transports by the host that they lead to, each made at its first use: a hit in a cache does not pay for one.
@@ -19,14 +19,14 @@ pub(super) struct Transports {
 
 #[derive(Debug)]
 struct Kept {
-    host: Weak<Site>,
+    host: Weak<RegistryHost>,
     transport: Arc<Transport>,
 }
 
 impl Transports {
     /// The connections to this host. All requests to it share them.
-    pub(super) fn to(&self, host: &Arc<Site>, limits: Limits) -> Result<Arc<Transport>> {
-        if host.entry.is_usual() { self.usual(limits) } else { self.apart(host, limits) }
+    pub(super) fn to(&self, host: &Arc<RegistryHost>, limits: Limits) -> Result<Arc<Transport>> {
+        if host.config.is_usual() { self.usual(limits) } else { self.apart(host, limits) }
     }
 
     fn usual(&self, limits: Limits) -> Result<Arc<Transport>> {
@@ -37,7 +37,7 @@ impl Transports {
         Ok(self.usual.get_or_init(|| made).clone())
     }
 
-    fn apart(&self, host: &Arc<Site>, limits: Limits) -> Result<Arc<Transport>> {
+    fn apart(&self, host: &Arc<RegistryHost>, limits: Limits) -> Result<Arc<Transport>> {
         let lock = || self.apart.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = lock().get(&host.id) {
             return Ok(kept.transport.clone());
@@ -51,8 +51,8 @@ impl Transports {
 }
 
 /// Connections as a host's description asks for them.
-fn describe(host: &Site, limits: Limits) -> Result<Transport> {
-    let config = &host.entry;
+fn describe(host: &RegistryHost, limits: Limits) -> Result<Transport> {
+    let config = &host.config;
     let connect = config.connect_timeout.unwrap_or(limits.connect).min(NEVER);
     let proxies = config.proxy.as_ref().map_or_else(Proxies::from_env, |proxy| Ok(Proxies::only(proxy)))?;
     let name = host.url.host_str().unwrap_or_default();

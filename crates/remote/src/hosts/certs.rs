@@ -1,4 +1,4 @@
-//! Docker's way to name certificates: `<host>/*.crt` are authorities, `<host>/*.cert` our own certificates,
+//! Docker's names for certificates: `<host>/*.crt` are authorities, `<host>/*.cert` our own certificates,
 //! each with its `.key` ([docs](https://docs.docker.com/engine/security/certificates/)).
 
 use std::fs::read_dir;

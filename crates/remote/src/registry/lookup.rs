@@ -9,7 +9,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 
 use super::RemoteRegistry;
-use crate::hosts::{Need, Route};
+use crate::hosts::{Capability, Route};
 use crate::manifest::{Fetched, fetch};
 
 impl RemoteRegistry {
@@ -75,7 +75,9 @@ impl RemoteRegistry {
             Ok(config_platform(&bytes))
         };
         let request = (Method::GET, &HeaderMap::new());
-        self.client.ask(route, Need::Pull, request, |endpoint| endpoint.blob(&config.digest), read).await
+        self.client
+            .ask(route, Capability::Pull, request, |endpoint| endpoint.blob(&config.digest), read)
+            .await
     }
 }
 

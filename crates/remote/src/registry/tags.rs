@@ -10,8 +10,8 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 
 use super::RemoteRegistry;
-use crate::endpoint::Endpoint;
-use crate::hosts::Need;
+use crate::hosts::Capability;
+use crate::hosts::Endpoint;
 use crate::http::{link, response};
 
 /// How many tags are asked for at once; a registry may give fewer.
@@ -50,7 +50,7 @@ impl RemoteRegistry {
             let request = (Method::GET, &HeaderMap::new());
             let keep = |headers: &HeaderMap, body| Ok((headers.clone(), body));
             let (headers, body) =
-                self.client.ask(&route, Need::Resolve, request, |_| url.clone(), keep).await?;
+                self.client.ask(&route, Capability::Resolve, request, |_| url.clone(), keep).await?;
             let page = read(endpoint, &body)?;
             let is_full = page.len() >= PAGE;
             let last = page.last().cloned();

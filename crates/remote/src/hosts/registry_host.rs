@@ -1,4 +1,4 @@
-//! One host: where it is, what it may be asked for, how it is reached, and how soon it answers.
+//! One host: its address, its configuration, and its shortest time to answer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,31 +8,30 @@ use hoist_fetch::SourceId;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 
-use super::attempts::Need;
-use super::entry::Entry;
-use crate::endpoint::DOCKER_HUB;
+use super::endpoint::DOCKER_HUB;
+use super::host_config::{Capability, HostConfig};
 
-/// Tells hosts apart that are at one address, as each is described.
+/// Tells apart hosts that have one address and several descriptions.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// A host that a registry's content may be had from.
+/// A host that serves a registry's content.
 #[derive(Debug)]
-pub(crate) struct Site {
-    /// Its name: what its credentials are found by. The registry's own, where it is that.
+pub(crate) struct RegistryHost {
+    /// The name by which its credentials are found. For the registry's own host, the registry's name.
     pub(crate) name: String,
-    /// `https://mirror.lan/v2`, with the registry as `ns` where it is another.
+    /// `https://mirror.lan/v2`; a host other than the registry gets the registry's name as `ns`.
     pub(crate) url: Url,
-    pub(crate) entry: Entry,
-    /// What the fetcher knows it by.
+    pub(crate) config: HostConfig,
+    /// Its id in the fetcher, unique for this description.
     pub(crate) id: SourceId,
     fastest: Mutex<Option<Duration>>,
 }
 
-impl Site {
+impl RegistryHost {
     /// A host for this registry's content.
-    pub(crate) fn new(registry: &str, mut url: Url, entry: Entry) -> Self {
+    pub(crate) fn new(registry: &str, mut url: Url, config: HostConfig) -> Self {
         if url.host_str() == Some(DOCKER_HUB.0) {
-            // Many a file names the registry's name in place of its API's host.
+            // Many files have the registry's name in place of its API's host.
             _ = url.set_host(Some(DOCKER_HUB.1));
         }
         let is_hub = registry == DOCKER_HUB.0 && url.host_str() == Some(DOCKER_HUB.1) && url.port().is_none();
@@ -42,22 +41,22 @@ impl Site {
             url.query_pairs_mut().append_pair("ns", registry);
         }
         let id = SourceId::new(format!("{url} ({})", NEXT.fetch_add(1, Ordering::Relaxed)));
-        Self { name, url, entry, id, fastest: Mutex::default() }
+        Self { name, url, config, id, fastest: Mutex::default() }
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
-        &self.entry.headers
+        &self.config.headers
     }
 
-    /// Whether it is trusted with this.
-    pub(crate) fn can(&self, need: Need) -> bool {
-        match need {
-            Need::Resolve => self.entry.can.resolve,
-            Need::Pull => self.entry.can.pull,
+    /// Whether it has this capability.
+    pub(crate) fn has(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::Resolve => self.config.capabilities.resolve,
+            Capability::Pull => self.config.capabilities.pull,
         }
     }
 
-    /// A request was answered after this time, connecting included.
+    /// Notes that a request was answered after this time, with the time to connect.
     pub(crate) fn answered_after(&self, time: Duration) {
         let mut fastest = self.fastest();
         *fastest = Some(fastest.map_or(time, |known| known.min(time)));
@@ -79,7 +78,7 @@ fn authority(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Whether a registry of this name is there; it may have been named with the port that a URL leaves out.
+/// Whether a registry of this name has this address. Its name may have the default port, which a URL leaves out.
 fn is_at(registry: &str, url: &Url) -> bool {
     let own = Url::parse(&format!("{}://{registry}", url.scheme()));
     own.is_ok_and(|own| own.origin() == url.origin())

@@ -1,11 +1,11 @@
-//! Where a registry's name leads: the address that its API is at.
+//! The addresses of a registry's API: from its name, and for a repository on one host.
 
 use std::sync::Arc;
 
 use hoist_core::{Error, ErrorKind, Result};
 use reqwest::Url;
 
-use crate::hosts::Site;
+use super::registry_host::RegistryHost;
 
 /// The name of Docker Hub, and the host that its API is at.
 pub(crate) const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
@@ -13,21 +13,21 @@ pub(crate) const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io"
 /// A repository's place on one host, for one pull.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
-    /// The host's name, as references have it: what credentials are looked up by. A mirror has its own.
+    /// The host's name as in references, by which credentials are looked up. A mirror has its own.
     pub(crate) registry: String,
     pub(crate) repository: String,
     /// `https://registry.example.com/v2/org/repo/`.
     base: Url,
-    pub(crate) site: Arc<Site>,
+    pub(crate) host: Arc<RegistryHost>,
 }
 
 impl Endpoint {
-    /// A repository on this host; none, where it is empty.
-    pub(crate) fn at(site: Arc<Site>, repository: &str) -> Self {
-        let mut base = site.url.clone();
+    /// A repository on this host. If it is empty, the host alone.
+    pub(crate) fn at(host: Arc<RegistryHost>, repository: &str) -> Self {
+        let mut base = host.url.clone();
         let slash = if repository.is_empty() { "" } else { "/" };
-        base.set_path(&format!("{}/{repository}{slash}", site.url.path().trim_end_matches('/')));
-        Self { registry: site.name.clone(), repository: repository.to_owned(), base, site }
+        base.set_path(&format!("{}/{repository}{slash}", host.url.path().trim_end_matches('/')));
+        Self { registry: host.name.clone(), repository: repository.to_owned(), base, host }
     }
 
     /// The address of a manifest, by tag or digest.
@@ -50,7 +50,7 @@ impl Endpoint {
         &self.base
     }
 
-    /// The address that says whether there is a registry, and what it asks for.
+    /// The address that tells whether there is a registry, and how to authenticate to it.
     pub(crate) fn ping(&self) -> Url {
         let mut url = self.base.clone();
         let path = self.base.path().strip_suffix(&format!("{}/", self.repository));
@@ -66,34 +66,21 @@ impl Endpoint {
     }
 }
 
-/// Where a registry's own API is, by its name.
+/// The address of a registry's own API, by its name.
 pub(crate) fn address(registry: &str, plain_http: bool) -> Result<Url> {
     let host = if registry == DOCKER_HUB.0 { DOCKER_HUB.1 } else { registry };
     let scheme = if plain_http { "http" } else { "https" };
     format!("{scheme}://{host}/v2").parse().map_err(|cause| {
-        Error::new(ErrorKind::InvalidReference, format!("{registry:?} is not a host"))
-            .with_source(NoUrl(cause))
+        Error::new(ErrorKind::InvalidReference, format!("{registry:?} is not a host")).with_source(cause)
     })
 }
-
-/// Why a name makes no URL.
-#[derive(Debug)]
-struct NoUrl(<Url as std::str::FromStr>::Err);
-
-impl std::fmt::Display for NoUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for NoUrl {}
 
 #[cfg(test)]
 mod tests {
     use hoist_core::Reference;
 
+    use super::super::Hosts;
     use super::Endpoint;
-    use crate::hosts::Hosts;
 
     fn endpoint(reference: &str, plain: &[&str]) -> (Reference, Endpoint) {
         let mut hosts = Hosts::default();
