@@ -5,7 +5,6 @@
 //! names are spoken to in plain http, all others over TLS.
 
 mod auth;
-mod challenge;
 mod client;
 mod credentials;
 mod foreign;

@@ -3,7 +3,7 @@
 use hoist_core::{Error, ErrorKind, Result};
 use reqwest::Url;
 
-use crate::challenge::Challenge;
+use super::challenge::Challenge;
 use crate::hosts::Endpoint;
 use crate::http::is_loopback;
 
@@ -68,8 +68,8 @@ fn to_pull(scope: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::challenge;
     use super::*;
-    use crate::challenge;
     use crate::hosts::Hosts;
 
     fn endpoint(reference: &str) -> Endpoint {

@@ -1,4 +1,4 @@
-//! The sessions that there are, for as long as somebody makes use of them.
+//! All sessions, each kept while it is used.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +9,12 @@ use tokio::time::Instant;
 use super::session::Session;
 use crate::credentials::CredentialKey;
 
-/// How long a session is kept that nobody uses. Its tokens end sooner, most of them; credentials that were looked up for
-/// it would stay.
+/// An unused session is kept this long. Most of its tokens expire sooner, but its credentials would stay in memory.
 const IDLE: Duration = Duration::from_mins(15);
-/// How many are kept: a process that asks for more repositories at once asks anew for what it needs.
+/// The maximum number of sessions. A process that uses more repositories at once fetches some tokens again.
 const MOST: usize = 1000;
 
-/// Sessions, by whom they are for.
+/// Sessions by the host and the repository.
 #[derive(Debug, Default)]
 pub(super) struct Sessions(Mutex<HashMap<CredentialKey, Used>>);
 
@@ -26,8 +25,8 @@ struct Used {
 }
 
 impl Sessions {
-    /// The session for this key. Those that were idle for too long, and beyond the bound those that were used least
-    /// recently, are forgotten with all that they know; whoever uses one just then goes on with it.
+    /// The session for this key. Idle sessions are forgotten, and above the maximum the least recently used one. A request
+    /// that is using a forgotten session finishes with it.
     pub(super) fn of(&self, key: CredentialKey) -> Arc<Session> {
         let now = Instant::now();
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);

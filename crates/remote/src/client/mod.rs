@@ -88,7 +88,7 @@ impl Client {
         let transport = &*self.transports.to(&endpoint.host, self.limits)?;
         let doing = format!("asking {} for {}", endpoint.registry, describe(url));
         let request = Request { transport, endpoint, method, url, headers, doing };
-        let response = self.auth.admit(&request).await?;
+        let response = self.auth.exchange(&request).await?;
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(transport.refused_by_proxy(&request.doing, response.url()));
         }

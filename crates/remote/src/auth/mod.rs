@@ -1,11 +1,12 @@
-//! Proving who asks: basic credentials, and bearer tokens of the server that the registry names.
+//! Authentication to registries: basic credentials, and bearer tokens from the token server that a registry names.
 //!
-//! Nothing is shown before it is asked for, and nothing is looked up before that. Then all connections to one
-//! repository share what was found, until it is refused or about to end; what nobody uses is forgotten.
+//! hoist looks up and sends credentials only after a registry has asked for them. All connections to one repository then
+//! share the authorization, until the registry refuses it or it expires. A session that is not used is forgotten.
 
-mod admission;
+mod authorization;
+mod challenge;
 mod connections;
-mod proof;
+mod exchange;
 mod realm;
 mod session;
 mod sessions;
@@ -19,34 +20,34 @@ use hoist_core::{Error, ErrorKind, Result};
 use reqwest::Response;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
-use crate::challenge::{self, Challenge};
 use crate::credentials::{CredentialKey, Credentials, Found, FoundIn, Keychain, Kind, best_match};
 use crate::hosts::Endpoint;
-pub(crate) use admission::Request;
+pub(crate) use exchange::Request;
 
+use authorization::Authorization;
+use challenge::Challenge;
 use connections::Registry;
-use proof::Proof;
-use session::{Session, Shown, State};
+use session::{Presented, Session, State};
 use sessions::Sessions;
 use token::{NoToken, Token, TokenServer};
 
-/// Who asks, by the host that is asked and the repository on it.
+/// The credentials for all registries, and the sessions with them.
 #[derive(Debug, Default)]
 pub(crate) struct Auth {
-    /// What the program was told.
+    /// Credentials that the program or its configuration gave.
     explicit: BTreeMap<String, Credentials>,
-    /// What the user has stored.
+    /// Credentials that the user has stored.
     keychain: Option<Keychain>,
-    /// Whether to be let in as somebody else, or as nobody, is no success.
+    /// Whether only these credentials will do: access without them, or with others, is a failure.
     insists: bool,
     sessions: Sessions,
 }
 
-/// A 401: what it asks for, and where the host was that said it.
+/// A 401: the challenge in it, and the address of the host that sent it.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     challenge: Option<Challenge>,
-    /// Whether it says at all what it wants.
+    /// Whether it has no challenge at all.
     pub(crate) is_silent: bool,
     registry_at: Option<SocketAddr>,
 }
@@ -60,7 +61,7 @@ impl Refusal {
 }
 
 impl Clone for Auth {
-    /// The same credentials, and nothing of what was got for them.
+    /// The same credentials, without the sessions.
     fn clone(&self) -> Self {
         let (explicit, keychain) = (self.explicit.clone(), self.keychain.clone());
         Self { explicit, keychain, insists: self.insists, ..Self::default() }
@@ -68,7 +69,7 @@ impl Clone for Auth {
 }
 
 impl Auth {
-    /// These credentials for a registry and no others: to be let in as somebody else, or as nobody, is a failure.
+    /// These credentials for a registry and no others. Access without them is a failure.
     pub(crate) fn insisting(registry: &str, credentials: &Credentials) -> Self {
         let mut auth = Self { insists: true, ..Self::default() };
         auth.add(registry.to_owned(), credentials.clone());
@@ -80,19 +81,19 @@ impl Auth {
         self.explicit.insert(registry, credentials);
     }
 
-    /// Looks up what was not added in what the user has stored.
+    /// Looks up credentials that were not added in this keychain.
     pub(crate) fn search(&mut self, keychain: Keychain) {
         self.keychain = Some(keychain);
     }
 
-    /// Forgets what was found in what the user has stored, which has been changed.
+    /// Forgets the keychain's answers, after it was changed.
     pub(crate) fn forget(&self) {
         if let Some(keychain) = &self.keychain {
             keychain.forget();
         }
     }
 
-    /// Where the credentials for a key are found at present.
+    /// The place that has the credentials for a key now.
     pub(crate) async fn source(&self, key: &CredentialKey) -> Option<FoundIn> {
         if best_match(&self.explicit, key).is_some() {
             return Some(FoundIn::Given);
@@ -106,147 +107,154 @@ impl Auth {
         self.sessions.of(key)
     }
 
-    /// What to show with a request. A token that is about to end is replaced first.
-    pub(crate) async fn show(&self, request: &Request<'_>) -> Result<Shown> {
+    /// The authorization for a request. A token that is about to expire is replaced first.
+    pub(crate) async fn present(&self, request: &Request<'_>) -> Result<Presented> {
         let session = self.session(request.endpoint);
         let mut state = session.lock().await;
-        let asked = state.proof.as_ref().and_then(|proof| proof.asked.clone());
-        let Some(asked) = asked.filter(proof::Asked::is_due) else { return Ok(state.shown()) };
+        let asked = state.authorization.as_ref().and_then(|authorization| authorization.asked.clone());
+        let Some(asked) = asked.filter(authorization::Asked::is_due) else { return Ok(state.presented()) };
         match self.token(&mut state, request, &asked.challenge, asked.registry_at).await {
-            Ok(proof) => Ok(state.show(proof)),
+            Ok(authorization) => Ok(state.present(authorization)),
             Err(error) if !asked.has_ended() => {
                 tracing::debug!(
                     error = error.report(),
-                    "a token that is about to end cannot be replaced yet"
+                    "a token that is about to expire cannot be replaced yet"
                 );
-                Ok(state.shown())
+                Ok(state.presented())
             }
             Err(error) => Err(state.explain(error)),
         }
     }
 
-    /// What to show in place of what was refused. `None`: there is nothing.
+    /// The authorization in place of a refused one. `None`: there is none.
     pub(crate) async fn answer(
         &self,
         request: &Request<'_>,
         refusal: &Refusal,
-        shown: &Shown,
-    ) -> Result<Option<Shown>> {
+        presented: &Presented,
+    ) -> Result<Option<Presented>> {
         let session = self.session(request.endpoint);
         let mut state = session.lock().await;
-        if state.is_newer_than(shown) {
-            return Ok(Some(state.shown())); // somebody else was faster
+        if state.is_newer_than(presented) {
+            return Ok(Some(state.presented())); // another request was faster
         }
         let Some(challenge) = &refusal.challenge else { return Ok(None) };
-        let proof = match challenge.scheme.as_str() {
-            // A new token that is no good: another would be no better.
-            "bearer" if shown.is_fresh => None,
+        let authorization = match challenge.scheme.as_str() {
+            // The registry refused a new token: another one would not help.
+            "bearer" if presented.is_fresh => None,
             "bearer" => match self.token(&mut state, request, challenge, refusal.registry_at).await {
-                Ok(proof) => Some(proof),
+                Ok(authorization) => Some(authorization),
                 Err(error) => return Err(state.explain(error)),
             },
             _ => self.basic(&mut state, request.endpoint).await,
         };
-        Ok(proof.map(|proof| state.show(proof)))
+        Ok(authorization.map(|authorization| state.present(authorization)))
     }
 
-    /// What to show in place of credentials that are not allowed to do what anybody may be (GHCR's 403 to ones that
-    /// have expired): a token for nobody, for this request only. `None`: there is none, or it was no use before.
-    pub(crate) async fn without_credentials(&self, request: &Request<'_>, shown: &Shown) -> Option<Shown> {
+    /// An anonymous token for this request only, for credentials that may not pull a public image (GHCR's 403 to expired
+    /// ones). `None`: there is none, or one did not help before.
+    pub(crate) async fn without_credentials(
+        &self,
+        request: &Request<'_>,
+        presented: &Presented,
+    ) -> Option<Presented> {
         let session = self.session(request.endpoint);
         let state = session.lock().await;
-        if self.insists || state.is_newer_than(shown) || state.without_was_no_use {
+        if self.insists || state.is_newer_than(presented) || state.without_was_no_use {
             return None;
         }
-        let proof = state.proof.as_ref().filter(|proof| proof.credentials.is_some())?;
-        let asked = proof.asked.clone()?;
+        let authorization =
+            state.authorization.as_ref().filter(|authorization| authorization.credentials.is_some())?;
+        let asked = authorization.asked.clone()?;
         let server = token_server(request, &asked.challenge, asked.registry_at).ok()?;
         let token = server.fetch(None).await.ok()?;
-        Some(state.show_apart(Proof::of_token(token, None, asked.challenge, asked.registry_at)))
+        Some(state.present_apart(Authorization::of_token(token, None, asked.challenge, asked.registry_at)))
     }
 
-    /// Says whether it was any use to come without credentials. If so, the session goes on like that.
-    pub(crate) async fn was_without(&self, endpoint: &Endpoint, shown: Shown, was_let_in: bool) {
+    /// Notes whether the anonymous token helped. If so, the session keeps using it.
+    pub(crate) async fn was_without(&self, endpoint: &Endpoint, presented: Presented, was_let_in: bool) {
         let session = self.session(endpoint);
         let mut state = session.lock().await;
         if !was_let_in {
             state.without_was_no_use = true;
-        } else if let Some(proof) = shown.apart {
+        } else if let Some(authorization) = presented.apart {
             warn_of_refused(endpoint);
-            state.show(proof);
+            state.present(authorization);
         }
     }
 
-    /// The error that being refused comes to: with what could not be asked for credentials.
+    /// Adds to the error of a refused request why credentials could not be looked up.
     pub(crate) async fn explain(&self, endpoint: &Endpoint, error: Error) -> Error {
         let session = self.session(endpoint);
         let state = session.lock().await;
         state.explain(error)
     }
 
-    /// Basic credentials that are not those which were refused just now.
-    async fn basic(&self, state: &mut State, endpoint: &Endpoint) -> Option<Proof> {
-        let refused = state.proof.as_ref().and_then(|proof| proof.credentials.clone());
+    /// Basic credentials, unless they are the ones that were refused just now.
+    async fn basic(&self, state: &mut State, endpoint: &Endpoint) -> Option<Authorization> {
+        let refused =
+            state.authorization.as_ref().and_then(|authorization| authorization.credentials.clone());
         let (credentials, source) = self.find(state, endpoint, refused.as_ref()).await?;
         if Some(&credentials) == refused.as_ref() {
             state.troubles.push(refused_credentials(&source));
             return None;
         }
-        Some(Proof::of_credentials(&credentials))
+        Some(Authorization::of_credentials(&credentials))
     }
 
-    /// A new token, for credentials if there are any.
+    /// A new token, for the credentials if there are any.
     async fn token(
         &self,
         state: &mut State,
         request: &Request<'_>,
         challenge: &Challenge,
         registry_at: Option<SocketAddr>,
-    ) -> Result<Proof> {
+    ) -> Result<Authorization> {
         let endpoint = request.endpoint;
         let server = token_server(request, challenge, registry_at)?;
-        let proof = |state: &mut State, token: Token, credentials| {
+        let authorization = |state: &mut State, token: Token, credentials| {
             state.refresh.clone_from(&token.refresh);
-            Proof::of_token(token, credentials, challenge.clone(), registry_at)
+            Authorization::of_token(token, credentials, challenge.clone(), registry_at)
         };
         if let Some(refresh) = state.refresh.take()
             && let Some(token) = server.refresh(&refresh).await
         {
-            let credentials = state.proof.as_ref().and_then(|proof| proof.credentials.clone());
-            return Ok(proof(state, token, credentials));
+            let credentials =
+                state.authorization.as_ref().and_then(|authorization| authorization.credentials.clone());
+            return Ok(authorization(state, token, credentials));
         }
         let Some((credentials, source)) = self.find(state, endpoint, None).await else {
             let token = server.fetch(None).await.map_err(|none| none.error)?;
-            return Ok(proof(state, token, None));
+            return Ok(authorization(state, token, None));
         };
         if credentials.kind == Kind::RegistryToken {
-            return Ok(Proof::of_credentials(&credentials));
+            return Ok(Authorization::of_credentials(&credentials));
         }
         let refused = match server.fetch(Some(&credentials)).await {
-            Ok(token) => return Ok(proof(state, token, Some(credentials))),
+            Ok(token) => return Ok(authorization(state, token, Some(credentials))),
             Err(NoToken { is_refused: false, error }) => return Err(error),
             Err(refused) => refused.error,
         };
-        // A helper may have better ones by now.
+        // A helper may have newer ones by now.
         if let Some((better, _)) = self.find(state, endpoint, Some(&credentials)).await
             && better != credentials
             && let Ok(token) = server.fetch(Some(&better)).await
         {
-            return Ok(proof(state, token, Some(better)));
+            return Ok(authorization(state, token, Some(better)));
         }
-        // What anybody may pull, those may pull whose credentials have ended.
+        // Expired credentials must not stop the pull of a public image.
         if !self.insists
             && let Ok(token) = server.fetch(None).await
         {
             warn_of_refused(endpoint);
             state.troubles.push(refused_credentials(&source));
-            return Ok(proof(state, token, None));
+            return Ok(authorization(state, token, None));
         }
         state.troubles.push(refused_credentials(&source));
         Err(refused)
     }
 
-    /// The credentials for an endpoint, and whose they are. What cannot be asked is noted.
+    /// The credentials for an endpoint, and where they are from. Keeps the failures of the search for errors.
     async fn find(
         &self,
         state: &mut State,
@@ -291,7 +299,7 @@ fn warn_of_refused(endpoint: &Endpoint) {
     tracing::warn!(registry = endpoint.registry, "the credentials were refused; going on without");
 }
 
-/// The challenge to answer: a bearer one before a basic one. Others are not known.
+/// The challenge to answer: a bearer one before a basic one. Other schemes are ignored.
 fn choose(headers: &HeaderMap) -> Option<Challenge> {
     let values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
     let mut challenges: Vec<_> = values.flat_map(challenge::parse).collect();

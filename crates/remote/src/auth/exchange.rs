@@ -1,4 +1,4 @@
-//! A request that has to be let in: shown what is asked for, and made again.
+//! The exchange of a request, the registry's challenges to it, and our answers.
 
 use std::time::Instant;
 
@@ -6,14 +6,15 @@ use hoist_core::Result;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Method, Response, StatusCode, Url};
 
-use super::{Auth, Refusal, Shown};
+use super::{Auth, Presented, Refusal};
 use crate::hosts::Endpoint;
 use crate::http::{Outgoing, Transport};
 
-/// How often one request is answered a 401: with what there is, and once more with what a helper has anew.
+/// The number of 401s that one request answers: the first with the known credentials, the second with newer ones of a
+/// helper.
 const MAX_ANSWERS: usize = 2;
 
-/// What is asked of a registry.
+/// A request to a registry.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) transport: &'a Transport,
@@ -21,21 +22,21 @@ pub(crate) struct Request<'a> {
     pub(crate) method: Method,
     pub(crate) url: &'a Url,
     pub(crate) headers: &'a HeaderMap,
-    /// What it is for, for errors: "asking ghcr.io for the manifest v1".
+    /// Its purpose, for errors: "asking ghcr.io for the manifest v1".
     pub(crate) doing: String,
 }
 
 impl Request<'_> {
-    async fn send(&self, shown: &Shown) -> Result<Response> {
-        self.send_to(&self.method, self.url, shown).await
+    async fn send(&self, presented: &Presented) -> Result<Response> {
+        self.send_to(&self.method, self.url, presented).await
     }
 
-    async fn send_to(&self, method: &Method, url: &Url, shown: &Shown) -> Result<Response> {
+    async fn send_to(&self, method: &Method, url: &Url, presented: &Presented) -> Result<Response> {
         let Self { transport, endpoint, headers, .. } = self;
         tracing::debug!(registry = endpoint.registry, %method, path = url.path(), "asking");
         // The headers of the host's file are for the host alone, and so are credentials.
         let mut private = endpoint.host.headers().clone();
-        if let Some(value) = shown.header() {
+        if let Some(value) = presented.header() {
             private.insert(AUTHORIZATION, value.clone());
         }
         let asked = Instant::now();
@@ -47,50 +48,54 @@ impl Request<'_> {
         Ok(answer)
     }
 
-    /// Whether the registry itself answered, and none that it redirected to.
+    /// Whether the registry itself answered, and not a server that it redirected to.
     fn is_own(&self, response: &Response) -> bool {
         response.url().origin() == self.url.origin()
     }
 
-    /// What a 401 asks for. Where it does not say, `/v2/` may, which is where docker asks first.
-    async fn refusal(&self, response: &Response, shown: &Shown) -> Result<Refusal> {
+    /// The challenge of a 401. If it has none, `/v2/` may have one: docker asks there first.
+    async fn refusal(&self, response: &Response, presented: &Presented) -> Result<Refusal> {
         let refusal = Refusal::of(response);
-        if !refusal.is_silent || shown.header().is_some() {
+        if !refusal.is_silent || presented.header().is_some() {
             return Ok(refusal);
         }
-        let ping = self.send_to(&Method::GET, &self.endpoint.ping(), shown).await?;
+        let ping = self.send_to(&Method::GET, &self.endpoint.ping(), presented).await?;
         let explains = ping.status() == StatusCode::UNAUTHORIZED && self.is_own(&ping);
         Ok(if explains { Refusal::of(&ping) } else { refusal })
     }
 }
 
 impl Auth {
-    /// Sends a request until it is let in, or is not.
+    /// Sends a request, and answers the registry's challenges until it serves or refuses the request.
     ///
-    /// Only the registry itself is answered, never one that it redirected to (CVE-2026-49349), of which also a 403
-    /// says nothing about credentials.
-    pub(crate) async fn admit(&self, request: &Request<'_>) -> Result<Response> {
-        let mut shown = self.show(request).await?;
-        let mut response = request.send(&shown).await?;
+    /// A server that the registry redirected to gets no answer (CVE-2026-49349), and its 403 says nothing about our
+    /// credentials.
+    pub(crate) async fn exchange(&self, request: &Request<'_>) -> Result<Response> {
+        let mut presented = self.present(request).await?;
+        let mut response = request.send(&presented).await?;
         for _ in 0..MAX_ANSWERS {
             if response.status() != StatusCode::UNAUTHORIZED || !request.is_own(&response) {
                 break;
             }
-            let refusal = request.refusal(&response, &shown).await?;
-            let Some(answer) = self.answer(request, &refusal, &shown).await? else { break };
-            shown = answer;
-            response = request.send(&shown).await?;
+            let refusal = request.refusal(&response, &presented).await?;
+            let Some(answer) = self.answer(request, &refusal, &presented).await? else { break };
+            presented = answer;
+            response = request.send(&presented).await?;
         }
         if response.status() == StatusCode::FORBIDDEN && request.is_own(&response) {
-            let as_nobody = self.admit_as_nobody(request, &shown).await?;
+            let as_nobody = self.exchange_as_nobody(request, &presented).await?;
             return Ok(as_nobody.unwrap_or(response));
         }
         Ok(response)
     }
 
-    /// Makes a request again without the credentials that were no good. `None`: that is no use.
-    async fn admit_as_nobody(&self, request: &Request<'_>, shown: &Shown) -> Result<Option<Response>> {
-        let Some(nobody) = self.without_credentials(request, shown).await else { return Ok(None) };
+    /// Repeats a request without the refused credentials. `None`: that did not help.
+    async fn exchange_as_nobody(
+        &self,
+        request: &Request<'_>,
+        presented: &Presented,
+    ) -> Result<Option<Response>> {
+        let Some(nobody) = self.without_credentials(request, presented).await else { return Ok(None) };
         let response = request.send(&nobody).await?;
         let is_refused = matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         self.was_without(request.endpoint, nobody, !is_refused).await;

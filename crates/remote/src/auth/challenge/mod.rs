@@ -1,4 +1,4 @@
-//! What a 401 asks for: the challenges in `WWW-Authenticate`
+//! The challenges of a 401, in its `WWW-Authenticate`
 //! ([RFC 9110, section 11.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1)).
 
 use std::collections::HashMap;
@@ -10,12 +10,12 @@ pub(crate) struct Challenge {
     pub(crate) parameters: HashMap<String, String>,
 }
 
-/// All challenges of one header's value. What cannot be read is passed over.
+/// All challenges in one header's value. Unreadable parts are ignored.
 pub(crate) fn parse(header: &str) -> Vec<Challenge> {
     let mut challenges: Vec<Challenge> = Vec::new();
     for part in split_unquoted(header) {
         let part = part.trim();
-        // A word that no `=` follows opens a new challenge.
+        // A word without `=` behind it starts a new challenge.
         let (first, rest) = part.split_once([' ', '\t']).unwrap_or((part, ""));
         if !first.is_empty() && !first.contains('=') && !rest.trim_start().starts_with('=') {
             challenges.push(Challenge { scheme: first.to_ascii_lowercase(), parameters: HashMap::new() });

@@ -1,4 +1,4 @@
-//! What is shown to a registry: an `Authorization`, and how it came about.
+//! An `Authorization` header for a registry, with the credentials and the challenge that it is from.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,25 +9,25 @@ use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::challenge::Challenge;
 use super::token::Token;
-use crate::challenge::Challenge;
 use crate::credentials::{Credentials, Kind, Secret};
 
-/// A token is replaced when it is good for no longer than this: it has to last until it is looked at.
+/// A token is replaced this long before it expires, so that it is still valid when the registry checks it.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// Something that a registry took, or may take.
+/// A secret that a registry accepts, or may accept.
 #[derive(Debug, Clone)]
-pub(super) struct Proof {
+pub(super) struct Authorization {
     scheme: &'static str,
     secret: Secret,
-    /// The credentials behind it; none where anybody gets such a token.
+    /// The credentials behind it; none for an anonymous token.
     pub(super) credentials: Option<Credentials>,
-    /// How a token was asked for; none where there is no token to be had.
+    /// The challenge that a token was requested for; none without a token server.
     pub(super) asked: Option<Asked>,
 }
 
-/// What a token was an answer to.
+/// The challenge that a token answers.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub(super) challenge: Challenge,
@@ -35,8 +35,8 @@ pub(super) struct Asked {
     ends: Instant,
 }
 
-impl Proof {
-    /// Basic credentials, or a token that the user has.
+impl Authorization {
+    /// Basic credentials, or the user's own token.
     pub(super) fn of_credentials(credentials: &Credentials) -> Self {
         let (scheme, secret) = match credentials.kind {
             Kind::RegistryToken => ("Bearer", credentials.secret.clone()),
@@ -45,7 +45,7 @@ impl Proof {
         Self { scheme, secret, credentials: Some(credentials.clone()), asked: None }
     }
 
-    /// A token, which was given for this.
+    /// A token, with the credentials and the challenge that it is from.
     pub(super) fn of_token(
         token: Token,
         credentials: Option<Credentials>,
@@ -62,18 +62,18 @@ impl Proof {
 }
 
 impl Asked {
-    /// Whether its token is about to end.
+    /// Whether its token is about to expire.
     pub(super) fn is_due(&self) -> bool {
         self.ends.saturating_duration_since(Instant::now()) <= MARGIN
     }
 
-    /// Whether its token has ended.
+    /// Whether its token has expired.
     pub(super) fn has_ended(&self) -> bool {
         self.ends <= Instant::now()
     }
 }
 
-/// Credentials as a token server is shown them.
+/// Basic credentials for a token server.
 pub(super) fn basic(credentials: &Credentials) -> HeaderValue {
     header("Basic", &encode(credentials))
 }
@@ -85,7 +85,7 @@ fn encode(Credentials { user, secret, .. }: &Credentials) -> Secret {
 
 fn header(scheme: &str, secret: &Secret) -> HeaderValue {
     let text = Zeroizing::new(format!("{scheme} {}", secret.expose()));
-    // What cannot stand in a header cannot have come from an honest server; it is then refused as empty.
+    // An honest server sends no text that a header cannot hold. The registry then refuses the empty one.
     let mut value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(true);
     value
@@ -98,8 +98,12 @@ mod tests {
     #[test]
     fn secrets_are_not_shown() {
         let credentials = Credentials::basic("me", "canary-secret");
-        let proof = Proof::of_credentials(&credentials);
-        let shown = format!("{credentials:?} {proof:?} {:?} {:?}", basic(&credentials), proof.header());
+        let authorization = Authorization::of_credentials(&credentials);
+        let shown = format!(
+            "{credentials:?} {authorization:?} {:?} {:?}",
+            basic(&credentials),
+            authorization.header()
+        );
         assert!(!shown.contains("canary") && !shown.contains("bWU6"), "{shown}");
     }
 }
