@@ -1,24 +1,23 @@
 //! The remote backend: images from any OCI or Docker registry, over HTTP.
 //!
-//! [`RemoteRegistry`] asks the registry what a name is now, chooses the image for its platform, and fetches
-//! what its store lacks of the blobs, in ranges over several connections, hashed while it is written. Registries on loopback
-//! names are spoken to in plain http, all others over TLS.
+//! [`RemoteRegistry`] asks the registry for a name's current image, chooses the one for its platform, and fetches the blobs
+//! that its store lacks, in ranges over several connections, and hashes them while it writes them. It uses plain http for
+//! registries on loopback names, and TLS for all others.
+//!
+//! The rooms, each of which imports only those below it: `registry`; `manifest` and `sources`; `client`; `auth`; `hosts`
+//! and `credentials`; `http`; `tls`.
 
 mod auth;
 mod client;
 mod credentials;
-mod foreign;
 #[cfg(test)]
 mod fuzz;
 mod hosts;
 mod http;
-mod login;
 mod manifest;
-mod nested;
 mod registry;
-mod source;
+mod sources;
 mod tls;
 
 pub use credentials::{Credentials, FoundIn, Keychain, StoredIn};
-pub use login::Login;
-pub use registry::RemoteRegistry;
+pub use registry::{Login, RemoteRegistry};

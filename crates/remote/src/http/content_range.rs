@@ -1,8 +1,25 @@
-//! Which part of a blob an answer says that it is: `Content-Range`
-//! ([RFC 9110, section 14.4](https://www.rfc-editor.org/rfc/rfc9110#section-14.4)).
+//! Parts of a blob: `Range` asks for one, and `Content-Range` says which one an answer is
+//! ([RFC 9110, section 14](https://www.rfc-editor.org/rfc/rfc9110#section-14)).
 
-/// The first and the last byte of the part. `None`: it is not of bytes, or makes no sense.
-pub(crate) fn parse(value: &str) -> Option<(u64, u64)> {
+use std::ops::Range;
+
+use reqwest::Response;
+use reqwest::header::{CONTENT_RANGE, HeaderValue};
+
+/// The first byte of a part, by its `Content-Range`.
+pub(crate) fn first_byte(answer: &Response) -> Option<u64> {
+    let stated = answer.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+    parse(stated).map(|(first, _)| first)
+}
+
+/// The value of `Range` for this part. It is a closed range: some registries answer an open one with 416.
+pub(crate) fn header(range: &Range<u64>) -> HeaderValue {
+    let text = format!("bytes={}-{}", range.start, range.end - 1);
+    HeaderValue::from_str(&text).expect("digits, `=` and `-` may stand in a header")
+}
+
+/// The first and the last byte of the part. `None`: the unit is not bytes, or the range makes no sense.
+fn parse(value: &str) -> Option<(u64, u64)> {
     let (unit, rest) = value.trim().split_once(' ')?;
     let (range, total) = rest.trim().split_once('/')?;
     let (first, last) = range.split_once('-')?;
@@ -14,7 +31,7 @@ pub(crate) fn parse(value: &str) -> Option<(u64, u64)> {
     (unit.eq_ignore_ascii_case("bytes") && first <= last && fits).then_some((first, last))
 }
 
-/// Digits only: `parse` would take a sign.
+/// Digits only: `parse` would accept a sign.
 fn number(text: &str) -> Option<u64> {
     let text = text.trim();
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?

@@ -1,4 +1,4 @@
-//! What a reference is at its registry now: asked for, and not stored.
+//! Looks a reference up at its registry, without storing anything.
 
 use hoist_core::{
     Descriptor, Document, Error, ErrorKind, ImageEntry, Index, MAX_DOCUMENT, Manifest, Platform, Reference,
@@ -13,11 +13,10 @@ use crate::hosts::{Capability, Route};
 use crate::manifest::{Fetched, fetch};
 
 impl RemoteRegistry {
-    /// What this reference is at its registry now, with the images that it leads to. Nothing is stored, and no
-    /// layer is fetched: it takes the document itself, and the manifest of the image for this registry's platform,
-    /// if there is one.
+    /// Looks up the document that this reference has at its registry now, and lists its images. Stores nothing and fetches
+    /// no layer: only the document itself, and the manifest of the image for this registry's platform, if there is one.
     ///
-    /// Fails as a pull does, but not with [`PlatformMissing`](ErrorKind::PlatformMissing): it says which there are.
+    /// Fails as a pull does, but not with [`PlatformMissing`](ErrorKind::PlatformMissing): the result lists the platforms.
     pub async fn resolve_remote(&self, reference: &str) -> Result<Resolution> {
         let reference: Reference = reference.parse()?;
         let (this, name) = (self.clone(), reference.clone());
@@ -39,7 +38,7 @@ impl RemoteRegistry {
         Ok(Resolution::new(reference.clone(), &top.descriptor, images))
     }
 
-    /// The images of an index. Attestations and the like, which are for no platform, are left out.
+    /// The images of an index, without attestations and other entries for no platform.
     async fn entries(&self, route: &Route, index: &Index) -> Result<Vec<ImageEntry>> {
         let chosen = index.choose(&self.platform).ok();
         let manifest = match chosen {
@@ -53,7 +52,7 @@ impl RemoteRegistry {
         Ok(index.manifests.iter().filter(is_image).map(of).collect())
     }
 
-    /// A manifest that an index names. `None`: it is an index within it.
+    /// A manifest that an index names. `None`: it is another index.
     async fn read(&self, route: &Route, blob: &Descriptor) -> Result<Option<Manifest>> {
         let Fetched { descriptor, document, .. } =
             fetch(&self.client, route, &blob.digest.to_string(), Some(&blob.digest)).await?;
@@ -64,7 +63,7 @@ impl RemoteRegistry {
         })
     }
 
-    /// What an image that came without an index is made for, by its configuration.
+    /// The platform of an image without an index, by its configuration.
     async fn platform_of(&self, route: &Route, manifest: &Manifest) -> Result<Option<Platform>> {
         let config = &manifest.config;
         if !manifest.is_runnable() || config.size > MAX_DOCUMENT {

@@ -1,4 +1,4 @@
-//! Which addresses foreign layers may come from: checked in each URL, and again in what its name resolves to.
+//! The rules for the addresses of foreign layers. Each URL is checked, and so is each address that its name resolves to.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -10,10 +10,10 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::http::is_global;
 
-/// What stands for all hosts that are public.
+/// Stands for all hosts with public addresses.
 const ANY: &str = "*";
 
-/// The hosts that are allowed. Those that are named may be anywhere; whoever named them knows where they are.
+/// The allowed hosts. A host that is allowed by its name may have any address: the user knows where it is.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     hosts: HashSet<String>,
@@ -28,7 +28,7 @@ impl Rules {
         !self.hosts.is_empty()
     }
 
-    /// The address, if it is one that may be asked.
+    /// Parses an address, and checks that it may be asked.
     pub(super) fn admit(&self, address: &str) -> Result<Url> {
         let url = Url::parse(address).map_err(|_| {
             Error::new(ErrorKind::Malformed, "the manifest names an address of a layer that is none")
@@ -37,7 +37,7 @@ impl Rules {
         Ok(url)
     }
 
-    /// Whether this may be asked, as far as it can be told without looking its name up.
+    /// Checks an address as far as possible without resolving its name.
     pub(super) fn admit_url(&self, url: &Url) -> std::result::Result<(), Refused> {
         let host = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https"));
         let Some(host) = host else { return Err(Refused("it is no http or https address".into())) };
@@ -60,20 +60,20 @@ impl Rules {
         self.hosts.contains(host)
     }
 
-    /// Whether a name was allowed with some port or without one: then it may resolve to any address.
+    /// Whether a name is allowed, with or without a port: then it may resolve to any address.
     fn trusts(&self, host: &str) -> bool {
         let with_port = |allowed: &String| allowed.rsplit_once(':').is_some_and(|(name, _)| name == host);
         self.names(host) || self.hosts.iter().any(with_port)
     }
 }
 
-/// A host, with its port where that is not the usual one.
+/// A host, with its port if it is not the default one.
 pub(super) fn name(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// The hosts of these addresses, each once, as far as they are any.
+/// The hosts of those addresses that are valid, without repetitions.
 pub(super) fn hosts(addresses: &[String]) -> Vec<String> {
     let mut hosts: Vec<String> =
         addresses.iter().filter_map(|a| Url::parse(a).ok()).map(|u| name(&u)).collect();
@@ -81,7 +81,7 @@ pub(super) fn hosts(addresses: &[String]) -> Vec<String> {
     hosts
 }
 
-/// Looks names up, and leaves out what is not public.
+/// Resolves names, and leaves out private addresses.
 #[derive(Debug)]
 pub(super) struct Names(pub(super) Arc<Rules>);
 
@@ -104,7 +104,7 @@ impl Resolve for Names {
     }
 }
 
-/// Why an address is not asked.
+/// The reason for not asking an address.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Refused(pub(super) String);

@@ -1,11 +1,9 @@
-//! Foreign layers: those that a registry may not distribute, and that are fetched from where the manifest says
+//! Foreign layers: a registry may not distribute them, and the manifest has addresses to fetch them from
 //! ([descriptor](https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md), `urls`).
 //!
-//! Whoever wrote the manifest chose those addresses. So the registry is asked first, as Docker does; the others
-//! only where that is allowed, with no credentials (CVE-2020-15157), and never on this machine or its network
+//! The manifest's author chose those addresses. So hoist asks the registry first, as Docker does, and the addresses only
+//! if the user allows them, without credentials (CVE-2020-15157), and never on this machine or its network
 //! (go-containerregistry#2293).
-
-mod rules;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -18,13 +16,13 @@ use reqwest::header::RANGE;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode, Url};
 
-use crate::http::Limits;
-use crate::{source, tls};
-use rules::{Refused, Rules};
+use super::foreign_rules::{self as rules, Refused, Rules};
+use crate::http::{Limits, content_range};
+use crate::tls;
 
 const MAX_REDIRECTS: usize = 5; // content networks need one or two
 
-/// Where foreign layers may come from; by default from nowhere but the registry.
+/// The hosts that foreign layers may come from, beside the registry; by default none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ForeignLayers {
     rules: Arc<Rules>,
@@ -34,7 +32,7 @@ pub(crate) struct ForeignLayers {
 }
 
 impl ForeignLayers {
-    /// The same from these hosts, as `host` or `host:port`, wherever they are; and with `*` from all that are public.
+    /// The same, with these hosts allowed, as `host` or `host:port`, at any address. `*` allows all public addresses.
     #[must_use]
     pub(crate) fn allowing(&self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { rules: Arc::new(Rules::of(hosts)), ..self.clone() }.anew()
@@ -50,7 +48,7 @@ impl ForeignLayers {
         Self { client: Arc::default(), ..self }
     }
 
-    /// The sources of a blob: those hosts, and where the manifest says that it is, as far as that is allowed.
+    /// The sources of a blob: these hosts, and the manifest's addresses, if any are allowed.
     pub(crate) fn sources(&self, blob: &Descriptor, hosts: Sources) -> Sources {
         if !self.rules.allow_any() {
             return hosts;
@@ -60,7 +58,7 @@ impl ForeignLayers {
         })
     }
 
-    /// The registry does not have this blob: where it is a foreign layer, that is said, and what may be done.
+    /// Adds to the error for a missing blob that it is a foreign layer, with advice.
     pub(crate) fn explain_missing(&self, blob: &Descriptor, missing: Error) -> Error {
         if blob.urls.is_empty() || self.rules.allow_any() {
             return missing;
@@ -70,8 +68,8 @@ impl ForeignLayers {
         missing.context(is_foreign(blob)).with_help(help)
     }
 
-    /// A client that has no credentials, no proxy (it would look names up, and not we), and no way to addresses
-    /// that are not admitted.
+    /// A client without credentials, and without a proxy, which would resolve names in our place. It connects only to
+    /// admitted addresses.
     fn client(&self) -> Result<&Client> {
         if let Some(client) = self.client.get() {
             return Ok(client);
@@ -91,7 +89,7 @@ impl ForeignLayers {
     }
 }
 
-/// Each address on the way is admitted as the first was.
+/// Each redirect has to be admitted as the first address was.
 fn follow(rules: &Rules, attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let from_tls = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
     if attempt.previous().len() > MAX_REDIRECTS {
@@ -110,7 +108,7 @@ fn follow(rules: &Rules, attempt: Attempt<'_>) -> reqwest::redirect::Action {
 struct Address {
     layers: ForeignLayers,
     url: String,
-    /// Its host, with nothing that could be secret.
+    /// Its host, without parts that could be secret.
     host: String,
     id: SourceId,
 }
@@ -127,12 +125,12 @@ impl Address {
         let fetching = format!("fetching the layer {} from {}", blob.digest, self.host);
         let mut request = self.layers.client()?.get(url);
         if let Some(range) = &range {
-            request = request.header(RANGE, source::range(range));
+            request = request.header(RANGE, content_range::header(range));
         }
         let answer = request.send().await.map_err(|cause| failed(&fetching, cause))?;
         let answer = check(answer, &fetching)?;
         let first = if answer.status() == StatusCode::PARTIAL_CONTENT {
-            source::first_byte(&answer)
+            content_range::first_byte(&answer)
         } else {
             Some(0)
         };
@@ -175,7 +173,7 @@ fn is_foreign(blob: &Descriptor) -> String {
     format!("the layer {} is a foreign one, which the registry does not have", blob.digest)
 }
 
-/// A host that wants credentials gets none.
+/// Fails unless the status is a success. A host that asks for credentials gets none.
 fn check(answer: Response, fetching: &str) -> Result<Response> {
     let status = answer.status();
     let (kind, help) = match status {
@@ -194,8 +192,8 @@ fn check(answer: Response, fetching: &str) -> Result<Response> {
     Err(Error::new(kind, format!("{fetching} was answered with {status}")).with_help(help))
 }
 
-/// An error of the connection, without the address: it can have a secret in it. One that we refused is told from
-/// trouble that may pass.
+/// An error of the connection, without the address, which may hold a secret. A refused address gets an error of its own,
+/// since a retry would not help.
 fn failed(fetching: &str, cause: reqwest::Error) -> Error {
     let cause = cause.without_url();
     let chain = || std::iter::successors(Some(&cause as &dyn std::error::Error), |&error| error.source());

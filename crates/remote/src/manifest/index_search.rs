@@ -1,25 +1,25 @@
-//! Indexes within indexes: the image for a platform, wherever in them it is, within bounds.
+//! Finds the image for a platform in an index and the indexes within it, within bounds.
 
 use hoist_core::{Descriptor, Error, ErrorKind, Index, Platform, Result, media_type};
 
 const MAX_DEPTH: usize = 4; // real ones have one level within the first
-const MAX_DOCUMENTS: usize = 32; // what is read of one reference: each is a request, and one may list thousands
+const MAX_DOCUMENTS: usize = 32; // per reference: each is a request, and an index may list thousands
 
-/// The search for an image. An entry that says that it is made for the platform goes before all others; then come
-/// the indexes among the entries that do not say, in their order.
+/// The search for an image. An entry for the platform goes before all others; then come the indexes among the entries
+/// without a platform, in their order.
 #[derive(Debug)]
-pub(crate) struct Search<'a> {
+pub(crate) struct IndexSearch<'a> {
     platform: &'a Platform,
-    /// What is to be looked into, the next at the end, and how deep it lies.
+    /// The entries to look into, the next one last, and their depths.
     ahead: Vec<(Descriptor, usize)>,
-    /// How deep what is looked into now lies.
+    /// The depth of the current entry.
     depth: usize,
     looked: usize,
-    /// What there is for other platforms.
+    /// The platforms of other images.
     available: Vec<Platform>,
 }
 
-impl<'a> Search<'a> {
+impl<'a> IndexSearch<'a> {
     /// The search in this index.
     pub(crate) fn of(index: Index, platform: &'a Platform) -> Self {
         let mut search = Self { platform, ahead: Vec::new(), depth: 0, looked: 0, available: Vec::new() };
@@ -29,7 +29,7 @@ impl<'a> Search<'a> {
 
     /// The entry to look into next: the image, or an index to [enter](Self::enter).
     ///
-    /// Fails with [`PlatformMissing`](ErrorKind::PlatformMissing) where there is none left, and with
+    /// Fails with [`PlatformMissing`](ErrorKind::PlatformMissing) if none is left, and with
     /// [`Malformed`](ErrorKind::Malformed) beyond the bounds.
     pub(crate) fn next(&mut self) -> Result<Descriptor> {
         let next = self.ahead.pop();
@@ -42,7 +42,7 @@ impl<'a> Search<'a> {
         Ok(entry)
     }
 
-    /// Goes on in the index that the entry was.
+    /// Continues in the index behind the current entry.
     pub(crate) fn enter(&mut self, index: Index) {
         let depth = self.depth + 1;
         if let Ok(entry) = index.choose(self.platform) {

@@ -1,4 +1,4 @@
-//! Logging in to a registry: the credentials are checked there, and then stored for docker, podman and hoist.
+//! Logs in to a registry: checks credentials there, and then stores them for docker, podman and hoist.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use hoist_store::owned;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 
+use super::RemoteRegistry;
 use crate::auth::Auth;
 use crate::client::{Client, SharedClient};
 use crate::credentials::{CredentialKey, Credentials, FoundIn, Keychain, StoredIn, canonical_host};
 use crate::hosts::Endpoint;
 use crate::hosts::{Capability, Hosts};
-use crate::registry::RemoteRegistry;
 
-/// Stores credentials in a [`Keychain`], and takes them out.
+/// Stores credentials in a [`Keychain`], and removes them.
 #[derive(Debug, Clone)]
 pub struct Login {
     keychain: Keychain,
@@ -23,36 +23,36 @@ pub struct Login {
 }
 
 impl Login {
-    /// Logs in to registries for those who look into this keychain.
+    /// Logs in to registries with this keychain.
     pub fn new(keychain: Keychain) -> Self {
         let mut client = SharedClient::new();
         client.auth.search(keychain.clone());
         Self { keychain, hosts: Arc::default(), client }
     }
 
-    /// Reaches registries as this one does, with what it is told of hosts, of time and of retries; and looks where it
-    /// does for what is [shown](Self::source) to them.
+    /// Reaches registries as this one does, with its hosts, time limits and retries, and looks for credentials in the same
+    /// [places](Self::source).
     #[must_use]
     pub fn with_registry(self, registry: &RemoteRegistry) -> Self {
         Self { hosts: registry.hosts.clone(), client: registry.client.clone(), ..self }
     }
 
-    /// Speaks to the registry of this name without TLS, as to those on loopback names.
+    /// Uses plain http for the registry of this name, as for those on loopback names.
     #[must_use]
     pub fn with_plain_http(mut self, registry: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.hosts).add_plain_http(registry.into());
         self
     }
 
-    /// Checks the credentials with the registry (`ghcr.io`, `registry.lan:5000`), and stores them in place of
-    /// what was there; says where.
+    /// Checks the credentials with the registry (`ghcr.io`, `registry.lan:5000`), and stores them in place of earlier
+    /// ones. Returns the place.
     ///
-    /// They go to `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`, or where `REGISTRY_AUTH_FILE` says; or to
-    /// the credential helper that this file names. All else that is in the file stays, and only its owner can read it.
+    /// They go to `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`, or to the file that `REGISTRY_AUTH_FILE` names;
+    /// or to the credential helper that this file names. The rest of the file stays, and only its owner can read it.
     ///
-    /// Fails with [`Unauthorized`](ErrorKind::Unauthorized) or [`Forbidden`](ErrorKind::Forbidden) where the registry
-    /// does not take them, with [`InvalidReference`](ErrorKind::InvalidReference) where that is no registry's name,
-    /// with [`InvalidConfig`](ErrorKind::InvalidConfig) where the file cannot be read or written. Then nothing is stored.
+    /// Fails with [`Unauthorized`](ErrorKind::Unauthorized) or [`Forbidden`](ErrorKind::Forbidden) if the registry
+    /// refuses them, with [`InvalidReference`](ErrorKind::InvalidReference) if the name is not a registry's, and with
+    /// [`InvalidConfig`](ErrorKind::InvalidConfig) if the file cannot be read or written. Then nothing is stored.
     pub async fn login(&self, registry: &str, credentials: &Credentials) -> Result<StoredIn> {
         let (this, registry, credentials) = (self.clone(), name(registry)?, credentials.clone());
         owned(async move {
@@ -66,9 +66,10 @@ impl Login {
         .await
     }
 
-    /// Forgets what [`login`](Self::login) has stored. `false`: there was nothing.
+    /// Removes the credentials that [`login`](Self::login) has stored. `false`: there were none.
     ///
-    /// Fails with [`InvalidReference`](ErrorKind::InvalidReference) and [`InvalidConfig`](ErrorKind::InvalidConfig) as that does.
+    /// Fails with [`InvalidReference`](ErrorKind::InvalidReference) and [`InvalidConfig`](ErrorKind::InvalidConfig) as
+    /// [`login`](Self::login) does.
     pub async fn logout(&self, registry: &str) -> Result<bool> {
         let (this, registry) = (self.clone(), name(registry)?);
         owned(async move {
@@ -79,14 +80,14 @@ impl Login {
         .await
     }
 
-    /// Where the credentials for this registry are found that a pull would show it at present: after a logout, say, in a
-    /// file that another program wrote. `None`: nowhere. Fails with [`InvalidReference`](ErrorKind::InvalidReference).
+    /// The place in which a pull would now find credentials for this registry: after a logout, say, a file that another
+    /// program wrote. `None`: there is none. Fails with [`InvalidReference`](ErrorKind::InvalidReference).
     pub async fn source(&self, registry: &str) -> Result<Option<FoundIn>> {
         let (this, key) = (self.clone(), CredentialKey::of_host(&name(registry)?));
         owned(async move { Ok(this.client.auth.source(&key).await) }).await
     }
 
-    /// Asks the registry, which has to let these in and not just anybody.
+    /// Asks the registry, which has to accept these credentials; anonymous access is not enough.
     async fn check(&self, registry: &str, credentials: &Credentials) -> Result<()> {
         let route = self.hosts.origin(registry, "")?;
         let mut client = Client::clone(&self.client);
@@ -94,7 +95,7 @@ impl Login {
         let request = (Method::GET, &HeaderMap::new());
         let answer = client.ask(&route, Capability::Pull, request, Endpoint::ping, |_, _| Ok(())).await;
         answer.map_err(|error| match error.kind() {
-            // That is said of images.
+            // `NotFound` is about images.
             ErrorKind::NotFound => {
                 Error::new(ErrorKind::Unsupported, error).with_help("is this the address of a registry?")
             }
@@ -103,7 +104,7 @@ impl Login {
     }
 }
 
-/// A registry's name as references have it, also where it was written as an address.
+/// A registry's name as in references. It may be written as an address.
 fn name(registry: &str) -> Result<String> {
     let bare = registry.strip_prefix("https://").or_else(|| registry.strip_prefix("http://"));
     let host = bare.unwrap_or(registry).trim_end_matches('/');

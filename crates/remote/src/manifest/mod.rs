@@ -1,4 +1,6 @@
-//! From a reference to an image's manifest: asked for, checked, and chosen for the platform.
+//! Finds the manifest of an image: fetches it, checks it, and chooses it for the platform.
+
+mod index_search;
 
 use hoist_core::{
     Descriptor, Digest, Document, Error, ErrorKind, Index, MAX_DOCUMENT, Manifest, Platform, Reference,
@@ -12,29 +14,29 @@ use crate::client::Client;
 use crate::hosts::Endpoint;
 use crate::hosts::{Capability, Route};
 use crate::http::response;
-use crate::nested::Search;
+use index_search::IndexSearch;
 
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
-/// What a reference was resolved to.
+/// The manifest that a reference leads to.
 #[derive(Debug)]
 pub(crate) struct Resolved {
-    /// The platform's manifest, with its platform where an index named it.
+    /// The platform's manifest, with its platform if an index named it.
     pub(crate) manifest: Descriptor,
     pub(crate) bytes: Vec<u8>,
     pub(crate) document: Manifest,
-    /// The outermost index that the manifest was chosen from, where it was.
+    /// The outermost index that the manifest was chosen from, if there is one.
     pub(crate) index: Option<(Digest, Vec<u8>)>,
 }
 
-/// A document as it came, with the digest that its bytes have.
+/// A fetched document, with the digest of its bytes.
 pub(crate) struct Fetched {
     pub(crate) descriptor: Descriptor,
     pub(crate) bytes: Vec<u8>,
     pub(crate) document: Document,
 }
 
-/// Asks what a reference is now: two requests at the most, unless indexes are nested.
+/// Asks the registry for a reference's image: at most two requests, unless indexes are nested.
 pub(crate) async fn resolve(
     client: &Client,
     route: &Route,
@@ -60,7 +62,7 @@ pub(crate) async fn resolve(
     }
 }
 
-/// The image of an index for a platform, also where it is in an index within it.
+/// The image for a platform in an index, or in the indexes within it.
 async fn choose(
     client: &Client,
     route: &Route,
@@ -68,7 +70,7 @@ async fn choose(
     platform: &Platform,
     store: &Store,
 ) -> Result<Fetched> {
-    let mut search = Search::of(index, platform);
+    let mut search = IndexSearch::of(index, platform);
     loop {
         match by_descriptor(client, route, search.next()?, store).await? {
             Fetched { document: Document::Index(index), .. } => search.enter(index),
@@ -77,8 +79,8 @@ async fn choose(
     }
 }
 
-/// The digest that a tag has now, by one `HEAD`. `None`: the registry does not say, and has to be asked
-/// with a `GET`; so also where it does not take `HEAD`.
+/// The digest that a tag has now, by one `HEAD`. `None`: the registry does not tell the digest or does not support
+/// `HEAD`, and a `GET` has to follow.
 pub(crate) async fn current_digest(
     client: &Client,
     route: &Route,
@@ -89,14 +91,14 @@ pub(crate) async fn current_digest(
     let read = |headers: &HeaderMap, _| served_digest(headers);
     match client.ask(route, Capability::Resolve, (Method::HEAD, &accept), address, read).await {
         Ok(digest) => Ok(digest),
-        // A GET will tell whether it is really so; some registries answer a HEAD with 403, 404 or 405, and so
-        // may a mirror that is all there is.
+        // A GET will tell whether that is true: some registries answer a HEAD with 403, 404 or 405, and so may the
+        // only mirror.
         Err(error) if !error.is_transient() || route.has_mirrors() => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// A manifest that an index names: from the pool, or else from the registry.
+/// A manifest that an index names, from the store or else from the registry.
 async fn by_descriptor(client: &Client, route: &Route, chosen: Descriptor, store: &Store) -> Result<Fetched> {
     let fetched = match store.read_blob(&chosen, MAX_DOCUMENT) {
         Ok(Some(bytes)) => {
@@ -110,8 +112,8 @@ async fn by_descriptor(client: &Client, route: &Route, chosen: Descriptor, store
     Ok(Fetched { descriptor, ..fetched })
 }
 
-/// Fetches a manifest or index, and checks it against the digest that was asked for, if one was, and the one
-/// that the registry says it has, if it says so.
+/// Fetches a manifest or index. Checks it against the pinned digest and the digest that the registry states, if there are
+/// any.
 pub(crate) async fn fetch(
     client: &Client,
     route: &Route,
@@ -124,7 +126,7 @@ pub(crate) async fn fetch(
     client.ask(route, need, (Method::GET, &accept()), address, read).await
 }
 
-/// What a host answered, if it is what it should be.
+/// Checks a host's answer.
 fn check(
     registry: &str,
     headers: &HeaderMap,
@@ -136,7 +138,7 @@ fn check(
     let document = Document::parse(&bytes, content_type)
         .map_err(|cause| response::error_in_place(registry, &bytes).unwrap_or(cause))
         .map_err(|cause| cause.context(format!("the manifest {selector} cannot be used")));
-    // The digest of a signed schema 1 manifest leaves its signatures out: that it is one says more.
+    // The digest of a signed schema 1 manifest does not cover its signatures: an error about the schema says more.
     let is_unsupported = document.as_ref().is_err_and(|error| *error.kind() == ErrorKind::Unsupported);
     for digest in pinned.iter().copied().chain(&served).filter(|_| !is_unsupported) {
         digest
@@ -154,7 +156,7 @@ fn check(
     Ok(Fetched { descriptor, bytes, document })
 }
 
-/// The registry's word for the digest of what it served; it has to be one that is well-formed.
+/// The digest that the registry states for its answer. Fails if it is malformed.
 fn served_digest(headers: &HeaderMap) -> Result<Option<Digest>> {
     let Some(value) = headers.get(CONTENT_DIGEST).and_then(|value| value.to_str().ok()) else {
         return Ok(None);
