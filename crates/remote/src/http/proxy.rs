@@ -1,12 +1,13 @@
-//! Proxies: which one a host is reached through, by the environment's variables or a host's own file.
+//! Chooses the proxy for a host, by the environment's variables or the host's own file.
 //!
-//! The rules are those of Go's `httpproxy`, which Docker and containerd have, with `ALL_PROXY` as curl has it.
+//! The rules are those of Go's `httpproxy`, as in Docker and containerd, with `ALL_PROXY` as in curl.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use hoist_core::{Error, ErrorKind, Result};
+use ipnet::IpNet;
 use reqwest::Url;
 
 use super::loopback::is_loopback;
@@ -14,16 +15,16 @@ use super::loopback::is_loopback;
 const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 const SOCKS_PORT: u16 = 1080; // RFC 1928
 
-/// A proxy's address, with its credentials. They are not shown.
+/// A proxy's address. `Display` and `Debug` leave out its credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Proxy(Url);
 
 impl Proxy {
-    /// An address as `http://user:password@proxy.lan:3128`; http where it has no scheme. `None`: it is none.
+    /// Parses an address such as `http://user:password@proxy.lan:3128`; without a scheme, it is an http one.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        // The names of hosts are looked up by the proxy, as Go has it: in many a network, only it can.
+        // The proxy resolves the names of hosts, as in Go: in many networks, only the proxy can.
         let text = text.strip_prefix("socks5://").map_or(text.clone(), |rest| format!("socks5h://{rest}"));
         let mut url: Url = text.parse().ok()?;
         let is_socks = url.scheme().starts_with("socks");
@@ -35,7 +36,7 @@ impl Proxy {
     }
 }
 
-/// Where it is, without its credentials.
+/// Its host and port, without its credentials.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.host_str().unwrap_or_default())?;
@@ -49,7 +50,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// The proxies of all hosts. Clones are the same.
+/// The proxies for all hosts, shared by clones.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Proxies(Arc<Rules>);
 
@@ -60,7 +61,7 @@ struct Rules {
     exempt: Vec<Exemption>,
 }
 
-/// What a part of `NO_PROXY` covers, and on which port.
+/// A part of `NO_PROXY`: the hosts that it covers, and on which port.
 #[derive(Debug, PartialEq, Eq)]
 struct Exemption {
     covers: Covers,
@@ -70,8 +71,8 @@ struct Exemption {
 #[derive(Debug, PartialEq, Eq)]
 enum Covers {
     All,
-    /// A network, by its address and the length of its prefix.
-    Network(IpAddr, u8),
+    /// A network, or a single address.
+    Network(IpNet),
     /// A domain, and all below it.
     Domain(String),
     /// All below a domain, as `.example.com`.
@@ -79,15 +80,15 @@ enum Covers {
 }
 
 impl Proxies {
-    /// What the environment says: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, or these in lower case.
+    /// The environment's proxies: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, or these in lower case.
     ///
-    /// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig) and names the variable: a proxy that was meant must
-    /// not be passed by.
+    /// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig) and names the variable: a mistake in it must not lead around
+    /// the proxy.
     pub(crate) fn from_env() -> Result<Self> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
-    /// All that is not on this machine goes through this one.
+    /// This proxy for all hosts but this machine.
     pub(crate) fn only(proxy: &Proxy) -> Self {
         Self(Arc::new(Rules { http: Some(proxy.clone()), https: Some(proxy.clone()), exempt: Vec::new() }))
     }
@@ -115,7 +116,7 @@ impl Proxies {
         self.0.http.is_none() && self.0.https.is_none()
     }
 
-    /// The proxy that this address is reached through. What is on this machine is reached directly.
+    /// The proxy for this address. Addresses on this machine have none.
     pub(crate) fn of(&self, url: &Url) -> Option<&Proxy> {
         let proxy = if url.scheme() == "https" { &self.0.https } else { &self.0.http };
         let host = url.host_str()?;
@@ -124,14 +125,14 @@ impl Proxies {
         proxy.as_ref().filter(|_| !is_direct)
     }
 
-    /// The same for reqwest.
+    /// The same rules for reqwest.
     pub(crate) fn to_reqwest(&self) -> reqwest::Proxy {
         let proxies = self.clone();
         reqwest::Proxy::custom(move |url| proxies.of(url).map(|proxy| proxy.0.clone()))
     }
 }
 
-/// The parts of `NO_PROXY`. Those that cannot be read cover nothing.
+/// The parts of `NO_PROXY`. Invalid ones cover nothing.
 fn exemptions(text: &str) -> Vec<Exemption> {
     let parts = text.split([',', ' ', '\t']).map(str::trim).filter(|part| !part.is_empty());
     parts.filter_map(Exemption::parse).collect()
@@ -144,20 +145,18 @@ impl Exemption {
             return any_port(Covers::All);
         }
         if let Some((address, bits)) = text.split_once('/') {
-            let (address, bits): (IpAddr, u8) = (address.parse().ok()?, bits.parse().ok()?);
-            return (bits <= width(address))
-                .then_some(())
-                .and_then(|()| any_port(Covers::Network(address, bits)));
+            let network = IpNet::new(address.parse().ok()?, bits.parse().ok()?).ok()?;
+            return any_port(Covers::Network(network));
         }
-        if let Ok(address) = bare(text).parse() {
-            return any_port(Covers::Network(address, width(address)));
+        if let Ok(address) = bare(text).parse::<IpAddr>() {
+            return any_port(Covers::Network(address.into()));
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, Some(port.parse().ok()?)),
             None => (text, None),
         };
-        if let Ok(address) = bare(host).parse() {
-            return Some(Self { covers: Covers::Network(address, width(address)), port });
+        if let Ok(address) = bare(host).parse::<IpAddr>() {
+            return Some(Self { covers: Covers::Network(address.into()), port });
         }
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         let below = host.strip_prefix("*.").or_else(|| host.strip_prefix('.')).map(str::to_owned);
@@ -173,7 +172,7 @@ impl Exemption {
         let address: Option<IpAddr> = host.parse().ok();
         match (&self.covers, address) {
             (Covers::All, _) => true,
-            (Covers::Network(network, bits), Some(address)) => is_within(address, *network, *bits),
+            (Covers::Network(network), Some(address)) => network.contains(&address.to_canonical()),
             (Covers::Domain(domain), None) => host.eq_ignore_ascii_case(domain) || is_below(host, domain),
             (Covers::Below(domain), None) => is_below(host, domain),
             _ => false,
@@ -189,21 +188,6 @@ fn bare(host: &str) -> &str {
 fn is_below(host: &str, domain: &str) -> bool {
     let host = host.to_ascii_lowercase();
     host.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
-}
-
-fn width(address: IpAddr) -> u8 {
-    if address.is_ipv4() { 32 } else { 128 }
-}
-
-fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
-    let shifted = |number: u128, width: u8| number.checked_shr(u32::from(width - bits)).unwrap_or(0);
-    match (address.to_canonical(), network) {
-        (IpAddr::V4(a), IpAddr::V4(n)) => {
-            shifted(u32::from(a).into(), 32) == shifted(u32::from(n).into(), 32)
-        }
-        (IpAddr::V6(a), IpAddr::V6(n)) => shifted(a.into(), 128) == shifted(n.into(), 128),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
