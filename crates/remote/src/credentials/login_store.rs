@@ -1,9 +1,9 @@
 //! Stores credentials at a login and removes them at a logout, in docker's file and format.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -158,7 +158,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Map<String, Value>)) -> Result<()>
         *auths = json!({});
     }
     change(auths.as_object_mut().ok_or_else(|| wrong("`auths`"))?);
-    let written = write(&path, &config).map_err(failed);
+    let written = write(&path, directory, &config).map_err(failed);
     wipe(config);
     written?;
     lock.sync_all().map_err(failed)
@@ -175,22 +175,19 @@ fn wipe(document: Value) {
 }
 
 /// Puts a new file in the place of the old one, readable by its owner only.
-fn write(path: &Path, config: &Value) -> std::io::Result<()> {
+fn write(path: &Path, directory: &Path, config: &Value) -> std::io::Result<()> {
     let mut text = Zeroizing::new(Vec::new());
     let tabs = serde_json::ser::PrettyFormatter::with_indent(b"\t"); // as docker writes it
     config.serialize(&mut serde_json::Serializer::with_formatter(&mut *text, tabs))?;
     text.push(b'\n');
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".hoist-{}", std::process::id()));
-    let new = path.with_file_name(name);
-    _ = fs::remove_file(&new); // of one that was killed, with the same number
-    let written = File::options().write(true).create_new(true).mode(0o600).open(&new).and_then(|mut file| {
-        file.write_all(&text)?;
-        file.sync_all()
-    });
-    let renamed = written.and_then(|()| fs::rename(&new, path));
-    if renamed.is_err() {
-        _ = fs::remove_file(&new);
-    }
-    renamed
+    let mut prefix = path.file_name().unwrap_or_default().to_owned();
+    prefix.push(".hoist-");
+    let mut new = tempfile::Builder::new()
+        .prefix(&prefix)
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(directory)?;
+    new.write_all(&text)?;
+    new.as_file().sync_all()?;
+    new.persist(path).map_err(|failed| failed.error)?;
+    Ok(())
 }
