@@ -14,9 +14,9 @@ use crate::http::{Failure, Outgoing, Transport, is_global, ssrf};
 #[derive(Debug)]
 pub(super) struct Registry<'a> {
     pub(super) endpoint: &'a Endpoint,
-    /// The connections that it has.
+    /// The connections to it.
     pub(super) transport: &'a Transport,
-    /// Where it was when it named the token server.
+    /// Its address when it named the token server.
     pub(super) at: Option<SocketAddr>,
 }
 

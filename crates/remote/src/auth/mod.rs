@@ -1,7 +1,7 @@
 //! Authentication to registries: basic credentials, and bearer tokens from the token server that a registry names.
 //!
-//! hoist looks up and sends credentials only after a registry has asked for them. All connections to one repository then
-//! share the authorization, until the registry refuses it or it expires. A session that is not used is forgotten.
+//! hoist looks up and sends credentials only after a registry has asked for them. All connections to one repository
+//! then share the authorization, until the registry refuses it or it expires. A session that is not used is forgotten.
 
 mod authorization;
 mod challenge;
@@ -151,8 +151,8 @@ impl Auth {
         Ok(authorization.map(|authorization| state.present(authorization)))
     }
 
-    /// An anonymous token for this request only, for credentials that may not pull a public image (GHCR's 403 to expired
-    /// ones). `None`: there is none, or one did not help before.
+    /// An anonymous token for this request only, for credentials that may not pull a public image (GHCR's 403 to
+    /// expired ones). `None`: there is none, or one did not help before.
     pub(crate) async fn without_credentials(
         &self,
         request: &Request<'_>,

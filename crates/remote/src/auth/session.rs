@@ -6,8 +6,8 @@ use reqwest::header::HeaderValue;
 use super::authorization::Authorization;
 use crate::credentials::Secret;
 
-/// A session with one repository of one host. It is locked while a new authorization is fetched, so that all requests wait
-/// for one fetch.
+/// A session with one repository of one host. It is locked while a new authorization is fetched, so that all requests
+/// wait for one fetch.
 pub(crate) type Session = tokio::sync::Mutex<State>;
 
 /// The state of a session.

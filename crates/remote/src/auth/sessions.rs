@@ -25,8 +25,8 @@ struct Used {
 }
 
 impl Sessions {
-    /// The session for this key. Idle sessions are forgotten, and above the maximum the least recently used one. A request
-    /// that is using a forgotten session finishes with it.
+    /// The session for this key. Idle sessions are forgotten, and above the maximum the least recently used one. A
+    /// request that is using a forgotten session finishes with it.
     pub(super) fn of(&self, key: CredentialKey) -> Arc<Session> {
         let now = Instant::now();
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);

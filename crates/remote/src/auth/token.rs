@@ -1,5 +1,6 @@
-//! Requests to a token server, by [distribution's token spec](https://distribution.github.io/distribution/spec/auth/token/)
-//! and by [OAuth 2](https://distribution.github.io/distribution/spec/auth/oauth/).
+//! Requests to a token server, by [distribution's token
+//! spec](https://distribution.github.io/distribution/spec/auth/token/) and by [OAuth
+//! 2](https://distribution.github.io/distribution/spec/auth/oauth/).
 
 use std::time::Duration;
 
@@ -66,8 +67,8 @@ impl<'a> TokenServer<'a> {
         Ok(Self { registry, realm, parameters })
     }
 
-    /// Fetches a token. Passwords go in a `GET`, which every server supports. Identity tokens go in a `POST`; some servers
-    /// refuse it (ACR with 400, Artifactory with 401, others with 404 or 405) and then get a `GET`.
+    /// Fetches a token. Passwords go in a `GET`, which every server supports. Identity tokens go in a `POST`; some
+    /// servers refuse it (ACR with 400, Artifactory with 401, others with 404 or 405) and then get a `GET`.
     pub(super) async fn fetch(&self, credentials: Option<&Credentials>) -> Fetched {
         let Some(credentials) = credentials else { return self.get(None).await };
         if credentials.kind == Kind::IdentityToken {

@@ -17,11 +17,11 @@ use transports::Transports;
 
 pub(crate) use shared::SharedClient;
 
-/// Connections to registries, with what is needed to be let in.
+/// Connections to registries, with the credentials for them.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) auth: Auth,
-    /// Brings blobs, and knows what hosts are good for.
+    /// Fetches blobs, and keeps track of the hosts' speed and trouble.
     pub(crate) fetcher: Fetcher,
     pub(crate) limits: Limits,
     transports: Transports,
@@ -37,8 +37,8 @@ impl Client {
         }
     }
 
-    /// Asks for a document, at one host after the other, and again where that may help, until it is here whole
-    /// and can be read. A status that is no success is an error.
+    /// Asks one host after another for a document, with retries, until one answers with a document that `read`
+    /// accepts. A status other than success is an error.
     pub(crate) async fn ask<T>(
         &self,
         route: &Route,
@@ -77,7 +77,7 @@ impl Client {
         Ok((headers, response::read_bounded(response, MAX_DOCUMENT, self.limits.response).await?))
     }
 
-    /// Makes a request once, or more often where it has to be let in first.
+    /// Makes a request to one host, and repeats it only to authenticate.
     pub(crate) async fn send_once(
         &self,
         endpoint: &Endpoint,
@@ -100,7 +100,7 @@ impl Client {
 }
 
 impl Clone for Client {
-    /// The same options, with connections, tokens and knowledge of hosts of its own.
+    /// The same options, with its own connections, tokens and knowledge of hosts.
     fn clone(&self) -> Self {
         Self {
             auth: self.auth.clone(),
@@ -111,7 +111,7 @@ impl Clone for Client {
     }
 }
 
-/// What an address is of, for messages: its last two parts, which have no secret.
+/// Describes an address for messages, by its last two parts, which hold no secret.
 fn describe(url: &Url) -> String {
     let parts: Vec<_> = url.path().rsplitn(3, '/').collect();
     match parts[..] {

@@ -1,11 +1,11 @@
-//! One client for a registry and its clones, until one of them is given other options.
+//! One client for a registry and its clones, until one of them gets other options.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use super::Client;
 
-/// A client that may be shared. To change it is to part from those who share it.
+/// A client that clones share. Changing one clone gives it a client of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedClient(Arc<Client>);
 

@@ -110,7 +110,7 @@ impl std::fmt::Display for AuthFile {
     }
 }
 
-/// The content of a file; `None` where there is none.
+/// The content of a file. `None`: there is no such file.
 pub(crate) fn read_file(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
     let failed = |cause| {
         Error::new(ErrorKind::InvalidConfig, format!("cannot read {}", path.display())).with_source(cause)

@@ -17,8 +17,8 @@ use super::{CredentialKey, Credentials};
 
 /// The time that a helper may take: some ask a cloud for a token, others ask the user.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the answer of a helper that has no credentials, or fails, stands. All requests that wait for the helper share
-/// it, and a login in the meantime soon counts.
+/// How long the answer of a helper that has no credentials, or fails, stands. All requests that wait for the helper
+/// share it, and a login in the meantime soon counts.
 const HELPER_REST: Duration = Duration::from_secs(5);
 
 /// Docker's name for Docker Hub, which its helpers use.
@@ -27,8 +27,8 @@ pub(crate) const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
 /// The credentials that are stored on this machine, for docker, podman and hoist alike.
 ///
 /// Nothing is read until a registry asks for credentials; each time it does, the files are read again. If
-/// `REGISTRY_AUTH_FILE` is set, it names the only file. Otherwise these places are searched, and the first with an entry
-/// for the registry counts:
+/// `REGISTRY_AUTH_FILE` is set, it names the only file. Otherwise these places are searched, and the first with an
+/// entry for the registry counts:
 ///
 /// 1. `DOCKER_AUTH_CONFIG`, the content of such a file
 /// 2. `$DOCKER_CONFIG/config.json`, or `~/.docker/config.json`

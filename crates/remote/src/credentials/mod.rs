@@ -41,8 +41,8 @@ impl Credentials {
         Self { user: user.into(), secret: password.into().into(), kind: Kind::Password }
     }
 
-    /// A token that the registry's token server exchanges for others (`identitytoken` in docker's file). Some registries
-    /// give one to `docker login`.
+    /// A token that the registry's token server exchanges for others (`identitytoken` in docker's file). Some
+    /// registries give one to `docker login`.
     pub fn identity_token(token: impl Into<String>) -> Self {
         Self { user: String::new(), secret: token.into().into(), kind: Kind::IdentityToken }
     }

@@ -123,7 +123,7 @@ mod tests {
         );
     }
 
-    /// A URL leaves that port out; credentials are looked up by what was written.
+    /// A URL leaves that port out, but credentials are looked up by the name as it was written.
     #[test]
     fn a_registry_that_is_named_with_its_schemes_port_is_itself() {
         for (registry, plain, expected) in [

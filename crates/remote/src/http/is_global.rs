@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether an address is on the public internet, so that a stranger may make us connect to it.
 ///
-/// This machine, its network, a cloud's metadata service at 169.254.169.254, and each of these written as IPv6, are not.
+/// This machine, its network, a cloud's metadata service at 169.254.169.254, and each of these written as IPv6, are
+/// not.
 pub(crate) fn is_global(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_global_v4(address),

@@ -1,21 +1,21 @@
-//! Where a list goes on: the `Link` header with `rel="next"`
+//! The next page of a list: the `Link` header with `rel="next"`
 //! ([RFC 8288](https://www.rfc-editor.org/rfc/rfc8288), as the distribution spec uses it).
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, LINK};
 
-/// The address of the next page, as it is written. `None`: this is the last one.
+/// The address of the next page, as written. `None`: this is the last page.
 pub(crate) fn next(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(links).find(|(_, is_next)| *is_next).map(|(target, _)| target.to_owned())
 }
 
-/// That address, where it is at the same registry and no other: credentials go there.
+/// Resolves that address, if it is at the same registry: credentials go there.
 pub(crate) fn within(current: &Url, target: &str) -> Option<Url> {
     current.join(target).ok().filter(|next| next.origin() == current.origin())
 }
 
-/// Each link of a header's value: its target, and whether it is that of the next page.
+/// The links in a header's value: each target, and whether it is the next page.
 fn links(value: &str) -> Vec<(&str, bool)> {
     let mut links = Vec::new();
     let mut rest = value;

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use reqwest::Url;
 
-/// Whether a host's name alone, with or without a port, says that it is this machine. Such hosts are reached without TLS
-/// and without a proxy.
+/// Whether a host is this machine by its name alone, with or without a port. Such hosts are reached without TLS and
+/// without a proxy.
 pub(crate) fn is_loopback(host_and_port: &str) -> bool {
     let Ok(url) = Url::parse(&format!("http://{host_and_port}/")) else { return false };
     let host = url.host_str().unwrap_or_default();

@@ -82,8 +82,8 @@ enum Covers {
 impl Proxies {
     /// The environment's proxies: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, or these in lower case.
     ///
-    /// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig) and names the variable: a mistake in it must not lead around
-    /// the proxy.
+    /// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig) and names the variable: a mistake in it must not lead
+    /// around the proxy.
     pub(crate) fn from_env() -> Result<Self> {
         Self::from_variables(|name| std::env::var(name).ok())
     }

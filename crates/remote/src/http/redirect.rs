@@ -1,8 +1,8 @@
-//! Requests, and the redirects that they are answered with.
+//! Requests, and the redirects that answer them.
 //!
-//! They are followed here and not by reqwest, which makes each request of a chain from the first one's headers, and
-//! leaves `Authorization` out only where an address has another origin than the one before it: who was redirected to
-//! would have it with the second redirect, to an address of its own.
+//! They are followed here and not by reqwest. reqwest makes each request of a chain from the first one's headers, and
+//! leaves out `Authorization` only if an address has another origin than the one before it: a server that a registry
+//! redirects to would get the credentials by a second redirect within its own origin.
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
@@ -11,18 +11,18 @@ use zeroize::Zeroizing;
 const MAX_REDIRECTS: usize = 5; // registries need one or two, to object storage
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
-/// A request, before it is sent. It is not to be shown: there may be a secret in each part of it.
+/// A request, before it is sent. It has no `Debug`: each part of it may hold a secret.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
     method: Method,
     url: Url,
-    /// What it carries wherever it is led to.
+    /// Headers for every server on the way.
     headers: HeaderMap,
-    /// What it carries to its own origin only, such as credentials.
+    /// Headers for its own origin only, such as credentials.
     private: HeaderMap,
     /// The credentials of a `POST`.
     form: Option<Zeroizing<String>>,
-    /// Whether it goes to no other origin at all.
+    /// Whether it follows no redirect to another origin.
     stays: bool,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Connection(reqwest::Error),
-    /// It was led where it does not go.
+    /// It was redirected to a place that it does not go to.
     Redirect(&'static str),
 }
 
@@ -41,7 +41,7 @@ impl From<reqwest::Error> for Failure {
 }
 
 impl Outgoing {
-    /// A request that carries `headers` wherever it is led to, and what is `private` to its own origin only.
+    /// A request with `headers` for every server on the way, and `private` ones for its own origin only.
     pub(crate) fn new(method: Method, url: Url, headers: HeaderMap, private: HeaderMap) -> Self {
         Self { method, url, headers, private, form: None, stays: false }
     }
@@ -52,7 +52,7 @@ impl Outgoing {
         Self { form: Some(form), stays: true, ..outgoing }
     }
 
-    /// The same, to its own origin and nowhere else.
+    /// The same, but redirects to another origin fail.
     pub(crate) fn staying(self) -> Self {
         Self { stays: true, ..self }
     }
@@ -83,7 +83,7 @@ impl Outgoing {
         }
     }
 
-    /// Makes this the request to where it was led. What is private is gone for good with the first other origin.
+    /// Makes this the request to the redirect's target. The first other origin ends the private headers for good.
     fn go_on(&mut self, status: StatusCode, next: Url) -> Result<(), Failure> {
         match (self.url.scheme(), next.scheme()) {
             (_, "https") | ("http", "http") => {}
@@ -105,7 +105,7 @@ impl Outgoing {
     }
 }
 
-/// Where an answer leads; `None` where it is one. A name and a password in the address are not taken.
+/// The target of a redirect. `None`: the answer is not one. A name and a password in the address are dropped.
 fn location(response: &Response) -> Option<Url> {
     let leads = matches!(
         response.status(),

@@ -1,4 +1,4 @@
-//! What a response means: an error of the right kind for each status, and bodies read within bounds.
+//! Reads responses: turns each status into an error of the right kind, and reads bodies within bounds.
 
 use std::error::Error as StdError;
 use std::io;
@@ -14,14 +14,14 @@ use serde::Deserialize;
 
 use crate::tls::errors;
 
-/// How many response time-outs a whole document may take. What it may be takes an honest host one or two.
+/// A whole document may take this many response time-outs. An honest host needs one or two for the largest one.
 const LONGEST: u32 = 10;
 const MAX_ERROR_BODY: u64 = 16 << 10; // an explanation; more is not read
 const READING: &str = "reading the answer";
-const MAX_EXPLANATION: usize = 300; // characters that are shown of it
+const MAX_EXPLANATION: usize = 300; // characters of it in an error
 
-/// Fails with the error of the right kind, unless the status is a success. `registry` answered a request for
-/// `what`; what it says of an error is waited for as [`read_bounded`] does.
+/// Fails with the error of the right kind, unless the status is a success. `registry` answered a request for `what`;
+/// its explanation in the body is read as by [`read_bounded`].
 pub(crate) async fn check(
     response: Response,
     registry: &str,
@@ -62,8 +62,8 @@ pub(crate) async fn check(
     })
 }
 
-/// The whole body, which gets on in each span of `timeout`, and is here after a few of them: else that fails with
-/// [`Unavailable`](ErrorKind::Unavailable). Beyond `limit` bytes it fails with [`TooLarge`](ErrorKind::TooLarge).
+/// Reads the whole body. Fails with [`Unavailable`](ErrorKind::Unavailable) if it stalls for `timeout`, or takes more
+/// than a few times that, and with [`TooLarge`](ErrorKind::TooLarge) beyond `limit` bytes.
 pub(crate) async fn read_bounded(response: Response, limit: u64, timeout: Duration) -> Result<Vec<u8>> {
     let reading = read(response, limit, StallDetector::new(timeout));
     let whole = tokio::time::timeout(timeout.saturating_mul(LONGEST), reading).await;
@@ -91,7 +91,7 @@ fn too_slow() -> Error {
         .with_help("try again later")
 }
 
-/// An error of the connection, without the address: it can have a secret in it.
+/// An error of the connection, without the address, which may hold a secret.
 pub(crate) fn failed(doing: &str, cause: reqwest::Error) -> Error {
     let cause = cause.without_url();
     if let Some(error) = tls_error(&cause) {
@@ -108,14 +108,14 @@ pub(crate) fn failed(doing: &str, cause: reqwest::Error) -> Error {
         .with_help(help)
 }
 
-/// A request that was led where it does not go.
+/// The error for a redirect that is not followed.
 pub(crate) fn misled(doing: &str, why: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("{doing} failed"))
         .with_source(io::Error::other(why))
         .with_help("its redirects cannot be followed; is this the address of a registry?")
 }
 
-/// What TLS had to say, however deep it is wrapped: an `io::Error` keeps its cause to itself.
+/// The TLS error in a chain of causes. An `io::Error` does not name the error within it as its source.
 fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     let within = |error: &'a io::Error| error.get_ref().and_then(|inner| tls_error(inner));
     error
@@ -124,8 +124,8 @@ fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
         .or_else(|| error.source().and_then(tls_error))
 }
 
-/// The error that a registry answered with in the place of content, with a status that says it is well
-/// (watchtower#2229). `None`: the body is no such thing.
+/// The error that a registry sent in place of content, with a status of success (watchtower#2229). `None`: the body is
+/// not an error.
 pub(crate) fn error_in_place(registry: &str, body: &[u8]) -> Option<Error> {
     let said = explain(body)?;
     let message = format!("{registry} answered with an error in place of a document, and said: {said}");
@@ -154,7 +154,7 @@ fn errors(body: &[u8]) -> Option<Vec<Item>> {
     serde_json::from_slice::<Envelope>(body).ok().map(|envelope| envelope.errors)
 }
 
-/// What they say. It is cleaned where it enters an error.
+/// The errors' messages. An error cleans its texts itself.
 fn explain(body: &[u8]) -> Option<String> {
     let texts =
         errors(body)?.into_iter().filter_map(|item| item.message.filter(|m| !m.is_empty()).or(item.code));
@@ -162,7 +162,8 @@ fn explain(body: &[u8]) -> Option<String> {
     Some(text).filter(|text| !text.trim().is_empty())
 }
 
-/// `Retry-After`, in seconds or as a date ([RFC 9110, section 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
+/// `Retry-After`, in seconds or as a date
+/// ([RFC 9110, section 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse() {

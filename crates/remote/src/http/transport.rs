@@ -14,7 +14,7 @@ use super::response;
 use crate::tls::{self, TlsFiles};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may be silent before its request counts as broken.
+/// A connection may be silent this long before its request fails.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// As good as never: a clock cannot add an unbounded duration.
 pub(crate) const NEVER: Duration = Duration::from_hours(24 * 365);
@@ -70,7 +70,7 @@ impl Transport {
         if *error.kind() == ErrorKind::Tls { error } else { error.with_help(PROXY_HELP) }
     }
 
-    /// A 407 where no tunnel was asked for.
+    /// The error for a 407 outside a tunnel.
     pub(crate) fn refused_by_proxy(&self, doing: &str, url: &Url) -> Error {
         let proxy = self.proxies.of(url).map_or_else(String::new, |proxy| format!(" {proxy}"));
         let message = format!("{doing} failed: the proxy{proxy} wants credentials");
@@ -88,7 +88,7 @@ pub(super) fn builder(limits: Limits, proxies: &Proxies, tls: ClientConfig) -> C
         .connect_timeout(limits.connect)
         .read_timeout(limits.response)
         .referer(false)
-        .redirect(Policy::none()) // they are followed in `redirect`
+        .redirect(Policy::none()) // the `redirect` module follows them
         .no_proxy(); // reqwest's own reading of the environment
     if proxies.is_empty() { builder } else { builder.proxy(proxies.to_reqwest()) }
 }

@@ -112,8 +112,8 @@ async fn by_descriptor(client: &Client, route: &Route, chosen: Descriptor, store
     Ok(Fetched { descriptor, ..fetched })
 }
 
-/// Fetches a manifest or index. Checks it against the pinned digest and the digest that the registry states, if there are
-/// any.
+/// Fetches a manifest or index. Checks it against the pinned digest and the digest that the registry states, if there
+/// are any.
 pub(crate) async fn fetch(
     client: &Client,
     route: &Route,

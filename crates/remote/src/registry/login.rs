@@ -30,8 +30,8 @@ impl Login {
         Self { keychain, hosts: Arc::default(), client }
     }
 
-    /// Reaches registries as this one does, with its hosts, time limits and retries, and looks for credentials in the same
-    /// [places](Self::source).
+    /// Reaches registries as this one does, with its hosts, time limits and retries, and looks for credentials in the
+    /// same [places](Self::source).
     #[must_use]
     pub fn with_registry(self, registry: &RemoteRegistry) -> Self {
         Self { hosts: registry.hosts.clone(), client: registry.client.clone(), ..self }
@@ -47,8 +47,9 @@ impl Login {
     /// Checks the credentials with the registry (`ghcr.io`, `registry.lan:5000`), and stores them in place of earlier
     /// ones. Returns the place.
     ///
-    /// They go to `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`, or to the file that `REGISTRY_AUTH_FILE` names;
-    /// or to the credential helper that this file names. The rest of the file stays, and only its owner can read it.
+    /// They go to `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`, or to the file that `REGISTRY_AUTH_FILE`
+    /// names; or to the credential helper that this file names. The rest of the file stays, and only its owner can
+    /// read it.
     ///
     /// Fails with [`Unauthorized`](ErrorKind::Unauthorized) or [`Forbidden`](ErrorKind::Forbidden) if the registry
     /// refuses them, with [`InvalidReference`](ErrorKind::InvalidReference) if the name is not a registry's, and with

@@ -24,14 +24,14 @@ pub use login::Login;
 
 /// OCI and Docker registries, reached over HTTP.
 ///
-/// A pull always asks the registry for a tag's current digest: with one `HEAD` if the store knows the tag, otherwise with
-/// the `GET` that it needs anyway. A digest that the store has is answered without asking. Blobs that the store has, from
-/// any image, are not fetched.
+/// A pull always asks the registry for a tag's current digest: with one `HEAD` if the store knows the tag, otherwise
+/// with the `GET` that it needs anyway. A digest that the store has is answered without asking. Blobs that the store
+/// has, from any image, are not fetched.
 ///
 /// The cached images are those in the store for this registry's platform.
 ///
-/// Clones share connections, tokens and knowledge of hosts: `registry.clone().with_platform(other)` is the same registry
-/// for another platform. A clone with other options has connections of its own from then on.
+/// Clones share connections, tokens and knowledge of hosts: `registry.clone().with_platform(other)` is the same
+/// registry for another platform. A clone with other options has connections of its own from then on.
 ///
 /// ```no_run
 /// use hoist_core::ImageRegistry;
@@ -81,8 +81,8 @@ impl RemoteRegistry {
         Self { events, ..self }
     }
 
-    /// Sets the maximum number of connections per registry, shared by all pulls: 1 to 1000, and 16 by default. It is lower
-    /// for a time after a registry answers 429 or 503, or goes silent.
+    /// Sets the maximum number of connections per registry, shared by all pulls: 1 to 1000, and 16 by default. It is
+    /// lower for a time after a registry answers 429 or 503, or goes silent.
     #[must_use]
     pub fn with_connections(mut self, connections: usize) -> Self {
         self.client.fetcher = self.client.fetcher.clone().with_connections(connections);
@@ -105,16 +105,16 @@ impl RemoteRegistry {
         self
     }
 
-    /// Uses these credentials for the registry of this name (`ghcr.io`, `registry.lan:5000`) and no other. A name may also
-    /// be the start of repositories' names (`quay.io/team`); the longest one that fits counts.
+    /// Uses these credentials for the registry of this name (`ghcr.io`, `registry.lan:5000`) and no other. A name may
+    /// also be the start of repositories' names (`quay.io/team`); the longest one that fits counts.
     #[must_use]
     pub fn with_credentials(mut self, registry: impl Into<String>, credentials: Credentials) -> Self {
         self.client.auth.add(registry.into(), credentials);
         self
     }
 
-    /// Looks up credentials that were not given [here](Self::with_credentials) in this keychain, when a registry asks for
-    /// them.
+    /// Looks up credentials that were not given [here](Self::with_credentials) in this keychain, when a registry asks
+    /// for them.
     #[must_use]
     pub fn with_keychain(mut self, keychain: Keychain) -> Self {
         self.client.auth.search(keychain);
@@ -128,9 +128,9 @@ impl RemoteRegistry {
         self
     }
 
-    /// Asks this mirror (`https://mirror.lan`, `http://10.0.0.5:5000/prefix`) before the registry of this name, and after
-    /// the mirrors that were added before. It gets the registry's name as `ns`, and only credentials of its own. If it
-    /// fails in any way, the next host is asked.
+    /// Asks this mirror (`https://mirror.lan`, `http://10.0.0.5:5000/prefix`) before the registry of this name, and
+    /// after the mirrors that were added before. It gets the registry's name as `ns`, and only credentials of its own.
+    /// If it fails in any way, the next host is asked.
     #[must_use]
     pub fn with_mirror(mut self, registry: impl Into<String>, mirror: impl AsRef<str>) -> Self {
         Arc::make_mut(&mut self.hosts).add_mirror(registry.into(), mirror.as_ref());
@@ -162,8 +162,8 @@ impl RemoteRegistry {
         self
     }
 
-    /// Gives up a request that gets no answer for `timeout`; 30 s by default. A document, such as a manifest, is also given
-    /// up if it comes with less than 1 KiB per second over that time, or takes ten times as long.
+    /// Gives up a request that gets no answer for `timeout`; 30 s by default. A document, such as a manifest, is also
+    /// given up if it comes with less than 1 KiB per second over that time, or takes ten times as long.
     #[must_use]
     pub fn with_response_timeout(mut self, timeout: Duration) -> Self {
         self.client.limits.response = timeout.min(NEVER);
@@ -171,9 +171,9 @@ impl RemoteRegistry {
         self
     }
 
-    /// Fetches foreign layers, which a registry may not distribute, from these hosts if the registry lacks them: `host` or
-    /// `host:port`, at any address, and with `*` from all hosts with public addresses. They are asked directly, without a
-    /// proxy and without credentials. By default such layers come from the registry or not at all.
+    /// Fetches foreign layers, which a registry may not distribute, from these hosts if the registry lacks them:
+    /// `host` or `host:port`, at any address, and with `*` from all hosts with public addresses. They are asked
+    /// directly, without a proxy and without credentials. By default such layers come from the registry or not at all.
     #[must_use]
     pub fn with_foreign_layers(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.foreign = self.foreign.allowing(hosts);
@@ -187,8 +187,8 @@ impl RemoteRegistry {
         Ok(self.store.resolve(&reference.parse()?, &self.platform).await?.map(Into::into))
     }
 
-    /// The hosts that serve this reference's blobs, for a [`Fetcher`](hoist_fetch::Fetcher): mirrors in their order, and
-    /// the origin. Makes no request.
+    /// The hosts that serve this reference's blobs, for a [`Fetcher`](hoist_fetch::Fetcher): mirrors in their order,
+    /// and the origin. Makes no request.
     pub fn sources(&self, reference: &str) -> Result<hoist_fetch::Sources> {
         sources::hosts(&self.client, &self.hosts.route(&reference.parse()?)?, &self.foreign)
     }

@@ -13,10 +13,12 @@ use crate::hosts::{Capability, Route};
 use crate::manifest::{Fetched, fetch};
 
 impl RemoteRegistry {
-    /// Looks up the document that this reference has at its registry now, and lists its images. Stores nothing and fetches
-    /// no layer: only the document itself, and the manifest of the image for this registry's platform, if there is one.
+    /// Looks up the document that this reference has at its registry now, and lists its images. Stores nothing and
+    /// fetches no layer: only the document itself, and the manifest of the image for this registry's platform, if
+    /// there is one.
     ///
-    /// Fails as a pull does, but not with [`PlatformMissing`](ErrorKind::PlatformMissing): the result lists the platforms.
+    /// Fails as a pull does, but not with [`PlatformMissing`](ErrorKind::PlatformMissing): the result lists the
+    /// platforms.
     pub async fn resolve_remote(&self, reference: &str) -> Result<Resolution> {
         let reference: Reference = reference.parse()?;
         let (this, name) = (self.clone(), reference.clone());

@@ -1,8 +1,8 @@
 //! Foreign layers: a registry may not distribute them, and the manifest has addresses to fetch them from
 //! ([descriptor](https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md), `urls`).
 //!
-//! The manifest's author chose those addresses. So hoist asks the registry first, as Docker does, and the addresses only
-//! if the user allows them, without credentials (CVE-2020-15157), and never on this machine or its network
+//! The manifest's author chose those addresses. So hoist asks the registry first, as Docker does, and the addresses
+//! only if the user allows them, without credentials (CVE-2020-15157), and never on this machine or its network
 //! (go-containerregistry#2293).
 
 use std::ops::Range;
@@ -192,8 +192,8 @@ fn check(answer: Response, fetching: &str) -> Result<Response> {
     Err(Error::new(kind, format!("{fetching} was answered with {status}")).with_help(help))
 }
 
-/// An error of the connection, without the address, which may hold a secret. A refused address gets an error of its own,
-/// since a retry would not help.
+/// An error of the connection, without the address, which may hold a secret. A refused address gets an error of its
+/// own, since a retry would not help.
 fn failed(fetching: &str, cause: reqwest::Error) -> Error {
     let cause = cause.without_url();
     let chain = || std::iter::successors(Some(&cause as &dyn std::error::Error), |&error| error.source());

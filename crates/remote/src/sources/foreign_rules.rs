@@ -1,4 +1,5 @@
-//! The rules for the addresses of foreign layers. Each URL is checked, and so is each address that its name resolves to.
+//! The rules for the addresses of foreign layers. Each URL is checked, and so is each address that its name resolves
+//! to.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};

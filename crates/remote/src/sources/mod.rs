@@ -1,5 +1,5 @@
-//! The sources of blobs for the scheduler in `hoist-fetch`: a registry's mirrors, its origin, and the addresses of foreign
-//! layers.
+//! The sources of blobs for the scheduler in `hoist-fetch`: a registry's mirrors, its origin, and the addresses of
+//! foreign layers.
 
 mod foreign;
 mod foreign_rules;
@@ -16,7 +16,8 @@ use host::Host;
 
 pub(crate) use foreign::ForeignLayers;
 
-/// These blobs, each with its sources: the hosts of the route that may serve blobs, and the addresses of a foreign layer.
+/// These blobs, each with its sources: the hosts of the route that may serve blobs, and the addresses of a foreign
+/// layer.
 pub(crate) fn wanted<'a>(
     client: &SharedClient,
     route: &Route,

@@ -1,4 +1,4 @@
-//! What is read from a 401's header: tables of public projects, written anew, and random text.
+//! Challenges from the test tables of public projects, written anew, and from random text.
 
 use proptest::prelude::*;
 
@@ -40,7 +40,7 @@ fn nonsense_is_passed_over() {
     assert_eq!(parse(""), []);
 }
 
-/// A header, and what it has: each scheme with its parameters.
+/// A header, and its challenges: each scheme with its parameters.
 type Row = (&'static str, &'static [(&'static str, &'static [(&'static str, &'static str)])]);
 
 /// From distribution's `registry/client/auth/challenge/authchallenge_test.go`.

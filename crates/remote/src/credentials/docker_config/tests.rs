@@ -1,11 +1,11 @@
-//! What is read from such a file, and that nothing in one makes it panic.
+//! Reads credentials from such files, and checks that no file causes a panic.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::fuzz;
 
-/// What a file has for a repository of `ghcr.io`.
+/// The credentials in a file for a repository of `ghcr.io`.
 fn read(text: &str) -> Result<Option<Credentials>, Wrong> {
     DockerConfig::parse(text.as_bytes())?.credentials(&CredentialKey::new("ghcr.io", "org/demo"))
 }
