@@ -1,6 +1,6 @@
-//! Requests to a token server, by [distribution's token
-//! spec](https://distribution.github.io/distribution/spec/auth/token/) and by [OAuth
-//! 2](https://distribution.github.io/distribution/spec/auth/oauth/).
+//! Requests to a token server, by
+//! [distribution's token spec](https://distribution.github.io/distribution/spec/auth/token/) and by
+//! [OAuth 2](https://distribution.github.io/distribution/spec/auth/oauth/).
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) struct TokenServer<'a> {
 
 type Fetched = std::result::Result<Token, NoToken>;
 
-/// Why there is no token.
+/// The reason for having no token.
 pub(super) struct NoToken {
     /// Whether the credentials were refused: others, or none, may get a token.
     pub(super) is_refused: bool,

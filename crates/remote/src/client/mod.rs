@@ -10,8 +10,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::auth::{Auth, Request};
-use crate::hosts::Endpoint;
-use crate::hosts::{Capability, Route};
+use crate::hosts::{Capability, Endpoint, Route};
 use crate::http::{Limits, response};
 use transports::Transports;
 
@@ -42,14 +41,14 @@ impl Client {
     pub(crate) async fn ask<T>(
         &self,
         route: &Route,
-        need: Capability,
+        needed: Capability,
         (method, headers): (Method, &HeaderMap),
         address: impl Fn(&Endpoint) -> Url,
         read: impl Fn(&HeaderMap, Vec<u8>) -> Result<T>,
     ) -> Result<T> {
         let mut retry = Retry::new(self.fetcher.retries());
         loop {
-            let mut attempts = route.attempts(need, &self.fetcher);
+            let mut attempts = route.attempts(needed, &self.fetcher);
             while let Some((place, endpoint)) = attempts.next() {
                 let url = address(endpoint);
                 let document = self.document(endpoint, method.clone(), &url, headers).await;

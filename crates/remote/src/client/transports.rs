@@ -58,3 +58,54 @@ fn describe(host: &RegistryHost, limits: Limits) -> Result<Transport> {
     let name = host.url.host_str().unwrap_or_default();
     Transport::new(Limits { connect, ..limits }, proxies, name, &config.tls)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hosts::Hosts;
+
+    /// A host whose file sets a time to connect.
+    fn described(directory: &std::path::Path, seconds: u32) -> Hosts {
+        let of_host = directory.join("registry.lan");
+        std::fs::create_dir_all(&of_host).unwrap();
+        std::fs::write(of_host.join("hosts.toml"), format!("dial_timeout = \"{seconds}s\"")).unwrap();
+        let mut hosts = Hosts::default();
+        hosts.add_directory(directory.to_owned());
+        hosts
+    }
+
+    fn host(hosts: &Hosts) -> Arc<RegistryHost> {
+        hosts.route(&"registry.lan/demo".parse().unwrap()).unwrap().origin().host.clone()
+    }
+
+    #[test]
+    fn usual_hosts_share_connections_and_described_ones_have_their_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let (transports, hosts) = (Transports::default(), described(directory.path(), 3));
+        let mut usual = Hosts::default();
+        usual.ignore_directories();
+        let [one, two] = ["a.lan/x", "b.lan/x"].map(|name| {
+            let route = usual.route(&name.parse().unwrap()).unwrap();
+            transports.to(&route.origin().host, Limits::default()).unwrap()
+        });
+        assert!(Arc::ptr_eq(&one, &two));
+
+        let own = transports.to(&host(&hosts), Limits::default()).unwrap();
+        assert!(!Arc::ptr_eq(&own, &one));
+        assert_eq!(own.limits.connect.as_secs(), 3);
+        assert!(Arc::ptr_eq(&own, &transports.to(&host(&hosts), Limits::default()).unwrap()));
+    }
+
+    #[test]
+    fn connections_to_a_host_are_forgotten_once_it_is_described_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let (transports, hosts) = (Transports::default(), described(directory.path(), 3));
+        let old = Arc::downgrade(&transports.to(&host(&hosts), Limits::default()).unwrap());
+        assert!(old.upgrade().is_some());
+
+        described(directory.path(), 4);
+        let new = transports.to(&host(&hosts), Limits::default()).unwrap();
+        assert_eq!(new.limits.connect.as_secs(), 4);
+        assert!(old.upgrade().is_none());
+    }
+}

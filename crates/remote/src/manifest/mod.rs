@@ -11,8 +11,7 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::client::Client;
-use crate::hosts::Endpoint;
-use crate::hosts::{Capability, Route};
+use crate::hosts::{Capability, Endpoint, Route};
 use crate::http::response;
 use index_search::IndexSearch;
 
@@ -120,10 +119,10 @@ pub(crate) async fn fetch(
     selector: &str,
     pinned: Option<&Digest>,
 ) -> Result<Fetched> {
-    let need = if pinned.is_some() { Capability::Pull } else { Capability::Resolve };
+    let needed = if pinned.is_some() { Capability::Pull } else { Capability::Resolve };
     let address = |endpoint: &Endpoint| endpoint.manifest(selector);
     let read = |headers: &HeaderMap, bytes| check(&route.registry, headers, bytes, (selector, pinned));
-    client.ask(route, need, (Method::GET, &accept()), address, read).await
+    client.ask(route, needed, (Method::GET, &accept()), address, read).await
 }
 
 /// Checks a host's answer.

@@ -11,8 +11,7 @@ use super::RemoteRegistry;
 use crate::auth::Auth;
 use crate::client::{Client, SharedClient};
 use crate::credentials::{CredentialKey, Credentials, FoundIn, Keychain, StoredIn, canonical_host};
-use crate::hosts::Endpoint;
-use crate::hosts::{Capability, Hosts};
+use crate::hosts::{Capability, Endpoint, Hosts};
 
 /// Stores credentials in a [`Keychain`], and removes them.
 #[derive(Debug, Clone)]

@@ -10,8 +10,7 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 
 use super::RemoteRegistry;
-use crate::hosts::Capability;
-use crate::hosts::Endpoint;
+use crate::hosts::{Capability, Endpoint};
 use crate::http::{link, response};
 
 /// The number of tags on a page that we ask for; a registry may give fewer.
