@@ -1,8 +1,8 @@
-//! How long the tests go on that are named `fuzz_`.
+//! The number of random cases in the tests that are named `fuzz_`.
 
 use proptest::test_runner::Config;
 
-/// As many cases as `HOIST_FUZZ_CASES` says, or else some hundred.
+/// `HOIST_FUZZ_CASES` cases, or else 200.
 pub(crate) fn cases() -> Config {
     let cases = std::env::var("HOIST_FUZZ_CASES").ok().and_then(|text| text.parse().ok());
     Config { cases: cases.unwrap_or(200), failure_persistence: None, ..Config::default() }

@@ -1,37 +1,23 @@
 //! The remote backend: images from any OCI or Docker registry, over HTTP.
 //!
-//! [`RemoteRegistry`] asks the registry what a name is now, chooses the image for its platform, and fetches
-//! what its store lacks of the blobs, in ranges over several connections, hashed while it is written. Registries on loopback
-//! names are spoken to in plain http, all others over TLS.
+//! [`RemoteRegistry`] asks the registry for a name's current image, chooses the one for its platform, and fetches the
+//! blobs that its store lacks, in ranges over several connections, and hashes them while it writes them. It uses plain
+//! http for registries on loopback names, and TLS for all others.
+//!
+//! The rooms, each of which imports only those below it: `registry`; `manifest` and `sources`; `client`; `auth`;
+//! `hosts` and `credentials`; `http`; `tls`.
 
-mod address;
 mod auth;
-mod challenge;
 mod client;
-mod content_range;
 mod credentials;
-mod endpoint;
-mod foreign;
 #[cfg(test)]
 mod fuzz;
-mod guard;
 mod hosts;
-mod link;
-mod login;
+mod http;
 mod manifest;
-mod nested;
-mod proxies;
-mod redirect;
 mod registry;
-mod response;
-mod secret;
-mod shared;
-mod source;
+mod sources;
 mod tls;
-mod tls_files;
-mod tls_trouble;
-mod transport;
 
 pub use credentials::{Credentials, FoundIn, Keychain, StoredIn};
-pub use login::Login;
-pub use registry::RemoteRegistry;
+pub use registry::{Login, RemoteRegistry};

@@ -1,24 +1,25 @@
-//! The token server that a registry names: whether it may be asked at all, and the scope to ask for.
+//! The token server that a registry names: checks that it may be asked, and chooses the scope.
 
 use hoist_core::{Error, ErrorKind, Result};
 use reqwest::Url;
 
-use crate::challenge::Challenge;
-use crate::endpoint::{Endpoint, is_loopback};
+use super::challenge::Challenge;
+use crate::hosts::Endpoint;
+use crate::http::is_loopback;
 
 const MAX_SCOPES: usize = 4; // an honest registry asks for one
 
 /// The token server's address: absolute, or relative to the registry's.
 ///
 /// The credentials go there, so it must not be less safe than the registry itself: no http where the
-/// registry has TLS, and no other machine by its bare address (CVE-2026-48978, CVE-2026-33990). Where its name
-/// leads is looked at when it is [connected to](crate::guard).
+/// registry has TLS, and no other machine by its bare address (CVE-2026-48978, CVE-2026-33990). The address that
+/// its name leads to is checked when it is connected to.
 pub(super) fn realm(endpoint: &Endpoint, challenge: &Challenge) -> Result<Url> {
     let origin = endpoint.origin();
     let text = challenge.parameters.get("realm").filter(|text| !text.is_empty());
     let realm = text.and_then(|text| origin.join(text).ok());
     let mut realm = realm.ok_or_else(|| refused(endpoint, "has no valid address"))?;
-    // A name and a password in the address would go in the place of the user's own.
+    // A name and a password in the address would replace the user's own.
     if realm.set_username("").is_err() || realm.set_password(None).is_err() {
         return Err(refused(endpoint, "has no valid address"));
     }
@@ -37,15 +38,15 @@ pub(super) fn realm(endpoint: &Endpoint, challenge: &Challenge) -> Result<Url> {
     Ok(realm)
 }
 
-/// The error of a token server that is not asked.
+/// The error for a token server that must not be asked.
 pub(super) fn refused(endpoint: &Endpoint, why: &str) -> Error {
     let message = format!("the token server that {} names {why}", endpoint.registry);
     Error::new(ErrorKind::Unauthorized, message)
         .with_help("no credentials were sent; is this registry to be trusted?")
 }
 
-/// What to ask a token for: to pull from the repositories that the challenge names, which may be called other
-/// than we call them; the one that we do first, since some servers read no further. Never for more than to pull.
+/// The scopes of a token: to pull from the repositories that the challenge names, which may have other names than ours,
+/// and never for more. Our own comes first, since some servers read only one.
 pub(super) fn scopes(endpoint: &Endpoint, challenge: &Challenge) -> Vec<String> {
     let own = format!("repository:{}:pull", endpoint.repository);
     let asked = challenge.parameters.get("scope").map_or("", String::as_str);
@@ -57,8 +58,7 @@ pub(super) fn scopes(endpoint: &Endpoint, challenge: &Challenge) -> Vec<String> 
     scopes
 }
 
-/// A scope of the challenge, cut down to pulling: `repository:org/demo:pull,push`, where the name may have a
-/// port in it.
+/// A scope of the challenge (`repository:org/demo:pull,push`), reduced to pulling. The name may have a port in it.
 fn to_pull(scope: &str) -> Option<String> {
     let (repository, actions) = scope.strip_prefix("repository:")?.rsplit_once(':')?;
     let pulls = actions.split(',').any(|action| matches!(action, "pull" | "*"));
@@ -67,8 +67,8 @@ fn to_pull(scope: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::challenge;
     use super::*;
-    use crate::challenge;
     use crate::hosts::Hosts;
 
     fn endpoint(reference: &str) -> Endpoint {

@@ -1,61 +1,61 @@
-//! The state of being let in to one repository, shared by all connections.
+//! The authorization for one repository, shared by all connections.
 
 use hoist_core::{Error, ErrorKind};
 use reqwest::header::HeaderValue;
 
-use super::proof::Proof;
-use crate::secret::Secret;
+use super::authorization::Authorization;
+use crate::credentials::Secret;
 
-/// What is shown for one repository of one host. It is locked while a new proof is fetched, so that all who need
-/// it wait for one request.
+/// A session with one repository of one host. It is locked while a new authorization is fetched, so that all requests
+/// wait for one fetch.
 pub(crate) type Session = tokio::sync::Mutex<State>;
 
-/// What is known of being let in.
+/// The state of a session.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// How many proofs there have been: tells whether somebody else was faster.
+    /// The number of authorizations so far: tells whether another request was faster.
     generation: u64,
-    pub(super) proof: Option<Proof>,
-    /// What gets the next token without credentials.
+    pub(super) authorization: Option<Authorization>,
+    /// The refresh token, which gets the next token without credentials.
     pub(super) refresh: Option<Secret>,
-    /// Whether it was tried in vain to come without the credentials behind this proof.
+    /// Whether an anonymous token did not help in place of this authorization.
     pub(super) without_was_no_use: bool,
-    /// What could not be asked for credentials, or was no good.
+    /// Failures of the search for credentials, and credentials that were refused.
     pub(super) troubles: Vec<Error>,
 }
 
-/// What a request showed.
+/// The authorization that a request was sent with.
 #[derive(Debug, Clone)]
-pub(crate) struct Shown {
+pub(crate) struct Presented {
     pub(super) generation: u64,
-    /// `None` where it was the session's own proof.
-    pub(super) apart: Option<Proof>,
+    /// `None`: it was the session's own authorization.
+    pub(super) apart: Option<Authorization>,
     /// Whether it was fetched for this very request.
     pub(super) is_fresh: bool,
     header: Option<HeaderValue>,
 }
 
 impl State {
-    pub(super) fn shown(&self) -> Shown {
-        let header = self.proof.as_ref().map(Proof::header);
-        Shown { generation: self.generation, apart: None, is_fresh: false, header }
+    pub(super) fn presented(&self) -> Presented {
+        let header = self.authorization.as_ref().map(Authorization::header);
+        Presented { generation: self.generation, apart: None, is_fresh: false, header }
     }
 
-    /// Shows this from now on.
-    pub(super) fn show(&mut self, proof: Proof) -> Shown {
+    /// Presents this authorization from now on.
+    pub(super) fn present(&mut self, authorization: Authorization) -> Presented {
         self.generation += 1;
         self.without_was_no_use = false;
-        self.proof = Some(proof);
-        Shown { is_fresh: true, ..self.shown() }
+        self.authorization = Some(authorization);
+        Presented { is_fresh: true, ..self.presented() }
     }
 
-    /// Shows this once, to find out whether it is any good.
-    pub(super) fn show_apart(&self, proof: Proof) -> Shown {
-        let header = Some(proof.header());
-        Shown { generation: self.generation, apart: Some(proof), is_fresh: true, header }
+    /// Presents this authorization once, as a trial.
+    pub(super) fn present_apart(&self, authorization: Authorization) -> Presented {
+        let header = Some(authorization.header());
+        Presented { generation: self.generation, apart: Some(authorization), is_fresh: true, header }
     }
 
-    /// The error that being refused comes to: with what could not be asked for credentials.
+    /// Adds to the error of a refused request why credentials could not be looked up.
     pub(super) fn explain(&self, error: Error) -> Error {
         let is_refused = matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Forbidden);
         if !is_refused || self.troubles.is_empty() {
@@ -65,14 +65,14 @@ impl State {
         error.with_source(Error::new(ErrorKind::InvalidConfig, troubles.join("; ")))
     }
 
-    /// Whether somebody has got another proof since this was shown.
-    pub(super) fn is_newer_than(&self, shown: &Shown) -> bool {
-        self.generation != shown.generation
+    /// Whether there is a newer authorization than the presented one.
+    pub(super) fn is_newer_than(&self, presented: &Presented) -> bool {
+        self.generation != presented.generation
     }
 }
 
-impl Shown {
-    /// The `Authorization` to send.
+impl Presented {
+    /// The `Authorization` header.
     pub(crate) fn header(&self) -> Option<&HeaderValue> {
         self.header.as_ref()
     }

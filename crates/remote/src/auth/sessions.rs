@@ -1,4 +1,4 @@
-//! The sessions that there are, for as long as somebody makes use of them.
+//! All sessions, each kept while it is used.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,17 +7,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::session::Session;
-use crate::credentials::Account;
+use crate::credentials::CredentialKey;
 
-/// How long a session is kept that nobody uses. Its tokens end sooner, most of them; credentials that were looked up for
-/// it would stay.
+/// An unused session is kept this long. Most of its tokens expire sooner, but its credentials would stay in memory.
 const IDLE: Duration = Duration::from_mins(15);
-/// How many are kept: a process that asks for more repositories at once asks anew for what it needs.
+/// The maximum number of sessions. A process that uses more repositories at once fetches some tokens again.
 const MOST: usize = 1000;
 
-/// Sessions, by whom they are for.
+/// Sessions by the host and the repository.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(Mutex<HashMap<Account, Used>>);
+pub(super) struct Sessions(Mutex<HashMap<CredentialKey, Used>>);
 
 #[derive(Debug)]
 struct Used {
@@ -26,20 +25,20 @@ struct Used {
 }
 
 impl Sessions {
-    /// The session for this account. Those that were idle for too long, and beyond the bound those that were used least
-    /// recently, are forgotten with all that they know; whoever uses one just then goes on with it.
-    pub(super) fn of(&self, account: Account) -> Arc<Session> {
+    /// The session for this key. Idle sessions are forgotten, and above the maximum the least recently used one. A
+    /// request that is using a forgotten session finishes with it.
+    pub(super) fn of(&self, key: CredentialKey) -> Arc<Session> {
         let now = Instant::now();
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|_, used| now - used.last < IDLE);
-        if !sessions.contains_key(&account)
+        if !sessions.contains_key(&key)
             && sessions.len() >= MOST
             && let Some(oldest) = sessions.iter().min_by_key(|(_, used)| used.last)
         {
             let oldest = oldest.0.clone();
             sessions.remove(&oldest);
         }
-        let used = sessions.entry(account).or_insert_with(|| Used { session: Arc::default(), last: now });
+        let used = sessions.entry(key).or_insert_with(|| Used { session: Arc::default(), last: now });
         used.last = now;
         used.session.clone()
     }
@@ -51,8 +50,8 @@ mod tests {
 
     use super::*;
 
-    fn account(number: usize) -> Account {
-        Account::new("registry.lan", &format!("team/{number}"))
+    fn key(number: usize) -> CredentialKey {
+        CredentialKey::new("registry.lan", &format!("team/{number}"))
     }
 
     fn len(sessions: &Sessions) -> usize {
@@ -62,27 +61,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_is_forgotten_after_fifteen_idle_minutes() {
         let sessions = Sessions::default();
-        let (used, idle) = (sessions.of(account(1)), sessions.of(account(2)));
+        let (used, idle) = (sessions.of(key(1)), sessions.of(key(2)));
         advance(IDLE / 2).await;
-        assert!(Arc::ptr_eq(&used, &sessions.of(account(1))));
+        assert!(Arc::ptr_eq(&used, &sessions.of(key(1))));
         advance(IDLE / 2).await;
-        assert!(Arc::ptr_eq(&used, &sessions.of(account(1))));
+        assert!(Arc::ptr_eq(&used, &sessions.of(key(1))));
         assert_eq!(len(&sessions), 1);
-        assert!(!Arc::ptr_eq(&idle, &sessions.of(account(2))));
+        assert!(!Arc::ptr_eq(&idle, &sessions.of(key(2))));
     }
 
     #[tokio::test(start_paused = true)]
     async fn of_more_than_a_thousand_the_least_recently_used_is_forgotten() {
         let sessions = Sessions::default();
-        let all: Vec<_> = (0..MOST).map(|number| (sessions.of(account(number)), number)).collect();
+        let all: Vec<_> = (0..MOST).map(|number| (sessions.of(key(number)), number)).collect();
         advance(Duration::from_secs(1)).await;
         for (session, number) in all.iter().skip(1) {
-            assert!(Arc::ptr_eq(session, &sessions.of(account(*number))));
+            assert!(Arc::ptr_eq(session, &sessions.of(key(*number))));
         }
-        let new = sessions.of(account(MOST));
+        let new = sessions.of(key(MOST));
         assert_eq!(len(&sessions), MOST);
-        assert!(Arc::ptr_eq(&new, &sessions.of(account(MOST))));
-        assert!(Arc::ptr_eq(&all[1].0, &sessions.of(account(1))));
-        assert!(!Arc::ptr_eq(&all[0].0, &sessions.of(account(0))));
+        assert!(Arc::ptr_eq(&new, &sessions.of(key(MOST))));
+        assert!(Arc::ptr_eq(&all[1].0, &sessions.of(key(1))));
+        assert!(!Arc::ptr_eq(&all[0].0, &sessions.of(key(0))));
     }
 }

@@ -1,5 +1,6 @@
-//! Asking a token server, by [distribution's token spec](https://distribution.github.io/distribution/spec/auth/token/)
-//! and by [OAuth 2](https://distribution.github.io/distribution/spec/auth/oauth/).
+//! Requests to a token server, by
+//! [distribution's token spec](https://distribution.github.io/distribution/spec/auth/token/) and by
+//! [OAuth 2](https://distribution.github.io/distribution/spec/auth/oauth/).
 
 use std::time::Duration;
 
@@ -10,32 +11,29 @@ use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::authorization;
+use super::challenge::Challenge;
 use super::connections::Registry;
-use super::proof;
 use super::realm;
-use crate::challenge::Challenge;
-use crate::credentials::{Credentials, Kind};
-use crate::redirect::Outgoing;
-use crate::response;
-use crate::secret::Secret;
+use crate::credentials::{Credentials, Kind, Secret};
+use crate::http::{Outgoing, response};
 
 const MAX_TOKEN: u64 = 1 << 20; // tokens of some registries reach tens of kilobytes
-/// How long a token is good that does not say so, and the least that one is good for: by the spec, servers
-/// give none for less.
+/// The lifetime of a token without a stated one, and the shortest that is believed: the spec forbids less.
 const SHORTEST_LIFE: Duration = Duration::from_mins(1);
-const LONGEST_LIFE: Duration = Duration::from_hours(24); // one that lasts longer is renewed all the same
+const LONGEST_LIFE: Duration = Duration::from_hours(24); // longer ones are renewed all the same
 const CLIENT_ID: &str = "hoist";
 
-/// What a token server gave.
+/// A token server's answer.
 #[derive(Debug)]
 pub(super) struct Token {
     pub(super) secret: Secret,
     pub(super) lifetime: Duration,
-    /// What gets the next one, if it said so.
+    /// The refresh token, which gets the next token.
     pub(super) refresh: Option<Secret>,
 }
 
-/// What to ask whom.
+/// A token server, and the parameters of a request to it.
 #[derive(Debug)]
 pub(super) struct TokenServer<'a> {
     registry: Registry<'a>,
@@ -45,9 +43,9 @@ pub(super) struct TokenServer<'a> {
 
 type Fetched = std::result::Result<Token, NoToken>;
 
-/// Why there is no token.
+/// The reason for having no token.
 pub(super) struct NoToken {
-    /// Whether that is for the credentials: others, or none, may get one.
+    /// Whether the credentials were refused: others, or none, may get a token.
     pub(super) is_refused: bool,
     pub(super) error: Error,
 }
@@ -59,7 +57,7 @@ impl From<Error> for NoToken {
 }
 
 impl<'a> TokenServer<'a> {
-    /// The one that the challenge names. Fails where it must not be asked.
+    /// The server that the challenge names. Fails if it must not be asked.
     pub(super) fn of(registry: Registry<'a>, challenge: &Challenge) -> Result<Self> {
         let endpoint = registry.endpoint;
         let realm = realm::realm(endpoint, challenge)?;
@@ -69,8 +67,8 @@ impl<'a> TokenServer<'a> {
         Ok(Self { registry, realm, parameters })
     }
 
-    /// Fetches a token. Passwords are shown with a `GET`, which every server takes; identity tokens with a
-    /// `POST`, which some refuse (ACR with 400, Artifactory with 401, others with 404 or 405): then with a `GET`.
+    /// Fetches a token. Passwords go in a `GET`, which every server supports. Identity tokens go in a `POST`; some
+    /// servers refuse it (ACR with 400, Artifactory with 401, others with 404 or 405) and then get a `GET`.
     pub(super) async fn fetch(&self, credentials: Option<&Credentials>) -> Fetched {
         let Some(credentials) = credentials else { return self.get(None).await };
         if credentials.kind == Kind::IdentityToken {
@@ -93,7 +91,7 @@ impl<'a> TokenServer<'a> {
         self.read(if posted.status().is_success() { posted } else { answer }).await
     }
 
-    /// Fetches a token for the refresh token that came with the last one. `None`: it is no good any more.
+    /// Fetches a token for the refresh token that came with the last one. `None`: the server no longer accepts it.
     pub(super) async fn refresh(&self, refresh: &Secret) -> Option<Token> {
         let answer = self.post(self.refresh_form(refresh)).await.ok()?;
         let token = self.read(answer).await.ok()?;
@@ -111,7 +109,7 @@ impl<'a> TokenServer<'a> {
         if self.parameters.is_empty() && self.realm.query().is_none() {
             url.set_query(None);
         }
-        let private = credentials.map(|credentials| (AUTHORIZATION, proof::basic(credentials)));
+        let private = credentials.map(|credentials| (AUTHORIZATION, authorization::basic(credentials)));
         self.send(Outgoing::new(Method::GET, url, HeaderMap::new(), private.into_iter().collect())).await
     }
 
@@ -169,7 +167,7 @@ fn refuses_post(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 401 | 404 | 405)
 }
 
-/// The two specs call it differently, and servers give one or the other or both.
+/// The two specs have different names for the token; servers send one or both.
 fn parse(body: &[u8]) -> Option<Token> {
     #[derive(Deserialize)]
     struct Answer {
@@ -186,12 +184,12 @@ fn parse(body: &[u8]) -> Option<Token> {
     Some(Token { secret, lifetime, refresh: given(answer.refresh_token) })
 }
 
-/// A number of seconds, which some write as a text.
+/// A number of seconds, which some servers write as a text.
 fn seconds(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// `NotFound` is said of images only, and makes others be asked for one.
+/// `NotFound` is about images only, and would make the next backend be asked for the image.
 fn not_of_an_image(error: Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => Error::new(ErrorKind::Unauthorized, error)

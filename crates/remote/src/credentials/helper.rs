@@ -14,17 +14,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
-use super::account::normalized;
+use super::credential_key::normalized;
+use super::secret::Secret;
 use super::{Credentials, Kind};
-use crate::secret::Secret;
 
 const MAX_ANSWER: u64 = 1 << 20; // tokens of some registries reach tens of kilobytes
-const MAX_COMPLAINT: usize = 200; // characters that are shown of what a helper says of its failure
+const MAX_COMPLAINT: usize = 200; // characters of a failed helper's output that an error shows
 
-/// The user that says that the secret is an identity token.
+/// The user name that marks the secret as an identity token.
 const TOKEN_USER: &str = "<token>";
 
-/// What a helper says when it has nothing: that is no failure.
+/// The messages of a helper that has no credentials, which is no failure.
 const NOTHING: [&str; 3] = ["credentials not found", "no credentials server URL", "no credentials username"];
 
 /// A helper that is installed.
@@ -36,14 +36,14 @@ pub(crate) struct Helper {
     limit: Duration,
 }
 
-/// How a helper ended that did not fail to run.
+/// How a helper ended that could be run.
 enum Outcome {
     Done(Zeroizing<Vec<u8>>),
     Nothing,
 }
 
 impl Helper {
-    /// Finds a helper in the directories of `PATH` that are absolute: no other place may say what is run.
+    /// Finds a helper in the absolute directories of `PATH`: a relative one could lead to a stranger's program.
     ///
     /// A name that could be a path is refused (CVE-2025-15558).
     pub(crate) fn find(name: &str, path: Option<&OsStr>, limit: Duration) -> Result<Self> {
@@ -69,7 +69,7 @@ impl Helper {
         &self.name
     }
 
-    /// What it has for this server.
+    /// The credentials that it keeps for this server.
     pub(crate) async fn get(&self, server: &str) -> Result<Option<Credentials>> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -94,7 +94,7 @@ impl Helper {
         })
     }
 
-    /// Has it keep these for this server.
+    /// Makes it keep these for this server.
     pub(crate) async fn store(&self, server: &str, credentials: &Credentials) -> Result<()> {
         let user = match credentials.kind {
             Kind::IdentityToken => TOKEN_USER,
@@ -109,19 +109,19 @@ impl Helper {
         self.run("store", entry.as_bytes()).await.map(drop)
     }
 
-    /// Has it forget what it has for this server.
+    /// Makes it forget its credentials for this server.
     pub(crate) async fn erase(&self, server: &str) -> Result<()> {
         self.run("erase", server.as_bytes()).await.map(drop)
     }
 
-    /// Runs it to its end, which comes when its time is up at the latest.
+    /// Runs it to its end, and kills it when its time is up.
     async fn run(&self, command: &str, input: &[u8]) -> Result<Outcome> {
         tracing::debug!(helper = self.name, command, "asking a credential helper");
         let child = Command::new(&self.program)
             .arg(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null()) // nobody knows what it would say there
+            .stderr(Stdio::null()) // it could hold a secret
             .process_group(0)
             .kill_on_drop(true)
             .spawn();
@@ -150,10 +150,10 @@ impl Helper {
     }
 }
 
-/// Hands over the input, takes the output, and waits for the end. Says whether it was a good one.
+/// Writes the input, reads the output, and waits for the end. Says whether the helper succeeded.
 async fn talk(mut child: Child, input: &[u8]) -> std::io::Result<(bool, Zeroizing<Vec<u8>>)> {
     if let Some(mut stdin) = child.stdin.take() {
-        // One that does not read all may know enough.
+        // A helper that does not read all of it may know enough.
         _ = stdin.write_all(input).await;
     }
     let mut output = Zeroizing::new(Vec::new());
@@ -163,14 +163,14 @@ async fn talk(mut child: Child, input: &[u8]) -> std::io::Result<(bool, Zeroizin
     Ok((child.wait().await?.success(), output))
 }
 
-/// What a helper that failed says of it, unless that looks like what it keeps.
+/// The first line of a failed helper's output, unless it looks like a secret.
 fn complaint(output: &[u8]) -> Option<String> {
     let line = std::str::from_utf8(output).ok()?.lines().find(|line| !line.trim().is_empty())?;
     let clean: String = line.trim().chars().filter(|c| !c.is_control()).take(MAX_COMPLAINT).collect();
     Some(clean).filter(|line| !line.contains(['{', '"', '=']))
 }
 
-/// A helper with all that it has started, which ends with this.
+/// A helper and its child processes. Dropping this kills them.
 struct Group(Option<u32>);
 
 impl Drop for Group {

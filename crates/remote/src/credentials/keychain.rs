@@ -1,4 +1,4 @@
-//! What users have stored with `docker login`, `podman login` or `hoist login`, looked up when it is needed.
+//! The credentials that `docker login`, `podman login` and `hoist login` have stored, looked up when they are needed.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -10,25 +10,25 @@ use hoist_core::{Error, Result};
 use hoist_store::blocking;
 use tokio::time::Instant;
 
+use super::auth_files::{AuthFile, auth_files};
 use super::docker_config::DockerConfig;
 use super::helper::Helper;
-use super::places::{Place, places};
-use super::{Account, Credentials};
+use super::{CredentialKey, Credentials};
 
-/// How long a helper may take: some ask a cloud for a token, others ask the user.
+/// The time that a helper may take: some ask a cloud for a token, others ask the user.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
-/// For how long a helper that has nothing, or fails, is not asked again: all who wait for it are told the same, but
-/// who logs in meanwhile need not wait.
+/// How long the answer of a helper that has no credentials, or fails, stands. All requests that wait for the helper
+/// share it, and a login in the meantime soon counts.
 const HELPER_REST: Duration = Duration::from_secs(5);
 
-/// Docker's name for Docker Hub, which helpers know it by.
+/// Docker's name for Docker Hub, which its helpers use.
 pub(crate) const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
 
 /// The credentials that are stored on this machine, for docker, podman and hoist alike.
 ///
-/// Nothing is read before a registry asks who is there, and then it is read as it is at that time. What
-/// `REGISTRY_AUTH_FILE` names is the only file, where that is set. Else these are searched, and the first that has
-/// something for the registry is taken:
+/// Nothing is read until a registry asks for credentials; each time it does, the files are read again. If
+/// `REGISTRY_AUTH_FILE` is set, it names the only file. Otherwise these places are searched, and the first with an
+/// entry for the registry counts:
 ///
 /// 1. `DOCKER_AUTH_CONFIG`, the content of such a file
 /// 2. `$DOCKER_CONFIG/config.json`, or `~/.docker/config.json`
@@ -36,10 +36,10 @@ pub(crate) const DOCKER_HUB_SERVER: &str = "https://index.docker.io/v1/";
 /// 4. `$XDG_CONFIG_HOME/containers/auth.json`, or `~/.config/containers/auth.json`
 /// 5. `~/.dockercfg`
 ///
-/// In each, a credential helper that is named for the registry (`credHelpers`) or for all (`credsStore`) is asked
+/// In each place, the credential helper for the registry (`credHelpers`) or for all registries (`credsStore`) is asked
 /// first; then `auths` counts, with the longest key that fits: `host/team/demo`, `host/team`, `host`.
-/// A place that cannot be read, or a helper that fails, does not keep an image from being pulled that anybody
-/// may pull; for one that is refused, the error says so.
+/// An unreadable file or a failing helper does not stop the pull of a public image. If the registry refuses a pull, the
+/// error names them.
 #[derive(Clone)]
 pub struct Keychain(Arc<Inner>);
 
@@ -51,15 +51,15 @@ struct Inner {
 
 type Variables = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 
-/// What a helper has said of one server. It is locked while the helper is asked.
+/// A helper's answer for one server. It is locked while the helper is asked.
 type Answer = tokio::sync::Mutex<Option<(Instant, Result<Option<Credentials>>)>>;
 
-/// What was found for an account.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The credentials, and the name of what they are from.
+    /// The credentials, and the name of the place that had them.
     pub(crate) credentials: Option<(Credentials, String)>,
-    /// What could not be asked.
+    /// The places that could not be read, and the helpers that failed.
     pub(crate) troubles: Vec<Error>,
 }
 
@@ -76,7 +76,7 @@ impl Keychain {
         Self(Arc::new(Inner { environment, helper_timeout: HELPER_TIMEOUT, answers: Mutex::default() }))
     }
 
-    /// Ends a credential helper that takes longer than this; 30 s by default.
+    /// Kills a credential helper that takes longer than this; 30 s by default.
     #[must_use]
     pub fn with_helper_timeout(self, helper_timeout: Duration) -> Self {
         let variables = self.0;
@@ -84,13 +84,13 @@ impl Keychain {
         Self(Arc::new(Inner { environment, helper_timeout, answers: Mutex::default() }))
     }
 
-    /// Looks up an account. `refused` was no good: a helper that has said it before is asked again.
-    pub(crate) async fn find(&self, account: &Account, refused: Option<&Credentials>) -> Found {
+    /// Looks up credentials. If the registry `refused` some, a helper that gave those is asked again.
+    pub(crate) async fn find(&self, key: &CredentialKey, refused: Option<&Credentials>) -> Found {
         let mut found = Found::default();
-        for (place, config) in self.read_places().await {
+        for (file, config) in self.read_files().await {
             let credentials = match config {
                 Ok(None) => continue,
-                Ok(Some(config)) => self.find_in(&place, &config, account, refused, &mut found).await,
+                Ok(Some(config)) => self.find_in(&file, &config, key, refused, &mut found).await,
                 Err(trouble) => Err(trouble),
             };
             match credentials {
@@ -102,46 +102,46 @@ impl Keychain {
         found
     }
 
-    async fn read_places(&self) -> Vec<(Place, Result<Option<DockerConfig>>)> {
+    async fn read_files(&self) -> Vec<(AuthFile, Result<Option<DockerConfig>>)> {
         let keychain = self.clone();
         let read = move || {
             let environment = &*keychain.0.environment;
-            let read = |place: Place| {
-                let config = place.read(&environment);
-                (place, config)
+            let read = |file: AuthFile| {
+                let config = file.read(&environment);
+                (file, config)
             };
-            Ok(places(&environment).into_iter().map(read).collect())
+            Ok(auth_files(&environment).into_iter().map(read).collect())
         };
         blocking(read).await.unwrap_or_default()
     }
 
     async fn find_in(
         &self,
-        place: &Place,
+        file: &AuthFile,
         config: &DockerConfig,
-        account: &Account,
+        key: &CredentialKey,
         refused: Option<&Credentials>,
         found: &mut Found,
     ) -> Result<Option<(Credentials, String)>> {
-        if let Some(name) = config.helper(account) {
-            match self.ask_helper(name, account, refused).await {
+        if let Some(name) = config.helper(key) {
+            match self.ask_helper(name, key, refused).await {
                 Ok(None) => {}
                 Ok(credentials) => return Ok(credentials),
-                Err(trouble) => found.troubles.push(trouble.context(format!("{place} names a helper"))),
+                Err(trouble) => found.troubles.push(trouble.context(format!("{file} names a helper"))),
             }
         }
-        let filed = config.credentials(account).map_err(|wrong| place.wrong(&wrong))?;
-        Ok(filed.map(|credentials| (credentials, place.to_string())))
+        let filed = config.credentials(key).map_err(|wrong| file.wrong(&wrong))?;
+        Ok(filed.map(|credentials| (credentials, file.to_string())))
     }
 
     async fn ask_helper(
         &self,
         name: &str,
-        account: &Account,
+        key: &CredentialKey,
         refused: Option<&Credentials>,
     ) -> Result<Option<(Credentials, String)>> {
         let helper = self.helper(name)?;
-        for server in servers(account) {
+        for server in servers(key) {
             if let Some(credentials) = self.ask_once(&helper, server, refused).await? {
                 return Ok(Some((credentials, helper.name().to_owned())));
             }
@@ -149,7 +149,7 @@ impl Keychain {
         Ok(None)
     }
 
-    /// What a helper says of one server, which all who need it wait for together.
+    /// A helper's answer for one server. Requests that need it at the same time share it.
     async fn ask_once(
         &self,
         helper: &Helper,
@@ -174,12 +174,12 @@ impl Keychain {
         said
     }
 
-    /// Finds a helper by the name that a file has for it.
+    /// Finds a helper by its name in a file.
     pub(crate) fn helper(&self, name: &str) -> Result<Helper> {
         Helper::find(name, (self.0.environment)("PATH").as_deref(), self.0.helper_timeout)
     }
 
-    /// Forgets what helpers have said.
+    /// Forgets the helpers' answers.
     pub(crate) fn forget(&self) {
         self.0.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -189,10 +189,10 @@ impl Keychain {
     }
 }
 
-/// What helpers know a host as: docker's have a name of their own for Docker Hub, and podman's have not.
-pub(crate) fn servers(account: &Account) -> impl Iterator<Item = &str> {
-    let hub = (account.host == "docker.io").then_some(DOCKER_HUB_SERVER);
-    hub.into_iter().chain(std::iter::once(account.host.as_str()))
+/// The names that helpers use for a host: docker's have one of their own for Docker Hub, podman's have not.
+pub(crate) fn servers(key: &CredentialKey) -> impl Iterator<Item = &str> {
+    let hub = (key.host == "docker.io").then_some(DOCKER_HUB_SERVER);
+    hub.into_iter().chain(std::iter::once(key.host.as_str()))
 }
 
 impl fmt::Debug for Keychain {

@@ -1,11 +1,11 @@
-//! Docker's way to name certificates: `<host>/*.crt` are authorities, `<host>/*.cert` our own certificates,
+//! Docker's names for certificates: `<host>/*.crt` are authorities, `<host>/*.cert` our own certificates,
 //! each with its `.key` ([docs](https://docs.docker.com/engine/security/certificates/)).
 
 use std::fs::read_dir;
 use std::io::Result;
 use std::path::Path;
 
-use super::entry::TlsFiles;
+use crate::tls::TlsFiles;
 
 /// The certificates in a host's directory, by their names.
 pub(super) fn find(directory: &Path) -> Result<TlsFiles> {

@@ -1,4 +1,4 @@
-//! The directories that hosts are described in: one directory for each, `<host>/hosts.toml`.
+//! The directories with descriptions of hosts: one directory for each host, `<host>/hosts.toml`.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 
 use hoist_core::{Error, ErrorKind, Result};
 
-use super::entry::Entry;
+use super::host_config::HostConfig;
 use super::{certs, toml_file};
 
-/// Where containerd and Docker have theirs.
+/// The directories of containerd and Docker.
 const USUAL: [&str; 2] = ["/etc/containerd/certs.d", "/etc/docker/certs.d"];
-/// What is said of hosts that have no directory of their own.
+/// The description of all hosts without a directory of their own.
 const DEFAULT: &str = "_default";
 const MAX_FILE: u64 = 1 << 20; // hosts.toml; real ones have some hundred bytes
 
-/// Where to look, in this order.
+/// The directories to search, in this order.
 #[derive(Debug, Clone)]
 pub(super) struct Directories {
     paths: Vec<PathBuf>,
-    /// Nobody named them: what of them cannot be read is passed over.
+    /// The user has not named them: unreadable ones are ignored.
     are_usual: bool,
 }
 
@@ -30,7 +30,7 @@ impl Default for Directories {
 }
 
 impl Directories {
-    /// Looks into this directory as well, and no longer into the usual ones.
+    /// Searches this directory too, and no longer the usual ones.
     pub(super) fn add(&mut self, path: PathBuf) {
         if std::mem::take(&mut self.are_usual) {
             self.paths.clear();
@@ -38,17 +38,17 @@ impl Directories {
         self.paths.push(path);
     }
 
-    /// Looks nowhere.
+    /// Searches none.
     pub(super) fn clear(&mut self) {
         *self = Self { paths: Vec::new(), are_usual: false };
     }
 
-    /// What is said of a registry: the hosts to ask, in their order. `None`: nothing.
-    pub(super) fn entries(&self, registry: &str) -> Result<Option<Vec<Entry>>> {
+    /// A registry's hosts, in the order in which they are asked. `None`: no directory describes it.
+    pub(super) fn configs(&self, registry: &str) -> Result<Option<Vec<HostConfig>>> {
         let outcome = self.find(registry).and_then(|found| found.map(|path| read(&path)).transpose());
         match outcome {
             Err(error) if self.are_usual && *error.kind() == ErrorKind::Storage => {
-                tracing::warn!(registry, error = error.report(), "what is said of hosts cannot be read");
+                tracing::warn!(registry, error = error.report(), "the descriptions of hosts cannot be read");
                 Ok(None)
             }
             outcome => outcome,
@@ -71,7 +71,7 @@ impl Directories {
     }
 }
 
-/// The directories that a registry may have: first the one without a colon, which not every file system takes.
+/// The names that a registry's directory may have. The first has no colon, which some file systems do not allow.
 fn names(registry: &str) -> Vec<String> {
     match registry.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() => vec![format!("{host}_{port}_"), registry.to_owned()],
@@ -79,8 +79,8 @@ fn names(registry: &str) -> Vec<String> {
     }
 }
 
-/// What is said in a host's directory. Without `hosts.toml`, its certificates are those of Docker's convention.
-fn read(directory: &Path) -> Result<Vec<Entry>> {
+/// The hosts that a directory describes. Without `hosts.toml`, its certificates follow Docker's convention.
+fn read(directory: &Path) -> Result<Vec<HostConfig>> {
     let path = directory.join("hosts.toml");
     let failed = |path: &Path, cause| Error::io(format!("cannot read {}", path.display()), cause);
     let text = match bounded(&path) {
@@ -88,10 +88,10 @@ fn read(directory: &Path) -> Result<Vec<Entry>> {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => String::new(),
         Err(cause) => return Err(failed(&path, cause)),
     };
-    tracing::debug!(directory = %directory.display(), "reading what is said of a host");
+    tracing::debug!(directory = %directory.display(), "reading the description of a host");
     if text.is_empty() {
         let tls = certs::find(directory).map_err(|cause| failed(directory, cause))?;
-        return Ok(vec![Entry { tls, ..Entry::default() }]);
+        return Ok(vec![HostConfig { tls, ..HostConfig::default() }]);
     }
     toml_file::parse(&text, &path)
 }

@@ -1,15 +1,16 @@
-//! The hosts to ask for what a registry has: its mirrors, in their order, and then itself.
+//! The hosts that serve a registry's content: its mirrors in their order, and then the registry itself.
 //!
-//! They come from hoist's own configuration, and from directories as containerd and Docker have them
+//! They are described in hoist's own configuration, and in directories as containerd and Docker have them
 //! (docs/hosts.md).
 
 mod attempts;
 mod certs;
 mod directories;
 mod duration;
-mod entry;
+mod endpoint;
+mod host_config;
+mod registry_host;
 mod route;
-mod site;
 mod toml_file;
 
 use std::collections::{HashMap, HashSet};
@@ -20,46 +21,47 @@ use std::time::SystemTime;
 use hoist_core::{Error, ErrorKind, Reference, Result};
 use reqwest::Url;
 
-use crate::endpoint::{self, Endpoint};
+use crate::http::is_loopback;
+use crate::tls::TlsFiles;
 use directories::Directories;
-use entry::Entry;
+use host_config::HostConfig;
 
-pub(crate) use attempts::Need;
-pub(crate) use entry::TlsFiles;
+pub(crate) use endpoint::Endpoint;
+pub(crate) use host_config::Capability;
+pub(crate) use registry_host::RegistryHost;
 pub(crate) use route::Route;
-pub(crate) use site::Site;
 
-/// What is said of hosts, and what was learnt of them.
+/// The descriptions of hosts, and the hosts that were asked so far.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
     directories: Directories,
-    /// By registry, as references have it. `None`: what was given is no address.
+    /// By registry, as references have it. `None`: the given text is not an address.
     mirrors: HashMap<String, Vec<Option<Url>>>,
-    /// The registries that are spoken to without TLS.
+    /// The registries that are reached without TLS.
     plain_http: HashSet<String>,
-    /// The hosts that were asked so far, by registry. One that a file has twice, as its server and among the others,
-    /// is two, which are reached as each is described.
-    sites: Mutex<HashMap<String, Vec<Known>>>,
+    /// By registry. A host that a file describes twice, as its server and among its hosts, is two: each is reached by
+    /// its own description.
+    known: Mutex<HashMap<String, Vec<Known>>>,
 }
 
 /// A host as it was last described.
 #[derive(Debug)]
 struct Known {
     url: Url,
-    entry: Entry,
-    /// When its certificates were changed.
+    config: HostConfig,
+    /// The times at which its certificates were changed.
     changed: Vec<Option<SystemTime>>,
-    site: Arc<Site>,
+    host: Arc<RegistryHost>,
 }
 
 impl Clone for Hosts {
-    /// What is said of hosts, and nothing of what was learnt of them.
+    /// The same descriptions, without the hosts that were asked.
     fn clone(&self) -> Self {
         Self {
             directories: self.directories.clone(),
             mirrors: self.mirrors.clone(),
             plain_http: self.plain_http.clone(),
-            sites: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 }
@@ -81,39 +83,39 @@ impl Hosts {
         self.plain_http.insert(registry);
     }
 
-    /// The hosts to ask for a reference. What is said of them is read anew each time, as containerd does; those
-    /// that are described as before are the same as before.
+    /// The hosts to ask for a reference. Their descriptions are read each time, as containerd does; a host whose
+    /// description has not changed stays the same one.
     pub(crate) fn route(&self, reference: &Reference) -> Result<Route> {
         let registry = reference.registry();
-        let mut entries = self.mirrors_of(registry)?;
-        entries.extend(self.entries(registry)?);
-        let route = self.route_over(registry, reference.repository(), entries)?;
+        let mut configs = self.mirrors_of(registry)?;
+        configs.extend(self.configs(registry)?);
+        let route = self.route_over(registry, reference.repository(), configs)?;
         self.forget_others(&route);
         Ok(route)
     }
 
-    /// A repository at its registry itself, with no mirror; where its name is empty, the registry alone.
+    /// A repository at its registry itself, without mirrors. If its name is empty, the registry alone.
     pub(crate) fn origin(&self, registry: &str, repository: &str) -> Result<Route> {
-        let origin = self.entries(registry)?.pop();
+        let origin = self.configs(registry)?.pop();
         self.route_over(registry, repository, origin.into_iter().collect())
     }
 
-    /// What the directories say of a registry: its mirrors, and last its origin.
-    fn entries(&self, registry: &str) -> Result<Vec<Entry>> {
-        Ok(self.directories.entries(registry)?.unwrap_or_else(|| vec![Entry::default()]))
+    /// The hosts of a registry in the directories: its mirrors, and last its origin.
+    fn configs(&self, registry: &str) -> Result<Vec<HostConfig>> {
+        Ok(self.directories.configs(registry)?.unwrap_or_else(|| vec![HostConfig::default()]))
     }
 
-    fn route_over(&self, registry: &str, repository: &str, entries: Vec<Entry>) -> Result<Route> {
-        let endpoints = entries.into_iter().map(|entry| {
-            let url = entry.url.clone().map_or_else(|| self.own_address(registry, &entry), Ok)?;
-            Ok(Endpoint::at(self.site(registry, url, entry), repository))
+    fn route_over(&self, registry: &str, repository: &str, configs: Vec<HostConfig>) -> Result<Route> {
+        let endpoints = configs.into_iter().map(|config| {
+            let url = config.url.clone().map_or_else(|| self.own_address(registry, &config), Ok)?;
+            Ok(Endpoint::at(self.host(registry, url, config), repository))
         });
         Ok(Route::new(registry, endpoints.collect::<Result<_>>()?))
     }
 
-    fn mirrors_of(&self, registry: &str) -> Result<Vec<Entry>> {
+    fn mirrors_of(&self, registry: &str) -> Result<Vec<HostConfig>> {
         let mirrors = self.mirrors.get(registry).into_iter().flatten();
-        let entry = |(place, url): (usize, &Option<Url>)| {
+        let config = |(place, url): (usize, &Option<Url>)| {
             let Some(url) = url else {
                 // It is not repeated: it may have a password in it.
                 let message = format!("mirror {} of {registry} has no host's address", place + 1);
@@ -121,44 +123,44 @@ impl Hosts {
                     Error::new(ErrorKind::InvalidConfig, message).with_help("write it as https://mirror.lan")
                 );
             };
-            Ok(Entry { url: Some(url.clone()), ..Entry::default() })
+            Ok(HostConfig { url: Some(url.clone()), ..HostConfig::default() })
         };
-        mirrors.enumerate().map(entry).collect()
+        mirrors.enumerate().map(config).collect()
     }
 
-    /// Where a registry itself is. One on a loopback name has TLS only if there are certificates for it.
-    fn own_address(&self, registry: &str, entry: &Entry) -> Result<Url> {
-        let has_tls = entry.tls != TlsFiles::default() && !self.plain_http.contains(registry);
+    /// The address of a registry itself. One on a loopback name has TLS only if there are certificates for it.
+    fn own_address(&self, registry: &str, config: &HostConfig) -> Result<Url> {
+        let has_tls = config.tls != TlsFiles::default() && !self.plain_http.contains(registry);
         endpoint::address(registry, !has_tls && self.plain_http_for(registry))
     }
 
     fn plain_http_for(&self, registry: &str) -> bool {
-        endpoint::is_loopback(registry) || self.plain_http.contains(registry)
+        is_loopback(registry) || self.plain_http.contains(registry)
     }
 
-    /// What is known of a host; anew, where it is not described as before.
-    fn site(&self, registry: &str, url: Url, entry: Entry) -> Arc<Site> {
-        let changed: Vec<_> = entry.tls.paths().map(|path| path.metadata().ok()?.modified().ok()).collect();
-        let mut sites = self.sites();
-        let known = sites.entry(registry.to_owned()).or_default();
-        let is_it = |known: &&Known| known.url == url && known.entry == entry && known.changed == changed;
+    /// The known host with this description, or a new one.
+    fn host(&self, registry: &str, url: Url, config: HostConfig) -> Arc<RegistryHost> {
+        let changed: Vec<_> = config.tls.paths().map(|path| path.metadata().ok()?.modified().ok()).collect();
+        let mut all = self.known();
+        let known = all.entry(registry.to_owned()).or_default();
+        let is_it = |known: &&Known| known.url == url && known.config == config && known.changed == changed;
         if let Some(known) = known.iter().find(is_it) {
-            return known.site.clone();
+            return known.host.clone();
         }
-        let site = Arc::new(Site::new(registry, url.clone(), entry.clone()));
-        known.push(Known { url, entry, changed, site: site.clone() });
-        site
+        let host = Arc::new(RegistryHost::new(registry, url.clone(), config.clone()));
+        known.push(Known { url, config, changed, host: host.clone() });
+        host
     }
 
-    /// Forgets what a registry's hosts were before they were described like this.
+    /// Forgets a registry's hosts that are not on this route: their descriptions have changed.
     fn forget_others(&self, route: &Route) {
-        let is_asked = |known: &Known| route.endpoints().iter().any(|e| Arc::ptr_eq(&e.site, &known.site));
-        if let Some(known) = self.sites().get_mut(&route.registry) {
+        let is_asked = |known: &Known| route.endpoints().iter().any(|e| Arc::ptr_eq(&e.host, &known.host));
+        if let Some(known) = self.known().get_mut(&route.registry) {
             known.retain(is_asked);
         }
     }
 
-    fn sites(&self) -> MutexGuard<'_, HashMap<String, Vec<Known>>> {
-        self.sites.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Vec<Known>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,11 +2,12 @@
 
 use hoist_fetch::Fetcher;
 
-use super::attempts::{Attempts, Need};
-use crate::endpoint::Endpoint;
+use super::attempts::Attempts;
+use super::endpoint::Endpoint;
+use super::host_config::Capability;
 
-/// Mirrors, and last the origin: the registry itself, or what its file says is its server. What the origin
-/// says counts; a mirror is only ever passed over.
+/// Mirrors, and last the origin: the registry itself, or the server that its file names. The origin's answer counts;
+/// a mirror that fails is passed over.
 #[derive(Debug)]
 pub(crate) struct Route {
     /// The registry's name, as references have it.
@@ -33,9 +34,9 @@ impl Route {
         self.endpoints.len() > 1
     }
 
-    /// The tries to have one request answered, by those who can do what is `needed` for it.
-    pub(crate) fn attempts<'a>(&'a self, need: Need, fetcher: &'a Fetcher) -> Attempts<'a> {
-        Attempts::new(self, need, fetcher)
+    /// The attempts to get one request answered by the hosts that have the `needed` capability.
+    pub(crate) fn attempts<'a>(&'a self, needed: Capability, fetcher: &'a Fetcher) -> Attempts<'a> {
+        Attempts::new(self, needed, fetcher)
     }
 
     pub(crate) fn endpoints(&self) -> &[Endpoint] {

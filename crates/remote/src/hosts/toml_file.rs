@@ -12,22 +12,22 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::duration;
-use super::entry::{Abilities, Entry};
-use crate::proxies::Proxy;
+use super::host_config::{Capabilities, HostConfig};
+use crate::http::Proxy;
 
 /// Reads a file that is at `path`: its hosts in their order, and last the registry's server.
 ///
-/// Keys that are not known are passed over, as containerd passes them over. Fails with
+/// Unknown keys are ignored, as by containerd. Fails with
 /// [`InvalidConfig`](ErrorKind::InvalidConfig), and names the file and the line.
-pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<Entry>> {
+pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<HostConfig>> {
     let file = File { text, path };
     let root = DeTable::parse(text).map_err(|error| file.unreadable(error))?;
-    let mut entries = Vec::new();
+    let mut configs = Vec::new();
     if let Some(hosts) = root.get_ref().get("host") {
         for (name, host) in file.table(hosts)? {
-            let mut entry = file.entry(file.table(host)?)?;
-            entry.url = Some(file.address(name.get_ref(), &name.span(), file.overrides_path(host)?)?);
-            entries.push(entry);
+            let mut config = file.entry(file.table(host)?)?;
+            config.url = Some(file.address(name.get_ref(), &name.span(), file.overrides_path(host)?)?);
+            configs.push(config);
         }
     }
     let mut server = file.entry(root.get_ref())?;
@@ -38,12 +38,12 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<Entry>> {
             server.url = Some(file.address(address, &value.span(), overrides_path)?);
         }
     }
-    entries.push(server);
-    Ok(entries)
+    configs.push(server);
+    Ok(configs)
 }
 
-/// An address as a file or a configuration has it: `https` unless it says otherwise, and below `/v2`, unless
-/// the path is all that there is. `None`: it is none.
+/// An address in a file or a configuration: `https` unless it has a scheme, and below `/v2` unless the file overrides
+/// the path. `None`: the text is not an address.
 pub(super) fn address(text: &str, overrides_path: bool) -> Option<Url> {
     let has_scheme = text.starts_with("http://") || text.starts_with("https://");
     if !has_scheme && text.contains("://") {
@@ -69,42 +69,42 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    /// What a table says of a host, but for its address.
-    fn entry(&self, table: &DeTable<'_>) -> Result<Entry> {
-        let mut entry = Entry::default();
+    /// A table's settings for a host, without its address.
+    fn entry(&self, table: &DeTable<'_>) -> Result<HostConfig> {
+        let mut config = HostConfig::default();
         for (key, value) in table {
             match key.get_ref().as_ref() {
-                "capabilities" => entry.can = self.abilities(value)?,
-                "ca" => entry.tls.authorities = self.authorities(value)?,
-                "client" => entry.tls.clients = self.clients(value)?,
-                "skip_verify" => entry.tls.skip_verify = self.boolean(value)?,
-                "header" => entry.headers = self.headers(value)?,
-                "dial_timeout" => entry.connect_timeout = Some(self.duration(value)?),
-                "proxy" => entry.proxy = Some(self.proxy(value)?),
+                "capabilities" => config.capabilities = self.capabilities(value)?,
+                "ca" => config.tls.authorities = self.authorities(value)?,
+                "client" => config.tls.clients = self.clients(value)?,
+                "skip_verify" => config.tls.skip_verify = self.boolean(value)?,
+                "header" => config.headers = self.headers(value)?,
+                "dial_timeout" => config.connect_timeout = Some(self.duration(value)?),
+                "proxy" => config.proxy = Some(self.proxy(value)?),
                 "server" | "host" | "override_path" => {}
                 unknown => {
-                    tracing::debug!(file = %self.path.display(), key = unknown, "an unknown key is passed over");
+                    tracing::debug!(file = %self.path.display(), key = unknown, "ignoring an unknown key");
                 }
             }
         }
-        Ok(entry)
+        Ok(config)
     }
 
-    fn abilities(&self, value: &Spanned<DeValue<'_>>) -> Result<Abilities> {
+    fn capabilities(&self, value: &Spanned<DeValue<'_>>) -> Result<Capabilities> {
         let items = self.array(value)?;
         if items.is_empty() {
-            return Ok(Abilities::default());
+            return Ok(Capabilities::default());
         }
-        let mut can = Abilities { resolve: false, pull: false };
+        let mut capabilities = Capabilities { resolve: false, pull: false };
         for item in items {
             match self.string(item)?.to_ascii_lowercase().as_str() {
-                "pull" => can.pull = true,
-                "resolve" => can.resolve = true,
-                "push" | "referrers" => {} // nothing that is asked for here
+                "pull" => capabilities.pull = true,
+                "resolve" => capabilities.resolve = true,
+                "push" | "referrers" => {} // hoist never asks for these
                 other => return Err(self.wrong(&item.span(), format!("there is no capability {other:?}"))),
             }
         }
-        Ok(can)
+        Ok(capabilities)
     }
 
     fn authorities(&self, value: &Spanned<DeValue<'_>>) -> Result<Vec<PathBuf>> {
@@ -146,7 +146,7 @@ impl File<'_> {
             let name = HeaderName::from_bytes(name.get_ref().as_bytes())
                 .map_err(|_| self.wrong(&place, "this is no header's name"))?;
             for value in values {
-                // What it is, is not repeated: it may be a secret.
+                // The value is not repeated: it may be a secret.
                 let mut value = HeaderValue::from_str(value)
                     .map_err(|_| self.wrong(&place, "its value cannot stand in a header"))?;
                 value.set_sensitive(true);
@@ -180,7 +180,7 @@ impl File<'_> {
         table.get(key).map_or(Ok(false), |value| self.boolean(value))
     }
 
-    /// A path, from the file's directory on.
+    /// A path, relative to the file's directory.
     fn file(&self, value: &Spanned<DeValue<'_>>) -> Result<PathBuf> {
         let path = Path::new(self.string(value)?);
         Ok(self.path.parent().map_or_else(|| path.to_owned(), |directory| directory.join(path)))
@@ -204,7 +204,7 @@ impl File<'_> {
         flag.ok_or_else(|| self.wrong(&value.span(), "this has to be true or false"))
     }
 
-    /// The parser's own text would show the line, which may have a secret.
+    /// The parser's own text would show the line, which may hold a secret.
     fn unreadable(&self, mut error: toml::de::Error) -> Error {
         let place = error.span().unwrap_or_default();
         error.set_input(None);
@@ -228,14 +228,14 @@ mod tests {
     use super::*;
     use crate::fuzz::cases;
 
-    fn read(text: &str) -> Vec<Entry> {
+    fn read(text: &str) -> Vec<HostConfig> {
         parse(text, Path::new("/etc/containerd/certs.d/registry.lan/hosts.toml")).unwrap()
     }
 
     /// The cases are those of containerd's `TestParseHostFile` (`core/remotes/docker/config/hosts_test.go`).
     #[test]
     fn a_file_is_read_as_containerd_reads_it() {
-        let entries = read(
+        let configs = read(
             r#"
             server = "https://default.lan"
             ca = "/etc/path/default"
@@ -268,7 +268,7 @@ mod tests {
               dial_timeout = "3s"
             "#,
         );
-        let urls: Vec<_> = entries.iter().map(|entry| entry.url.as_ref().unwrap().as_str()).collect();
+        let urls: Vec<_> = configs.iter().map(|config| config.url.as_ref().unwrap().as_str()).collect();
         assert_eq!(
             urls,
             [
@@ -284,27 +284,27 @@ mod tests {
                 "https://default.lan/v2",
             ]
         );
-        assert_eq!(entries[0].can, Abilities { resolve: false, pull: true });
-        assert_eq!(entries[0].tls.authorities, [Path::new("/etc/certs/mirror.pem")]);
-        assert_eq!(entries[0].headers.get_all("x-custom-2").iter().count(), 2);
-        assert!(!entries[0].tls.skip_verify && entries[1].tls.skip_verify);
-        assert_eq!(entries[3].can, Abilities::default());
+        assert_eq!(configs[0].capabilities, Capabilities { resolve: false, pull: true });
+        assert_eq!(configs[0].tls.authorities, [Path::new("/etc/certs/mirror.pem")]);
+        assert_eq!(configs[0].headers.get_all("x-custom-2").iter().count(), 2);
+        assert!(!configs[0].tls.skip_verify && configs[1].tls.skip_verify);
+        assert_eq!(configs[3].capabilities, Capabilities::default());
         let here = Path::new("/etc/containerd/certs.d/registry.lan");
-        assert_eq!(entries[3].tls.authorities, [here.join("one.pem"), "/etc/certs/special.pem".into()]);
+        assert_eq!(configs[3].tls.authorities, [here.join("one.pem"), "/etc/certs/special.pem".into()]);
         let pair = ("/etc/certs/client.cert".into(), Some(here.join("client.key")));
-        assert_eq!(entries[3].tls.clients, [pair, ("/etc/certs/client.pem".into(), None)]);
-        assert_eq!(entries[4].tls.clients, [("/etc/certs/client.pem".into(), None)]);
-        assert_eq!(entries[5].tls.clients.len(), 2);
-        assert_eq!(entries[8].connect_timeout, Some(Duration::from_secs(3)));
-        assert_eq!(entries[9].tls.authorities, [Path::new("/etc/path/default")]);
-        assert_eq!(entries[9].headers["x-custom-1"], "custom header");
+        assert_eq!(configs[3].tls.clients, [pair, ("/etc/certs/client.pem".into(), None)]);
+        assert_eq!(configs[4].tls.clients, [("/etc/certs/client.pem".into(), None)]);
+        assert_eq!(configs[5].tls.clients.len(), 2);
+        assert_eq!(configs[8].connect_timeout, Some(Duration::from_secs(3)));
+        assert_eq!(configs[9].tls.authorities, [Path::new("/etc/path/default")]);
+        assert_eq!(configs[9].headers["x-custom-1"], "custom header");
     }
 
     #[test]
     fn what_a_file_leaves_out_is_the_registrys_own() {
-        assert_eq!(read(""), [Entry::default()]);
-        assert_eq!(read("# nothing\n[host]\n"), [Entry::default()]);
-        assert_eq!(read("server = ''\ncapabilities = []\n"), [Entry::default()]);
+        assert_eq!(read(""), [HostConfig::default()]);
+        assert_eq!(read("# nothing\n[host]\n"), [HostConfig::default()]);
+        assert_eq!(read("server = ''\ncapabilities = []\n"), [HostConfig::default()]);
     }
 
     fn value() -> impl Strategy<Value = String> {
@@ -357,9 +357,9 @@ mod tests {
 
     fn check(text: &str) -> std::result::Result<(), TestCaseError> {
         match parse(text, Path::new("/hosts.toml")) {
-            Ok(entries) => {
-                let urls = entries.iter().filter_map(|entry| entry.url.as_ref());
-                prop_assert!(!entries.is_empty());
+            Ok(configs) => {
+                let urls = configs.iter().filter_map(|config| config.url.as_ref());
+                prop_assert!(!configs.is_empty());
                 prop_assert!(urls.clone().all(|url| url.scheme().starts_with("http") && url.has_host()));
             }
             Err(error) => {

@@ -10,28 +10,27 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 
 use super::RemoteRegistry;
-use crate::endpoint::Endpoint;
-use crate::hosts::Need;
-use crate::{link, response};
+use crate::hosts::{Capability, Endpoint};
+use crate::http::{link, response};
 
-/// How many tags are asked for at once; a registry may give fewer.
+/// The number of tags on a page that we ask for; a registry may give fewer.
 const PAGE: usize = 1000;
-/// How many pages are read: a registry whose list has no end is hostile, or broken (CVE-2023-46737).
+/// The maximum number of pages: a registry whose list has no end is hostile, or broken (CVE-2023-46737).
 const MAX_PAGES: usize = 1000;
-/// How many tags are kept, whatever a registry has on a page: as many as were asked for.
+/// The maximum number of tags, even if a registry puts more on a page than we asked for.
 const MAX_TAGS: usize = MAX_PAGES * PAGE;
-/// How much memory they may take. The largest repositories have some hundred thousand tags.
+/// The maximum size of the tags in memory. The largest repositories have some hundred thousand tags.
 const MAX_BYTES: usize = 256 << 20;
-/// What each of its two copies takes beside its characters: a `String`, its part of a table that has room for more,
-/// and what the allocator adds.
+/// The size of each of a tag's two copies beside its characters: a `String`, its share of a table with room for more,
+/// and the allocator's own data.
 const OVERHEAD: usize = 80;
 
 impl RemoteRegistry {
-    /// The tags that a repository has now, in the registry's order, each once. What could not be a tag is left out.
+    /// The tags that a repository has now, in the registry's order, each once. Invalid ones are left out.
     ///
-    /// Fails with [`InvalidReference`](ErrorKind::InvalidReference) where this is no repository, but names a tag or
-    /// a digest; with [`NotFound`](ErrorKind::NotFound) where there is no such repository; with
-    /// [`TooLarge`](ErrorKind::TooLarge) where the list does not end.
+    /// Fails with [`InvalidReference`](ErrorKind::InvalidReference) if this is not a repository, but names a tag or
+    /// a digest; with [`NotFound`](ErrorKind::NotFound) if there is no such repository; with
+    /// [`TooLarge`](ErrorKind::TooLarge) if the list does not end.
     pub async fn tags(&self, repository: &str) -> Result<Vec<String>> {
         let repository = parse(repository)?;
         let (this, of) = (self.clone(), repository.clone());
@@ -50,7 +49,7 @@ impl RemoteRegistry {
             let request = (Method::GET, &HeaderMap::new());
             let keep = |headers: &HeaderMap, body| Ok((headers.clone(), body));
             let (headers, body) =
-                self.client.ask(&route, Need::Resolve, request, |_| url.clone(), keep).await?;
+                self.client.ask(&route, Capability::Resolve, request, |_| url.clone(), keep).await?;
             let page = read(endpoint, &body)?;
             let is_full = page.len() >= PAGE;
             let last = page.last().cloned();
@@ -72,7 +71,7 @@ impl RemoteRegistry {
     }
 }
 
-/// What was listed so far.
+/// The tags so far.
 struct List<'a> {
     repository: &'a Reference,
     tags: Vec<String>,
@@ -81,7 +80,7 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    /// Adds what is new of a page, if anything is.
+    /// Adds the new tags of a page. Says whether there were any.
     fn add(&mut self, page: Vec<String>) -> Result<bool> {
         let before = self.seen.len();
         for tag in page {
@@ -98,7 +97,7 @@ impl List<'_> {
             if format!("{}:{tag}", self.repository.name()).parse::<Reference>().is_ok() {
                 self.tags.push(tag);
             } else {
-                tracing::debug!(?tag, "what is listed as a tag cannot be one");
+                tracing::debug!(?tag, "ignoring an invalid tag");
             }
         }
         Ok(self.seen.len() > before)
@@ -138,8 +137,7 @@ fn read(endpoint: &Endpoint, body: &[u8]) -> Result<Vec<String>> {
     Ok(page.tags.unwrap_or_default())
 }
 
-/// The page that the registry has linked to. A host of other registries' content is told which one it is, though it
-/// leaves that out of its link.
+/// The page that the registry has linked to. A mirror gets the registry's name as `ns`, even if its link lacks it.
 fn linked(endpoint: &Endpoint, current: &Url, target: &str) -> Option<Url> {
     let mut next = link::within(current, target)?;
     let registry = endpoint.origin().query_pairs().find(|(name, _)| name == "ns");

@@ -1,13 +1,13 @@
-//! What is read from such a file, and that nothing in one makes it panic.
+//! Reads credentials from such files, and checks that no file causes a panic.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::fuzz;
 
-/// What a file has for a repository of `ghcr.io`.
+/// The credentials in a file for a repository of `ghcr.io`.
 fn read(text: &str) -> Result<Option<Credentials>, Wrong> {
-    DockerConfig::parse(text.as_bytes())?.credentials(&Account::new("ghcr.io", "org/demo"))
+    DockerConfig::parse(text.as_bytes())?.credentials(&CredentialKey::new("ghcr.io", "org/demo"))
 }
 
 #[test]
@@ -58,17 +58,17 @@ fn a_helper_is_for_its_host_and_the_store_for_all_others() {
         r#"{"credHelpers": {"ghcr.io": "own", "https://index.docker.io/v1/": "hub"}, "credsStore": "all"}"#;
     let config = DockerConfig::parse(text.as_bytes()).unwrap();
     for (host, helper) in [("ghcr.io", "own"), ("docker.io", "hub"), ("quay.io", "all")] {
-        assert_eq!(config.helper(&Account::new(host, "a/b")), Some(helper));
+        assert_eq!(config.helper(&CredentialKey::new(host, "a/b")), Some(helper));
     }
     let config = DockerConfig::parse(br#"{"credHelpers": {"ghcr.io": "own"}, "credsStore": ""}"#).unwrap();
-    assert_eq!(config.helper(&Account::new("quay.io", "a/b")), None);
-    assert_eq!(config.helper(&Account::new("ghcr.io.evil.com", "a/b")), None);
+    assert_eq!(config.helper(&CredentialKey::new("quay.io", "a/b")), None);
+    assert_eq!(config.helper(&CredentialKey::new("ghcr.io.evil.com", "a/b")), None);
 }
 
 #[test]
 fn the_format_before_there_were_auths_is_read() {
     let config = DockerConfig::parse_legacy(br#"{"https://index.docker.io/v1/": {"auth": "bWU6eA=="}}"#);
-    let found = config.unwrap().credentials(&Account::new("docker.io", "library/nginx"));
+    let found = config.unwrap().credentials(&CredentialKey::new("docker.io", "library/nginx"));
     assert_eq!(found, Ok(Some(Credentials::basic("me", "x"))));
 }
 
@@ -108,11 +108,11 @@ proptest! {
 
     #[test]
     fn fuzz_a_docker_config_of_any_shape_is_read_or_refused(text in prop_oneof![documents(), ".{0,200}"]) {
-        let account = Account::new("ghcr.io", "org/demo");
+        let key = CredentialKey::new("ghcr.io", "org/demo");
         let parsed = [DockerConfig::parse(text.as_bytes()), DockerConfig::parse_legacy(text.as_bytes())];
         for config in parsed.into_iter().flatten() {
-            _ = config.helper(&account);
-            _ = config.credentials(&account);
+            _ = config.helper(&key);
+            _ = config.credentials(&key);
         }
     }
 
