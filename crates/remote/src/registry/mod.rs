@@ -197,32 +197,23 @@ impl RemoteRegistry {
 #[async_trait::async_trait]
 impl ImageRegistry for RemoteRegistry {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.pull_observed(reference, Trust::Pool).await
+        self.pull_with(reference, Trust::Pool).await
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.pull_observed(reference, Trust::Nothing).await
+        self.pull_with(reference, Trust::Nothing).await
     }
 
     async fn is_cached(&self, reference: &str) -> bool {
-        match reference.parse().and_then(|reference| self.store.known(&reference, &self.platform)) {
-            Ok(image) => image.is_some(),
-            Err(error) => {
-                tracing::warn!(reference, error = error.report(), "cannot tell whether an image is cached");
-                false
-            }
-        }
+        self.store.is_cached(reference, &self.platform)
     }
 
     async fn remove(&self, reference: &str) -> Result<bool> {
-        let (platform, reference) = (self.platform.clone(), reference.parse()?);
-        self.store.blocking(move |store| store.remove(&reference, &platform)).await
+        self.store.remove_cached(reference, &self.platform).await
     }
 
     async fn list_cached(&self) -> Result<Vec<String>> {
-        let platform = self.platform.clone();
-        let references = self.store.blocking(move |store| store.list(&platform)).await?;
-        Ok(references.iter().map(ToString::to_string).collect())
+        self.store.list_cached(&self.platform).await
     }
 }
 

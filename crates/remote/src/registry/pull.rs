@@ -1,10 +1,8 @@
 //! One pull: asks the registry for the image, fetches the blobs that the store lacks, and names the image.
 
-use std::time::SystemTime;
-
 use futures_util::future;
 use hoist_core::{Descriptor, Event, MAX_DOCUMENT, PulledImage, Reference, Result, config_platform};
-use hoist_store::{Lease, Staging, Store, StoredImage, Trust};
+use hoist_store::{Fetched, Lease, Staging, Trust};
 
 use super::RemoteRegistry;
 use crate::hosts::Route;
@@ -15,57 +13,25 @@ use crate::sources;
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 impl RemoteRegistry {
-    /// A pull that reports its beginning and its end. A digest that the store has is answered at once; everything else
-    /// happens in a task.
-    pub(super) async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
+    pub(super) async fn pull_with(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
-        let pull = async {
-            self.store.admit_reference(&reference)?;
-            if trust == Trust::Pool
-                && reference.digest().is_some()
-                && let Some(image) = self.store.hit(&reference, &self.platform).await?
-            {
-                return Ok(image);
-            }
-            let (this, name) = (self.clone(), reference.clone());
-            let pull = |store| async move { Self { store, ..this }.pull_reference(&name, trust).await };
-            self.store.owned(pull).await
+        let (this, name) = (self.clone(), reference.clone());
+        let fetch = move |store| {
+            let (this, name) = (Self { store, ..this.clone() }, name.clone());
+            async move { this.fetch(&name, trust).await }
         };
-        Ok(self.events.observe(&reference, pull, |image| image.digest.clone()).await?.into())
+        self.store.pull(&reference, &self.platform, trust, &self.events, fetch).await
     }
 
-    async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
+    /// Asks the registry for the image, unless the store has the same one under this name, and fetches the blobs that the
+    /// store lacks.
+    async fn fetch(&self, reference: &Reference, trust: Trust) -> Result<Fetched> {
         if trust == Trust::Pool
-            && let Some(image) = self.unchanged(reference).await?
+            && self.is_current(reference).await?
+            && let Some(image) = self.store.hit(reference, &self.platform).await?
         {
-            return Ok(image);
+            return Ok(Fetched::Here(image));
         }
-        self.fetch(reference, trust).await
-    }
-
-    /// The image in the store under this name, if the registry has the same one now.
-    async fn unchanged(&self, reference: &Reference) -> Result<Option<StoredImage>> {
-        if !self.is_current(reference).await? {
-            return Ok(None);
-        }
-        self.store.hit(reference, &self.platform).await
-    }
-
-    /// Fetches the image. Starts again if another pull, which asked later, was faster and named another image.
-    async fn fetch(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
-        loop {
-            let (image, lease) = self.fetch_once(reference, trust).await?;
-            if image.digest == *lease.digest() {
-                return Ok(image);
-            }
-            tracing::debug!(%reference, "the name was given to another image meanwhile; asking again");
-        }
-    }
-
-    /// Asks the registry for the image, fetches the blobs that the store lacks, and names it, unless a later answer has
-    /// named another.
-    async fn fetch_once(&self, reference: &Reference, trust: Trust) -> Result<(StoredImage, Lease)> {
-        let asked = SystemTime::now();
         let route = self.hosts.route(reference)?;
         let resolved =
             manifest::resolve(&self.client, &route, reference, &self.platform, &self.store).await?;
@@ -73,12 +39,7 @@ impl RemoteRegistry {
         tracing::info!(%reference, %digest, "resolved");
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
         let lease = self.obtain(&route, reference, &resolved, trust).await?;
-        let (reference, platform) = (reference.clone(), self.platform.clone());
-        let name = move |store: &Store| {
-            let index = resolved.index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
-            Ok((store.name_as_of(&reference, &platform, &lease, index, asked)?, lease))
-        };
-        self.store.blocking(name).await
+        Ok(Fetched::New { lease, index: resolved.index })
     }
 
     /// Whether the image in the store under this name is the one that the registry has now.
