@@ -5,8 +5,8 @@ mod cache;
 mod env;
 mod file;
 mod local;
+mod name_pattern;
 mod remote;
-mod scope;
 mod values;
 
 use std::num::NonZeroUsize;
@@ -21,8 +21,8 @@ use crate::root::default_root;
 pub use admission::AdmissionConfig;
 pub use cache::{CacheConfig, CachePolicy};
 pub use local::LocalConfig;
+pub use name_pattern::NamePattern;
 pub use remote::{CredentialsConfig, RemoteClient, RemoteConfig};
-pub use scope::Scope;
 
 /// What a [`Hoist`](crate::Hoist) is made of.
 ///

@@ -1,10 +1,10 @@
-//! The decorators: a cache in front of a source, a second source behind the first, and the others.
+//! The decorators: a cache, a fallback to a second backend, a limit, and observation.
 
 use std::num::NonZeroUsize;
 
 use hoist_core::{Events, Result};
 
-use super::{Source, SourceContext};
+use super::{Backend, SourceContext};
 use crate::config::Config;
 
 #[cfg(feature = "cache")]
@@ -13,14 +13,14 @@ mod compiled_in {
     use hoist_core::{Platform, PulledImage};
 
     use super::super::decorated::{Decorated, Inner};
-    use super::{Config, NonZeroUsize, Result, Source, SourceContext};
+    use super::{Backend, Config, NonZeroUsize, Result, SourceContext};
     use crate::config::{CacheConfig, CachePolicy};
 
     #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
     pub(crate) fn cached(source: Inner, config: &Config, context: &SourceContext) -> Result<Inner> {
         let SourceContext { store, platform, events } = context.clone();
         let CacheConfig { policy, serve_stale, remember_not_found, .. } = config.cache.clone();
-        // Who is offline has nobody to confirm anything: what is here is what is had.
+        // Offline, no registry can confirm a tag: the store answers with the image that it has.
         let policy = if config.offline { CachePolicy::IfNotPresent } else { policy.unwrap_or_default() };
         let make = move |inner, platform: &Platform| {
             let cached = Cached::new(inner, store.clone())
@@ -62,7 +62,7 @@ mod compiled_in {
     }
 
     #[async_trait::async_trait]
-    impl Source for Fallback<Inner, Inner> {
+    impl Backend for Fallback<Inner, Inner> {
         async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
             let (first, second) = self.get_ref();
             match first.resolve(reference).await? {
@@ -82,26 +82,26 @@ mod compiled_in {
 pub(super) use compiled_in::{cached, fallback, limited, observed};
 
 #[cfg(not(feature = "cache"))]
-pub(super) fn cached(_: Box<dyn Source>, _: &Config, _: &SourceContext) -> Result<Box<dyn Source>> {
+pub(super) fn cached(_: Box<dyn Backend>, _: &Config, _: &SourceContext) -> Result<Box<dyn Backend>> {
     Err(super::missing("cache", "`cache.enabled`"))
 }
 
 #[cfg(not(feature = "cache"))]
-pub(super) fn limited(_: Box<dyn Source>, _: NonZeroUsize, _: &SourceContext) -> Result<Box<dyn Source>> {
+pub(super) fn limited(_: Box<dyn Backend>, _: NonZeroUsize, _: &SourceContext) -> Result<Box<dyn Backend>> {
     Err(super::missing("cache", "`max-pulls`"))
 }
 
 #[cfg(not(feature = "cache"))]
-pub(super) fn observed(_: Box<dyn Source>, _: &SourceContext) -> Result<Box<dyn Source>> {
+pub(super) fn observed(_: Box<dyn Backend>, _: &SourceContext) -> Result<Box<dyn Backend>> {
     Err(super::missing("cache", "`observe`"))
 }
 
 #[cfg(not(feature = "cache"))]
-pub(super) fn fallback(_: Box<dyn Source>, _: Box<dyn Source>) -> Result<Box<dyn Source>> {
+pub(super) fn fallback(_: Box<dyn Backend>, _: Box<dyn Backend>) -> Result<Box<dyn Backend>> {
     Err(super::missing("cache", "to ask one source after another"))
 }
 
-/// Counts what events tell, where that is wanted and compiled in.
+/// Counts events, if `observe` is set and the feature `metrics` is compiled in.
 pub(super) fn counted(config: &Config, events: Events) -> Events {
     #[cfg(feature = "metrics")]
     if config.observe {

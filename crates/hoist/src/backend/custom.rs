@@ -1,4 +1,4 @@
-//! A registry that a program brings along: hoist knows nothing of it but the trait.
+//! A registry that the program implements: hoist knows nothing of it but the trait.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use hoist_core::{ImageRegistry, Platform, PulledImage, Result};
 use hoist_store::owned;
 
-use super::{Source, SourceContext};
+use super::{Backend, SourceContext};
 
-/// A registry that can be shown.
+/// A registry that can be displayed.
 pub(crate) trait Shown: ImageRegistry + fmt::Display {}
 
 impl<R: ImageRegistry + fmt::Display> Shown for R {}
@@ -16,19 +16,19 @@ impl<R: ImageRegistry + fmt::Display> Shown for R {}
 /// Makes the registry for a platform.
 pub(crate) type Make = Arc<dyn Fn(&SourceContext) -> Box<dyn Shown> + Send + Sync>;
 
-pub(super) struct Foreign {
+pub(super) struct Custom {
     registry: Arc<dyn Shown>,
     make: Make,
     context: SourceContext,
 }
 
-impl Foreign {
+impl Custom {
     pub(super) fn new(make: Make, context: SourceContext) -> Self {
         Self { registry: make(&context).into(), make, context }
     }
 
-    /// The registry's answer to a pull, which is made in a task, if it may be handed out: the registry itself may not have
-    /// asked.
+    /// Pulls in a task of its own, and returns the image if the store admits it: the registry itself may not have
+    /// checked that.
     async fn admitted<F>(
         &self,
         reference: &str,
@@ -47,13 +47,13 @@ impl Foreign {
 }
 
 #[async_trait::async_trait]
-impl Source for Foreign {
+impl Backend for Custom {
     async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         let SourceContext { store, platform, .. } = &self.context;
         Ok(store.resolve(&reference.parse()?, platform).await?.map(Into::into))
     }
 
-    fn for_platform(&self, platform: &Platform) -> Box<dyn Source> {
+    fn for_platform(&self, platform: &Platform) -> Box<dyn Backend> {
         let context = SourceContext { platform: platform.clone(), ..self.context.clone() };
         Box::new(Self::new(self.make.clone(), context))
     }
@@ -61,7 +61,7 @@ impl Source for Foreign {
 
 #[deny(clippy::missing_trait_methods)]
 #[async_trait::async_trait]
-impl ImageRegistry for Foreign {
+impl ImageRegistry for Custom {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
         let pull = |registry: Arc<dyn Shown>, name: String| async move { registry.pull(&name).await };
         self.admitted(reference, pull).await
@@ -85,14 +85,14 @@ impl ImageRegistry for Foreign {
     }
 }
 
-impl fmt::Display for Foreign {
+impl fmt::Display for Custom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.registry.fmt(f)
     }
 }
 
-impl fmt::Debug for Foreign {
+impl fmt::Debug for Custom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Foreign").field(&self.to_string()).finish()
+        f.debug_tuple("Custom").field(&self.to_string()).finish()
     }
 }

@@ -1,10 +1,11 @@
-//! What a stack is made of. Each file here opens one backend, or says which feature it takes.
+//! The backends that a stack is made of, and the code that stacks them. Each file opens one backend, or names the
+//! feature that it needs.
 
 mod cache;
+mod custom;
 #[cfg(feature = "cache")]
 mod decorated;
 mod distribution;
-mod foreign;
 mod local;
 mod offline;
 pub(crate) mod remote;
@@ -16,33 +17,33 @@ use hoist_store::Store;
 
 use crate::config::Config;
 
-pub(crate) use foreign::Make;
+pub(crate) use custom::Make;
 use remote::Registry;
 
-/// A registry as a stack has it: it can also be shown, and asked what is here without being asked to fetch.
+/// A registry as part of a stack. It can be displayed, and can look an image up without fetching it.
 #[async_trait::async_trait]
-pub(crate) trait Source: ImageRegistry + Display + Debug + 'static {
-    /// The image, if it is here whole; unlike [`is_cached`](ImageRegistry::is_cached), with the trouble there was.
+pub(crate) trait Backend: ImageRegistry + Display + Debug + 'static {
+    /// The image, if all of it is on the disk. Unlike [`is_cached`](ImageRegistry::is_cached), this reports errors.
     async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>>;
 
     /// The same for another platform, over the same store and connections.
-    fn for_platform(&self, platform: &Platform) -> Box<dyn Source>;
+    fn for_platform(&self, platform: &Platform) -> Box<dyn Backend>;
 }
 
-/// What all sources of a stack have in common: what a registry of one's own is
-/// [made with](crate::Builder::source).
+/// The parts that all backends of a stack share. A program gets them to
+/// [make a registry of its own](crate::Builder::source).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SourceContext {
-    /// Where images are to be put; to be cloned, which is cheap.
+    /// The store to put images into. Cloning it is cheap.
     pub store: Store,
     /// The platform to choose images for.
     pub platform: Platform,
-    /// Where the progress of pulls is to be reported.
+    /// Receives the progress of pulls.
     pub events: Events,
 }
 
-/// Fails where there is nothing to get images from; to be asked before anything is touched.
+/// Fails where a configuration has no source of images. The builder calls it before it touches the disk.
 pub(crate) fn check(config: &Config, own: &[Make]) -> Result<()> {
     let invalid = |message: String| Error::new(ErrorKind::InvalidConfig, message);
     match config.local.path.as_deref() {
@@ -64,18 +65,18 @@ pub(crate) fn check(config: &Config, own: &[Make]) -> Result<()> {
     }
 }
 
-/// Opens what is enabled, each within the next: the directory is asked first, then the program's `own`
-/// registries, then those over HTTP, by hoist's own client where `registries` are given. There is at least one, as was [checked](check).
+/// Opens the enabled backends and chains them: the directory answers first, then the program's `own` registries, then
+/// those over HTTP, through hoist's own client where `registries` is given. [`check`] has made sure that there is one.
 pub(crate) fn stack(
     config: &Config,
     own: &[Make],
     registries: Option<&Registry>,
     context: &SourceContext,
-) -> Result<Box<dyn Source>> {
+) -> Result<Box<dyn Backend>> {
     let mut sources: Vec<_> = directory(config, context)?.into_iter().collect();
-    sources.extend(own.iter().map(|make| foreign(make, context)));
+    sources.extend(own.iter().map(|make| custom(make, context)));
     if let Some(registries) = registries {
-        sources.push(remote::source(registries));
+        sources.push(remote::backend(registries));
     } else if config.asks_registries() {
         sources.push(distribution::open(&config.remote, context)?);
     } else if config.offline && (sources.is_empty() || cfg!(feature = "cache")) {
@@ -84,13 +85,13 @@ pub(crate) fn stack(
     decorate(chain(sources)?, config, context)
 }
 
-/// Puts around the sources what the configuration wants there: what is in the store waits for no pull of others, and all of
-/// it is seen by who observes.
+/// Wraps the backends in the configured decorators. The cache is outside the limit, so that an image in the store never
+/// waits for other pulls. Observation is outermost, and sees every call.
 fn decorate(
-    mut source: Box<dyn Source>,
+    mut source: Box<dyn Backend>,
     config: &Config,
     context: &SourceContext,
-) -> Result<Box<dyn Source>> {
+) -> Result<Box<dyn Backend>> {
     if let Some(pulls) = config.max_pulls {
         source = cache::limited(source, pulls, context)?;
     }
@@ -103,27 +104,27 @@ fn decorate(
     Ok(source)
 }
 
-/// Where events go beside the program, as the configuration has it.
+/// Adds the metrics to the receivers of events, if the configuration enables them.
 pub(crate) fn counted(config: &Config, events: Events) -> Events {
     cache::counted(config, events)
 }
 
-fn directory(config: &Config, context: &SourceContext) -> Result<Option<Box<dyn Source>>> {
+fn directory(config: &Config, context: &SourceContext) -> Result<Option<Box<dyn Backend>>> {
     config.local.path.as_deref().map(|path| local::open(path, &config.local, context)).transpose()
 }
 
-fn foreign(make: &Make, context: &SourceContext) -> Box<dyn Source> {
-    Box::new(foreign::Foreign::new(make.clone(), context.clone()))
+fn custom(make: &Make, context: &SourceContext) -> Box<dyn Backend> {
+    Box::new(custom::Custom::new(make.clone(), context.clone()))
 }
 
-/// Each source is asked for what the ones before it do not have.
-fn chain(sources: Vec<Box<dyn Source>>) -> Result<Box<dyn Source>> {
+/// Chains backends: each one gets the references that the ones before it do not have.
+fn chain(sources: Vec<Box<dyn Backend>>) -> Result<Box<dyn Backend>> {
     let mut sources = sources.into_iter().rev();
     let last = sources.next().expect("at least one source is enabled");
     sources.try_fold(last, |rest, source| cache::fallback(source, rest))
 }
 
-/// What is asked for, and not compiled in.
+/// The error for a feature that is needed and not compiled in.
 pub(crate) fn missing(feature: &str, asked_by: &str) -> Error {
     let message =
         format!("the feature `{feature}` of the crate hoist is not compiled in: {asked_by} needs it");

@@ -1,4 +1,4 @@
-//! A stack, said piece by piece.
+//! The builder of a stack, and the functions that open one from a configuration.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -8,14 +8,14 @@ use std::sync::Arc;
 use hoist_core::{Admission, Events, ImageRegistry, Platform, Result};
 use hoist_store::{Access, Durability, Store, StoreOptions};
 
+use crate::backend::{self, Make, SourceContext};
 use crate::config::{CachePolicy, Config, RemoteClient};
 use crate::hoist::Hoist;
 use crate::lookup::Lookup;
 use crate::secret::Secret;
-use crate::source::{self, Make, SourceContext};
 
-/// What is to be stacked. What is not said is as in [`Config::default`]: registries are asked, and the store
-/// answers first, as far as that is compiled in.
+/// Builds a stack. Options that are not set are as in [`Config::default`]: the store answers first, and then the
+/// registries, as far as both are compiled in.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -46,8 +46,30 @@ pub struct Builder {
     admissions: Vec<Arc<dyn Admission>>,
 }
 
+/// Opens the store, and stacks the backends that the configuration enables on it.
+///
+/// Fails with [`InvalidConfig`](crate::ErrorKind::InvalidConfig) where that contradicts itself, or enables no source;
+/// with [`Unsupported`](crate::ErrorKind::Unsupported) where it needs a feature that is not compiled in; and as
+/// [`Store::open`] does.
+pub fn open(config: &Config) -> Result<Hoist> {
+    Hoist::builder().config(config.clone()).build()
+}
+
+/// As [`open`], with the progress of each pull reported: one beginning and one end, however many sources are asked
+/// in between.
+pub fn open_with_events(config: &Config, events: Events) -> Result<Hoist> {
+    Hoist::builder().config(config.clone()).events(events).build()
+}
+
+impl Hoist {
+    /// Starts a stack from the default configuration.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
 impl Builder {
-    /// Starts from this configuration, in place of all that was said before of what it speaks of.
+    /// Uses this configuration, which replaces all options that were set before and that it covers.
     pub fn config(self, config: Config) -> Self {
         Self { config, ..self }
     }
@@ -57,18 +79,19 @@ impl Builder {
         self.with(|config| config.with_root(root))
     }
 
-    /// Uses a store that is open already, with its own options: those of the configuration are not looked at, but for
-    /// what it [admits](Self::admission), which this stack asks beside what the store has. What it evicts it goes on to [report](Store::report_to) where it did.
+    /// Uses an open store, with its own options. Of the configuration's options for the store, only the
+    /// [admission](Self::admission) applies, in addition to the store's own. The store goes on to
+    /// [report](Store::report_to) evictions where it did before.
     pub fn opened_store(self, store: Store) -> Self {
         Self { opened: Some(store), ..self }
     }
 
-    /// Keeps the store to so many bytes of the disk.
+    /// Limits the store to this size on the disk.
     pub fn max_size(self, bytes: u64) -> Self {
         self.with(|config| config.with_max_size(bytes))
     }
 
-    /// Chooses whether what is stored survives a power cut.
+    /// Chooses whether stored images survive a power cut.
     pub fn durability(self, durability: Durability) -> Self {
         self.with(|config| config.with_durability(durability))
     }
@@ -78,15 +101,15 @@ impl Builder {
         self.with(|config| config.with_platform(platform))
     }
 
-    /// Looks into this directory, which holds an OCI image layout, before anything else is asked.
+    /// Looks into this directory, which holds an OCI image layout, before any other source.
     pub fn local(self, path: impl Into<PathBuf>) -> Self {
         self.with(|config| config.with_local(path))
     }
 
-    /// Asks a registry of one's own for what the directory does not have, and before any registry over HTTP;
-    /// several are asked in the order in which they were said.
+    /// Adds a registry that the program implements. It gets the references that the directory does not have, before any
+    /// registry over HTTP. Several are tried in the order in which they were added.
     ///
-    /// It is made when the stack is built, and once more for each [other platform](Hoist::for_platform).
+    /// `make` is called when the stack is built, and once more for each [other platform](Hoist::for_platform).
     /// `examples/custom_backend.rs` has one.
     pub fn source<R: ImageRegistry + fmt::Display + 'static>(
         mut self,
@@ -96,29 +119,28 @@ impl Builder {
         self
     }
 
-    /// Asks registries over HTTP. [`Config`] has more to say of how.
+    /// Enables registries over HTTP. [`Config`] has more options for them.
     pub fn remote(self) -> Self {
         self.with(Config::with_remote)
     }
 
-    /// Asks registries by this client. The other one than hoist's own is for a second opinion, and takes the feature
-    /// `distribution`.
+    /// Talks to registries through this client. Any client but hoist's own needs the feature `distribution`.
     pub fn client(self, client: RemoteClient) -> Self {
         self.with(|config| config.with_client(client))
     }
 
-    /// Asks this mirror (`https://mirror.lan`) before this registry (`docker.io`), and after the mirrors that were
-    /// named before.
+    /// Tries this mirror (`https://mirror.lan`) before this registry (`docker.io`), and after the mirrors that were
+    /// added before.
     pub fn mirror(self, registry: impl Into<String>, mirror: impl Into<String>) -> Self {
         self.with(|config| config.with_mirror(registry, mirror))
     }
 
-    /// Asks no registry over HTTP.
+    /// Disables registries over HTTP.
     pub fn without_remote(self) -> Self {
         self.with(Config::without_remote)
     }
 
-    /// Shows these credentials to this registry: `host` or `host:port`.
+    /// Sends these credentials to this registry: `host` or `host:port`.
     pub fn credentials(
         self,
         registry: impl Into<String>,
@@ -128,62 +150,64 @@ impl Builder {
         self.with(|config| config.with_credentials(registry, username, password))
     }
 
-    /// Asks no registry over HTTP: what is not here is [`Unavailable`](crate::ErrorKind::Unavailable).
+    /// Disables registries over HTTP: an image that is not on the disk is
+    /// [`Unavailable`](crate::ErrorKind::Unavailable).
     pub fn offline(self) -> Self {
         self.with(Config::with_offline)
     }
 
-    /// Lets the store answer by this policy, as far as that goes without asking. [`Config`] has more to say of how.
+    /// Lets the store answer by this policy. [`Config`] has more options for the cache.
     pub fn cache(self, policy: CachePolicy) -> Self {
         self.with(|config| config.with_cache().with_policy(policy))
     }
 
-    /// Asks the sources each time.
+    /// Pulls from the sources each time.
     pub fn without_cache(self) -> Self {
         self.with(Config::without_cache)
     }
 
-    /// Fetches so many images at once, for each platform; who comes later waits for a turn, and what is here for nobody.
+    /// Sets the maximum number of images that are fetched at once, for each platform. Further pulls wait for their turn;
+    /// a pull of an image in the store never waits.
     pub fn max_pulls(self, pulls: NonZeroUsize) -> Self {
         self.with(|config| config.with_max_pulls(pulls))
     }
 
-    /// Makes each call a `tracing` span; with the feature `metrics`, what is done is counted as well.
+    /// Makes each call a `tracing` span, and with the feature `metrics` counts pulls, bytes, hits and evictions.
     pub fn observe(self) -> Self {
         self.with(Config::with_observe)
     }
 
-    /// Reports the progress of pulls, each with one beginning and one end, and what is evicted.
+    /// Reports the progress of pulls, each with one beginning and one end, and evictions.
     pub fn events(self, events: Events) -> Self {
         Self { events, ..self }
     }
 
-    /// Hands out only what this admits, such as a check of signatures, and only what all do that were given before and
-    /// the configuration does, if it says: [`AdmissionConfig`](crate::AdmissionConfig). It is asked on every way that an
-    /// image is handed out: when it is pulled, and also where it is here already, whoever has put it there.
+    /// Hands out only images that this admits, such as a check of signatures. It applies in addition to the admissions that
+    /// were added before, and to those of [`AdmissionConfig`](crate::AdmissionConfig). Every image passes it before it is
+    /// handed out: images that are pulled now, and images that the store already has.
     pub fn admission(mut self, admission: impl Admission + 'static) -> Self {
         self.admissions.push(Arc::new(admission));
         self
     }
 
-    /// Opens the store, and stacks what was said on it.
+    /// Opens the store, and stacks the backends on it.
     ///
     /// Fails as [`open`](crate::open) does.
     pub fn build(self) -> Result<Hoist> {
         let Self { config, opened, events, own, admissions } = self;
         config.check()?;
-        source::check(&config, &own)?;
+        backend::check(&config, &own)?;
         let platform = config.platform.clone().unwrap_or_else(Platform::host);
-        let events = source::counted(&config, events);
+        let events = backend::counted(&config, events);
         let store = match opened {
             Some(store) => store,
             None => open_store(&config, &events)?,
         };
         let store = config.admission.rules().into_iter().chain(admissions).fold(store, Store::with_admission);
-        // Each pull has one beginning and one end, however many sources are asked in it.
+        // Each pull has one beginning and one end, however many backends take part in it.
         let context = SourceContext { store, platform, events: events.within() };
         let lookup = Lookup::new(&config, &context)?;
-        let stack = source::stack(&config, &own, lookup.get(), &context)?;
+        let stack = backend::stack(&config, &own, lookup.get(), &context)?;
         Ok(Hoist::new(stack, lookup, context.store, context.platform, events))
     }
 

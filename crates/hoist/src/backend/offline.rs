@@ -1,12 +1,12 @@
-//! In the place of registries that are not to be asked.
+//! Takes the place of the registries where `offline` is set.
 
 use std::fmt;
 
 use hoist_core::{Error, ErrorKind, ImageRegistry, Platform, PulledImage, Reference, Result};
 
-use super::Source;
+use super::Backend;
 
-/// Has nothing, and cannot say what there would be.
+/// Has no image, and answers each pull with `Unavailable`.
 #[derive(Debug)]
 pub(super) struct Offline;
 
@@ -43,12 +43,12 @@ impl ImageRegistry for Offline {
 }
 
 #[async_trait::async_trait]
-impl Source for Offline {
+impl Backend for Offline {
     async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         reference.parse::<Reference>().map(|_| None)
     }
 
-    fn for_platform(&self, _: &Platform) -> Box<dyn Source> {
+    fn for_platform(&self, _: &Platform) -> Box<dyn Backend> {
         Box::new(Self)
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use hoist_core::Result;
 
-use super::{CacheConfig, Config, Scope, invalid, values};
+use super::{CacheConfig, Config, NamePattern, invalid, values};
 
 /// The variable that names the file.
 const CONFIG: &str = "HOIST_CONFIG";
@@ -60,10 +60,10 @@ const VARIABLES: &[Variable] = &[
     ("HOIST_CACHE_REMEMBER_NOT_FOUND", |config, value| {
         values::parse_duration(text(value)?).map(|it| config.cache.remember_not_found = Some(it))
     }),
-    ("HOIST_ADMISSION_ALLOW", |config, value| scopes(value).map(|it| config.admission.allow = Some(it))),
-    ("HOIST_ADMISSION_DENY", |config, value| scopes(value).map(|it| config.admission.deny = it)),
+    ("HOIST_ADMISSION_ALLOW", |config, value| patterns(value).map(|it| config.admission.allow = Some(it))),
+    ("HOIST_ADMISSION_DENY", |config, value| patterns(value).map(|it| config.admission.deny = it)),
     ("HOIST_ADMISSION_REQUIRE_DIGEST", |config, value| {
-        scopes(value).map(|it| config.admission.require_digest = it)
+        patterns(value).map(|it| config.admission.require_digest = it)
     }),
 ];
 
@@ -156,6 +156,6 @@ fn list(value: &OsStr) -> Result<Vec<String>> {
     Ok(values.filter(|value| !value.is_empty()).map(str::to_owned).collect())
 }
 
-fn scopes(value: &OsStr) -> Result<Vec<Scope>> {
-    list(value)?.iter().map(|scope| scope.parse()).collect()
+fn patterns(value: &OsStr) -> Result<Vec<NamePattern>> {
+    list(value)?.iter().map(|pattern| pattern.parse()).collect()
 }

@@ -4,7 +4,7 @@
 
 mod layout;
 
-use hoist::{Config, ErrorKind, Hoist, ImageRegistry, Scope};
+use hoist::{Config, ErrorKind, Hoist, ImageRegistry, NamePattern};
 use layout::Layout;
 
 /// Whether a stack of this configuration, in which nobody has any image, refuses this name.
@@ -51,11 +51,12 @@ async fn the_longest_scope_decides_and_without_one_what_is_not_allowed_is_refuse
 #[tokio::test]
 async fn an_image_of_a_directory_has_to_be_admitted_by_its_name_there() {
     let layout = Layout::with_image();
-    let scope = |text: &str| text.parse::<Scope>().unwrap();
-    let elsewhere = Hoist::builder().config(layout.config().with_allowed(scope("ghcr.io"))).build().unwrap();
+    let pattern = |text: &str| text.parse::<NamePattern>().unwrap();
+    let elsewhere =
+        Hoist::builder().config(layout.config().with_allowed(pattern("ghcr.io"))).build().unwrap();
     let error = elsewhere.pull("images:v1").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Refused, "{}", error.report());
-    let there = layout.config().with_allowed(scope("docker.io/library/images"));
+    let there = layout.config().with_allowed(pattern("docker.io/library/images"));
     Hoist::builder().config(there).build().unwrap().pull("images:v1").await.unwrap();
     assert_eq!(*elsewhere.pull("images:v1").await.unwrap_err().kind(), ErrorKind::Refused, "it is here now");
 }
@@ -68,9 +69,9 @@ fn the_environment_goes_before_the_file() {
         file.clone().with_variables(move |asked| (asked == name).then(|| value.into()))
     };
     let config = said("HOIST_ADMISSION_ALLOW", "docker.io/library, quay.io").unwrap();
-    let scopes: Vec<_> = config.admission.allow.unwrap().iter().map(ToString::to_string).collect();
+    let patterns: Vec<_> = config.admission.allow.unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(
-        (scopes, config.admission.deny),
+        (patterns, config.admission.deny),
         (vec!["docker.io/library".into(), "quay.io".into()], file.admission.deny.clone())
     );
     let error = said("HOIST_ADMISSION_DENY", "ghcr.io").unwrap_err().report();

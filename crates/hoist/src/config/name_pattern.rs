@@ -1,4 +1,4 @@
-//! Scopes: parts of all names, by their registry and the beginning of their path.
+//! Patterns of image names: a registry, and the beginning of the path there.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,47 +8,47 @@ use serde::{Deserialize, Deserializer};
 
 use super::{invalid, values};
 
-/// Every name there is.
+/// Matches every name.
 const ALL: &str = "*";
-/// What stands for all names of a scope. Of two components, since Docker Hub has `library` before one.
+/// A path below a pattern. It has two components, since Docker Hub puts `library` before one.
 const BELOW: &str = "x/x";
 
-/// A part of all names: a registry (`ghcr.io`), what is below a path there (`ghcr.io/acme`), one repository
-/// (`docker.io/library/nginx`), or `*`, which is all of them.
+/// A pattern of image names: a registry (`ghcr.io`), everything below a path there (`ghcr.io/acme`), one repository
+/// (`docker.io/library/nginx`), or `*`, which matches every name.
 ///
-/// It is compared path component by path component: `ghcr.io/acme` has `ghcr.io/acme/app`, and not `ghcr.io/acme-labs/app`. Names
-/// are as in a full reference; a registry's is the same in upper and in lower case.
+/// It matches whole path components: `ghcr.io/acme` matches `ghcr.io/acme/app`, and not `ghcr.io/acme-labs/app`. It is
+/// compared with the full name of an image. The case of the registry's name does not matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
-    /// In lower case. `None`: every one.
+pub struct NamePattern {
+    /// In lower case. `None`: any registry.
     registry: Option<String>,
     /// The components of the path.
     path: Vec<String>,
 }
 
-impl Scope {
-    /// Whether this name is in it.
-    pub fn has(&self, reference: &Reference) -> bool {
+impl NamePattern {
+    /// Whether it matches this name.
+    pub fn matches(&self, reference: &Reference) -> bool {
         let Some(registry) = &self.registry else { return true };
         let mut path = reference.repository().split('/');
         registry.eq_ignore_ascii_case(reference.registry())
             && self.path.iter().all(|component| path.next() == Some(component))
     }
 
-    /// How much it says: of two that have a name, the one that says more is part of the other.
+    /// How specific it is: of two patterns that match a name, the deeper one is part of the other.
     pub(super) fn depth(&self) -> usize {
         self.registry.iter().len() + self.path.len()
     }
 }
 
-impl FromStr for Scope {
+impl FromStr for NamePattern {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
         if text == ALL {
             return Ok(Self { registry: None, path: Vec::new() });
         }
-        // What a scope has begins with it, and goes on: so it has neither a tag nor a digest, and names its registry.
+        // A name that it matches begins with it. So it has neither a tag nor a digest, and it names its registry.
         let below = format!("{text}/{BELOW}");
         match below.parse::<Reference>() {
             Ok(name) if name.name() == below => {
@@ -66,7 +66,7 @@ fn unreadable(text: &str) -> Error {
         .with_help("write it as registry, registry/path, or \"*\" for all, such as docker.io/library")
 }
 
-impl fmt::Display for Scope {
+impl fmt::Display for NamePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(registry) = &self.registry else { return f.write_str(ALL) };
         f.write_str(registry)?;
@@ -74,7 +74,7 @@ impl fmt::Display for Scope {
     }
 }
 
-impl<'de> Deserialize<'de> for Scope {
+impl<'de> Deserialize<'de> for NamePattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         values::read(deserializer, str::parse)
     }

@@ -9,18 +9,16 @@ use hoist_core::{
 };
 use hoist_store::{Layout, Lease, Store, Trust};
 
-use crate::builder::Builder;
-use crate::config::Config;
+use crate::backend::Backend;
 use crate::lookup::Lookup;
-use crate::source::Source;
 
-/// How often a pull is made again because its image was removed before it could be leased.
+/// How many times a pull is tried, if its image is removed each time before it can be leased.
 const ATTEMPTS: usize = 3;
 
-/// A stack of backends over one store: an [`ImageRegistry`], and what that trait has no words for. Cheap to
-/// clone; clones share everything.
+/// A stack of backends over one store: an [`ImageRegistry`] with further methods. Cheap to clone; clones share
+/// everything.
 ///
-/// `Display` shows what is stacked: `cached(fallback(local(/srv/images), remote))`.
+/// `Display` shows the stack: `cached(fallback(local(/srv/images), remote))`.
 ///
 /// ```no_run
 /// use hoist::{Hoist, ImageRegistry};
@@ -35,7 +33,7 @@ const ATTEMPTS: usize = 3;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Hoist {
-    stack: Arc<dyn Source>,
+    stack: Arc<dyn Backend>,
     store: Store,
     platform: Platform,
     lookup: Lookup,
@@ -43,44 +41,24 @@ pub struct Hoist {
     views: Arc<Views>,
 }
 
-/// The same stack for each platform that was asked for.
-type Views = Mutex<HashMap<Platform, Arc<dyn Source>>>;
-
-/// Opens the store, and stacks what the configuration enables on it.
-///
-/// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig) where that contradicts itself, or enables no source;
-/// with [`Unsupported`](ErrorKind::Unsupported) where it asks for what is not compiled in; and as
-/// [`Store::open`] does.
-pub fn open(config: &Config) -> Result<Hoist> {
-    Hoist::builder().config(config.clone()).build()
-}
-
-/// As [`open`], with the progress of each pull reported: one beginning and one end, however many sources are asked
-/// in between.
-pub fn open_with_events(config: &Config, events: Events) -> Result<Hoist> {
-    Hoist::builder().config(config.clone()).events(events).build()
-}
+/// The stack for each platform that was used.
+type Views = Mutex<HashMap<Platform, Arc<dyn Backend>>>;
 
 impl Hoist {
-    /// Says piece by piece what is to be stacked.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
     pub(crate) fn new(
-        stack: Box<dyn Source>,
+        stack: Box<dyn Backend>,
         lookup: Lookup,
         store: Store,
         platform: Platform,
         events: Events,
     ) -> Self {
-        let stack: Arc<dyn Source> = stack.into();
+        let stack: Arc<dyn Backend> = stack.into();
         let views = Mutex::new(HashMap::from([(platform.clone(), stack.clone())]));
         Self { stack, store, platform, lookup, events, views: Arc::new(views) }
     }
 
-    /// The same stack for another platform, say for one call. It is cheap: the store, connections and tokens are
-    /// shared, and all who ask for one platform share one view.
+    /// The same stack for another platform, say for one call. This is cheap: the store, connections and tokens are
+    /// shared, and so is the view of one platform.
     #[must_use]
     pub fn for_platform(&self, platform: Platform) -> Self {
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,23 +78,23 @@ impl Hoist {
         &self.platform
     }
 
-    /// The image, if it is here whole. Unlike [`is_cached`](ImageRegistry::is_cached), this tells trouble
-    /// from absence; no registry is asked.
+    /// The image, if all of it is on the disk. Unlike [`is_cached`](ImageRegistry::is_cached), this reports errors. It
+    /// sends no request to a registry.
     pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         self.stack.resolve(reference).await
     }
 
-    /// What a reference is at its registry now, and the images that it leads to. Nothing is stored, and no layer is
-    /// fetched.
+    /// Resolves a reference at its registry, and lists the images that it leads to. This stores nothing, and fetches no
+    /// layer.
     ///
-    /// Fails as a pull does; with [`InvalidConfig`](ErrorKind::InvalidConfig) where registries are not asked, or
-    /// with [`Unavailable`](ErrorKind::Unavailable) where that is because of [`Config::offline`]; and with
+    /// Fails as a pull does; with [`InvalidConfig`](ErrorKind::InvalidConfig) where registries are disabled, or
+    /// with [`Unavailable`](ErrorKind::Unavailable) where that is because of [X; and with
     /// [`Unsupported`](ErrorKind::Unsupported) where the feature `remote` is not compiled in.
     pub async fn resolve_remote(&self, reference: &str) -> Result<Resolution> {
         self.lookup.registry()?.resolve_remote(reference).await
     }
 
-    /// The tags that a repository has at its registry now, in the registry's order.
+    /// Lists the tags of a repository at its registry, in the registry's order.
     ///
     /// Fails with [`InvalidReference`](ErrorKind::InvalidReference) where a tag or a digest is named; with
     /// [`TooLarge`](ErrorKind::TooLarge) where the list does not end; and as
@@ -125,26 +103,26 @@ impl Hoist {
         self.lookup.registry()?.tags(repository).await
     }
 
-    /// Logs in to registries as they are reached here, for those who look into what this user has stored.
+    /// Logs in to registries with this stack's connections, and stores the credentials for this user.
     ///
-    /// Fails where registries are not asked, as [`resolve_remote`](Self::resolve_remote) does.
+    /// Fails where registries are disabled, as [`resolve_remote`](Self::resolve_remote) does.
     #[cfg(feature = "remote")]
     pub fn login(&self) -> Result<hoist_remote::Login> {
         let login = hoist_remote::Login::new(hoist_remote::Keychain::from_environment());
         Ok(login.with_registry(self.lookup.registry()?))
     }
 
-    /// Forgets an image under every name that this stands for, and says which those were, sorted: a reference
-    /// is one, as by [`remove`](ImageRegistry::remove); `name@digest` is all that lead there in its repository;
-    /// a digest alone, of an image or an index, is all in the store. An image without a name is deleted by its
-    /// digest, which is then what is returned. Nothing: it was not here.
+    /// Removes every name of an image that `which` stands for, and returns these names, sorted. A reference stands for
+    /// itself, as in [`remove`](ImageRegistry::remove); `name@digest` for all names of that digest in its repository; a
+    /// digest alone, of an image or an index, for all names in the store. An image without a name is deleted by its
+    /// digest, and the digest is returned. The list is empty if the store had no such image.
     pub async fn remove_all(&self, which: &str) -> Result<Vec<String>> {
         let Ok(digest) = which.parse::<Digest>() else {
             return self.remove_reference(&which.parse()?).await;
         };
         let (names, mut was_here) = (self.names_of(&digest).await?, false);
         for reference in &names {
-            // One that has a digest in it takes others along.
+            // Removing a reference with a digest removes others too.
             was_here |= self.remove(&reference.to_string()).await?;
         }
         let left = if was_here { self.names_of(&digest).await? } else { names.clone() };
@@ -190,10 +168,10 @@ impl Hoist {
         self.store.blocking(move |store| store.names_of(&digest, &platform)).await
     }
 
-    /// A pull whose image stays on the disk for as long as the lease is held, whoever removes it.
+    /// Pulls an image, and leases it: it stays on the disk until the lease is dropped, even if it is removed.
     ///
-    /// Whatever is stacked, a program's own decorators included, each image that is named or hit in the store meanwhile is
-    /// leased before anybody could remove it; the one that the pull answered with is handed out.
+    /// During the pull, the store leases each image that is named or found in it before it could be removed. This works
+    /// for any stack, a program's own decorators included. The lease of the pulled image is returned.
     pub async fn pull_leased(&self, reference: &str) -> Result<(PulledImage, Lease)> {
         for _ in 0..ATTEMPTS {
             let leasing = self.store.leasing();
@@ -213,8 +191,8 @@ impl Hoist {
         Err(Error::new(ErrorKind::Storage, message).with_help("pull it while nobody removes it"))
     }
 
-    /// Leases what was pulled and was not named or hit meanwhile in this store, having brought it there where it is
-    /// elsewhere. `None`: it was here and is gone.
+    /// Leases an image that the store did not name or find during the pull. An image from elsewhere is adopted into the
+    /// store first. `None`: the image was in the store, and is gone.
     async fn lease(&self, pulled: &PulledImage, digest: &Digest) -> Result<Option<Lease>> {
         let (digest, is_ours) = (digest.clone(), pulled.path == self.store.image_path(digest));
         if is_ours {

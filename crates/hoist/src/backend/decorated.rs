@@ -1,4 +1,4 @@
-//! A decorator as a source: with what it takes to make the same for another platform.
+//! A decorator as a backend, with a way to make the same decorator for another platform.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use hoist_cache::{Cached, Limited, Observed};
 use hoist_core::{ImageRegistry, Platform, PulledImage, Result};
 
-use super::Source;
+use super::Backend;
 
-pub(super) type Inner = Box<dyn Source>;
+pub(super) type Inner = Box<dyn Backend>;
 
-/// What decorators have in common beyond the trait.
+/// What the decorators share beyond [`ImageRegistry`].
 #[async_trait::async_trait]
 pub(super) trait Decorator: ImageRegistry + fmt::Display + fmt::Debug + 'static {
     fn inner(&self) -> &Inner;
@@ -43,7 +43,7 @@ impl Decorator for Observed<Inner> {
     }
 }
 
-/// Puts the decorator around what is within, for a platform.
+/// Wraps a backend in the decorator, for a platform.
 type Make<D> = Arc<dyn Fn(Inner, &Platform) -> D + Send + Sync>;
 
 pub(super) struct Decorated<D> {
@@ -86,7 +86,7 @@ impl<D: Decorator> ImageRegistry for Decorated<D> {
 }
 
 #[async_trait::async_trait]
-impl<D: Decorator> Source for Decorated<D> {
+impl<D: Decorator> Backend for Decorated<D> {
     async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         self.decorator.resolve(reference).await
     }

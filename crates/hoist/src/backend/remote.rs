@@ -2,17 +2,17 @@
 
 use hoist_core::Result;
 
-use super::{Source, SourceContext};
+use super::{Backend, SourceContext};
 use crate::config::RemoteConfig;
 
-/// The registries themselves, for what the trait has no words for. Clones share connections and tokens.
+/// The registries themselves, for calls that the trait lacks. Clones share connections and tokens.
 #[cfg(feature = "remote")]
 pub(crate) type Registry = hoist_remote::RemoteRegistry;
 #[cfg(not(feature = "remote"))]
 pub(crate) type Registry = Absent;
 
 #[cfg(feature = "remote")]
-pub(super) fn source(registry: &Registry) -> Box<dyn Source> {
+pub(super) fn backend(registry: &Registry) -> Box<dyn Backend> {
     Box::new(registry.clone())
 }
 
@@ -48,8 +48,9 @@ pub(crate) fn open(config: &RemoteConfig, context: &SourceContext) -> Result<Reg
     for registry in &config.plain_http {
         remote = remote.with_plain_http(registry);
     }
-    for (registry, who) in &config.credentials {
-        remote = remote.with_credentials(registry, Credentials::basic(&who.username, who.password.expose()));
+    for (registry, login) in &config.credentials {
+        remote =
+            remote.with_credentials(registry, Credentials::basic(&login.username, login.password.expose()));
     }
     if config.keychain.unwrap_or(true) {
         remote = remote.with_keychain(Keychain::from_environment());
@@ -59,12 +60,12 @@ pub(crate) fn open(config: &RemoteConfig, context: &SourceContext) -> Result<Reg
 
 #[cfg(feature = "remote")]
 #[async_trait::async_trait]
-impl Source for hoist_remote::RemoteRegistry {
+impl Backend for hoist_remote::RemoteRegistry {
     async fn resolve(&self, reference: &str) -> Result<Option<hoist_core::PulledImage>> {
         Self::resolve(self, reference).await
     }
 
-    fn for_platform(&self, platform: &hoist_core::Platform) -> Box<dyn Source> {
+    fn for_platform(&self, platform: &hoist_core::Platform) -> Box<dyn Backend> {
         Box::new(self.clone().with_platform(platform.clone()))
     }
 }
@@ -75,11 +76,11 @@ pub(crate) fn open(_: &RemoteConfig, _: &SourceContext) -> Result<Registry> {
 }
 
 #[cfg(not(feature = "remote"))]
-pub(super) fn source(absent: &Registry) -> Box<dyn Source> {
+pub(super) fn backend(absent: &Registry) -> Box<dyn Backend> {
     match *absent {}
 }
 
-/// What stands for registries where there are none: nothing can be one.
+/// Stands for the registries where the feature is off. It has no values.
 #[cfg(not(feature = "remote"))]
 #[derive(Debug, Clone)]
 pub(crate) enum Absent {}

@@ -30,10 +30,11 @@
 //! | `remote` | OCI and Docker registries, over HTTP |
 //! | `distribution` | the same registries by another client, for a second opinion: [`RemoteClient::OciClient`] |
 //! | `local` | OCI image layout directories; with `remote` off, there is no HTTP and no TLS in the tree |
-//! | `cache` | the decorators: answers from the store without asking, a second source for what the first does not have, a bound on pulls, spans |
+//! | `cache` | the decorators: a cache, a fallback to a second source, a limit on pulls, spans |
 //! | `metrics` | counts what is done with the crate `metrics`, where [`Config::observe`] is set |
 //! | `blocking` | a front for programs that have no async runtime: [`blocking`] |
 
+mod backend;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod builder;
@@ -42,7 +43,6 @@ mod hoist;
 mod lookup;
 mod root;
 mod secret;
-mod source;
 
 pub use hoist_core::{
     Admission, Candidate, Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageEntry,
@@ -63,15 +63,15 @@ pub use hoist_local::{Archive, LocalRegistry};
 #[cfg(feature = "remote")]
 pub use hoist_remote::{Credentials, FoundIn, Keychain, Login, RemoteRegistry, StoredIn};
 
-pub use crate::builder::Builder;
+pub use crate::backend::SourceContext;
+pub use crate::builder::{Builder, open, open_with_events};
 pub use crate::config::{
-    AdmissionConfig, CacheConfig, CachePolicy, Config, CredentialsConfig, LocalConfig, RemoteClient,
-    RemoteConfig, Scope,
+    AdmissionConfig, CacheConfig, CachePolicy, Config, CredentialsConfig, LocalConfig, NamePattern,
+    RemoteClient, RemoteConfig,
 };
-pub use crate::hoist::{Hoist, open, open_with_events};
+pub use crate::hoist::Hoist;
 pub use crate::root::default_root;
 pub use crate::secret::Secret;
-pub use crate::source::SourceContext;
 
 /// The READMEs' examples compile: the project's, where this is in its repository, and this crate's.
 #[cfg(doctest)]

@@ -1,12 +1,12 @@
-//! The registries, to be asked without pulling.
+//! Requests to the registries that pull nothing: resolving names, listing tags, logging in.
 
 use hoist_core::{Error, ErrorKind, Platform, Result};
 
+use crate::backend::remote::{self, Registry};
+use crate::backend::{SourceContext, missing};
 use crate::config::{Config, RemoteClient};
-use crate::source::remote::{self, Registry};
-use crate::source::{SourceContext, missing};
 
-/// The registries of a configuration, whatever stack is in front of them.
+/// The registries of a configuration, without the stack in front of them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lookup {
     registry: Option<Registry>,
@@ -28,12 +28,12 @@ impl Lookup {
         Self { registry, ..*self }
     }
 
-    /// The registries, where they are asked.
+    /// The registries, if the configuration enables them.
     pub(crate) fn get(&self) -> Option<&Registry> {
         self.registry.as_ref()
     }
 
-    /// Fails where registries are not asked, not by hoist's own client, or not compiled in.
+    /// The registries. Fails where they are disabled, use another client, or are not compiled in.
     pub(crate) fn registry(&self) -> Result<&Registry> {
         self.registry.as_ref().ok_or_else(|| {
             if self.client == RemoteClient::OciClient && !self.offline {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use hoist::{CachePolicy, Config, Durability, ErrorKind, RemoteClient, Scope};
+use hoist::{CachePolicy, Config, Durability, ErrorKind, NamePattern, RemoteClient};
 
 const WHOLE: &str = r#"
 root = "/srv/store"
@@ -253,9 +253,10 @@ fn hosts_dirs_are_one_or_more_or_none() {
 }
 
 #[test]
-fn a_scope_is_a_registry_or_the_beginning_of_a_path_there() {
-    let has = |scope: &str, name: &str| scope.parse::<Scope>().unwrap().has(&name.parse().unwrap());
-    for (scope, name, is_in) in [
+fn a_name_pattern_is_a_registry_or_the_beginning_of_a_path_there() {
+    let matches =
+        |pattern: &str, name: &str| pattern.parse::<NamePattern>().unwrap().matches(&name.parse().unwrap());
+    for (pattern, name, is_match) in [
         ("*", "nginx", true),
         ("docker.io", "nginx", true),
         ("docker.io/library", "nginx:1.27", true),
@@ -272,7 +273,7 @@ fn a_scope_is_a_registry_or_the_beginning_of_a_path_there() {
         ("localhost:5000", "localhost:5000/a/b/c/d", true),
         ("[::1]:5000/a", "[::1]:5000/a/b", true),
     ] {
-        assert_eq!(has(scope, name), is_in, "{name} in {scope}");
+        assert_eq!(matches(pattern, name), is_match, "{name} in {pattern}");
     }
     for text in [
         "",
@@ -290,7 +291,7 @@ fn a_scope_is_a_registry_or_the_beginning_of_a_path_there() {
         "index.docker.io/a",
         " ghcr.io",
     ] {
-        let error = text.parse::<Scope>().unwrap_err();
+        let error = text.parse::<NamePattern>().unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::InvalidConfig, "{text}");
         assert!(error.help().unwrap().contains("registry/path"), "{text}");
     }
