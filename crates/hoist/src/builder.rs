@@ -166,8 +166,8 @@ impl Builder {
         self.with(Config::without_cache)
     }
 
-    /// Sets the maximum number of images that are fetched at once, for each platform. Further pulls wait for their turn;
-    /// a pull of an image in the store never waits.
+    /// Sets the maximum number of images that are fetched at once, for each platform. Further pulls wait for their
+    /// turn; a pull of an image in the store never waits.
     pub fn max_pulls(self, pulls: NonZeroUsize) -> Self {
         self.with(|config| config.with_max_pulls(pulls))
     }
@@ -182,9 +182,9 @@ impl Builder {
         Self { events, ..self }
     }
 
-    /// Hands out only images that this admits, such as a check of signatures. It applies in addition to the admissions that
-    /// were added before, and to those of [`AdmissionConfig`](crate::AdmissionConfig). Every image passes it before it is
-    /// handed out: images that are pulled now, and images that the store already has.
+    /// Hands out only images that this admits, such as a check of signatures. It applies in addition to the admissions
+    /// that were added before, and to those of [`AdmissionConfig`](crate::AdmissionConfig). Every image passes it
+    /// before it is handed out: images that are pulled now, and images that the store already has.
     pub fn admission(mut self, admission: impl Admission + 'static) -> Self {
         self.admissions.push(Arc::new(admission));
         self

@@ -20,8 +20,8 @@ pub struct RemoteConfig {
     /// Whether registries are asked at all; by default they are, if the feature `remote` is compiled in and
     /// [`Config::offline`] is not set.
     pub enabled: Option<bool>,
-    /// By which client registries are asked: `"hoist"`, the default, or `"oci-client"`, which has no credentials and none
-    /// of the other options here but [`plain_http`](Self::plain_http).
+    /// By which client registries are asked: `"hoist"`, the default, or `"oci-client"`, which has no credentials and
+    /// none of the other options here but [`plain_http`](Self::plain_http).
     #[serde(deserialize_with = "super::values::client")]
     pub client: Option<RemoteClient>,
     /// How many connections bring blobs from one registry at once; by default what the backend finds best.
