@@ -1,4 +1,4 @@
-//! Absences: what the registry within has said that it does not have, remembered for a short while.
+//! The negative cache: remembers for a short while which references the inner registry does not have.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,68 +7,72 @@ use std::time::Duration;
 use hoist_core::{Error, Reference};
 use tokio::time::Instant;
 
-/// More than this are not remembered: somebody tries names at random.
+/// The maximum number of references: beyond it, a program is trying names at random.
 const MOST: usize = 1000;
-/// No process runs for longer, and no clock need go further.
+/// The longest time that a reference is kept. No process runs for longer, and clocks cannot add any larger time.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
-/// References that were not found, each with what was said and until when that holds.
+/// References that were not found, each with its error and the time at which it expires.
 #[derive(Debug, Default)]
-pub(crate) struct Absences {
+pub(crate) struct NegativeCache {
     kept_for: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    said: HashMap<Reference, (Instant, Error)>,
-    /// How often something was forgotten. What was asked before that is not to be remembered after it.
+    errors: HashMap<Reference, (Instant, Error)>,
+    /// How often a reference was forgotten. A request that began before must not be remembered after it.
     forgotten: u64,
 }
 
-/// A moment, as far as forgetting goes.
+/// When a request began, counted in forgotten references.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked(u64);
 
-impl Absences {
-    /// Remembers each for so long; not at all by default.
+impl NegativeCache {
+    /// Remembers each reference for this time; the default is not at all.
     pub(crate) fn kept_for(kept_for: Duration) -> Self {
         Self { kept_for: kept_for.min(LONGEST), state: Mutex::default() }
     }
 
-    /// What was said of this reference, if that still holds.
+    /// The error for this reference, unless it has expired.
     pub(crate) fn recall(&self, reference: &Reference) -> Option<Error> {
         if self.kept_for.is_zero() {
             return None;
         }
         let state = self.lock();
-        state.said.get(reference).filter(|(until, _)| *until > Instant::now()).map(|(_, error)| error.clone())
+        state
+            .errors
+            .get(reference)
+            .filter(|(until, _)| *until > Instant::now())
+            .map(|(_, error)| error.clone())
     }
 
-    /// To be called before the registry is asked.
+    /// Call this before the request to the registry.
     pub(crate) fn asked(&self) -> Asked {
         Asked(self.lock().forgotten)
     }
 
-    /// Remembers what was said, unless something was forgotten since it was asked for.
+    /// Remembers an error, unless a reference was forgotten since the request began.
     pub(crate) fn remember(&self, reference: &Reference, error: &Error, asked: Asked) {
         let now = Instant::now();
         let mut state = self.lock();
         if self.kept_for.is_zero() || state.forgotten != asked.0 {
             return;
         }
-        if state.said.len() >= MOST {
-            state.said.retain(|_, (until, _)| *until > now);
+        if state.errors.len() >= MOST {
+            state.errors.retain(|_, (until, _)| *until > now);
         }
-        if state.said.len() < MOST {
-            state.said.insert(reference.clone(), (now + self.kept_for, error.clone()));
+        if state.errors.len() < MOST {
+            state.errors.insert(reference.clone(), (now + self.kept_for, error.clone()));
         }
     }
 
-    /// Knows nothing of this reference any more.
+    /// Forgets this reference.
     pub(crate) fn forget(&self, reference: &Reference) {
         let mut state = self.lock();
-        state.said.remove(reference);
+        state.errors.remove(reference);
         state.forgotten += 1;
     }
 

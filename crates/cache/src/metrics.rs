@@ -1,8 +1,8 @@
-//! Metrics: what is counted, and under which names. Without the feature `metrics`, nothing is.
+//! Metrics: the counters and histograms, and their names. Without the feature `metrics`, this counts nothing.
 
 use std::time::Duration;
 
-/// The result of a pull that gave an image. That of one that failed is its kind, in a word.
+/// The result of a pull that succeeded. The result of a failed pull is the kind of its error.
 pub(crate) const OK: &str = "ok";
 /// The result of a pull that was dropped.
 pub(crate) const CANCELLED: &str = "cancelled";
@@ -18,20 +18,20 @@ pub(crate) fn count_pull(method: &'static str, result: &'static str, took: Durat
     metrics::histogram!("hoist_pull_duration_seconds", "method" => method, "result" => result).record(took);
 }
 
-/// Counts what events tell, and passes them on. To be given to whatever is in a stack, in place of the events.
+/// Counts events, and passes them on. Give the result to the registries of a stack, in place of the events.
 ///
-/// With those of [`Observed`](crate::Observed), these are the metrics of hoist, as the crate `metrics` has them:
+/// Together with [`Observed`](crate::Observed), it records the metrics of hoist, with the crate `metrics`:
 ///
-/// | name | labels | what it is |
+/// | name | labels | meaning |
 /// | --- | --- | --- |
 /// | `hoist_pulls_total` | `method`, `result` | calls that have ended: `pull` or `force_pull`, by `ok`, `cancelled`, or the error's kind, such as `not_found` |
 /// | `hoist_pull_duration_seconds` | the same | how long each took (a histogram) |
 /// | `hoist_cache_hits_total` | | pulls that a cache answered without asking |
-/// | `hoist_cache_stale_total` | | pulls that a cache answered because nobody could be asked |
+/// | `hoist_cache_stale_total` | | pulls that a cache answered because no registry could be reached |
 /// | `hoist_blobs_found_total` | | blobs that a pull needed and the store had |
-/// | `hoist_blobs_verified_total` | | blobs that came, and had the right digest |
-/// | `hoist_blob_bytes_total` | `source`, `name` | what came of blobs, in bytes: `registry` and its name, `directory`, or `store`, for what an earlier pull had left |
-/// | `hoist_evictions_total` | | images that had to go, where the store [reports](hoist_store::Store::report_to) to this |
+/// | `hoist_blobs_verified_total` | | blobs that were fetched, and had the right digest |
+/// | `hoist_blob_bytes_total` | `source`, `name` | bytes of blobs: from a `registry` and its name, a `directory`, or the `store`, for bytes that an earlier pull had left |
+/// | `hoist_evictions_total` | | evicted images, if the store [reports](hoist_store::Store::report_to) to this |
 /// | `hoist_evicted_bytes_total` | | the disk space that this freed |
 #[cfg(feature = "metrics")]
 #[must_use]
@@ -61,14 +61,14 @@ fn count(event: &hoist_core::Event) {
     }
 }
 
-/// What a source is, and which one.
+/// The kind of a source, and its name.
 #[cfg(feature = "metrics")]
 fn source(from: &hoist_core::Source) -> (&'static str, String) {
     use hoist_core::Source;
 
     match from {
         Source::Registry(name) => ("registry", name.to_string()),
-        // Which one is not told: each image of another store is a directory.
+        // No name: each image of another store is a directory of its own.
         Source::Directory(_) => ("directory", String::new()),
         Source::Store => ("store", String::new()),
         _ => ("other", String::new()),

@@ -1,23 +1,22 @@
-//! Keeping: what makes an image of the registry within one of the cache.
+//! Adopting: an image of the inner registry becomes one of the cache.
 
 use std::time::SystemTime;
 
 use hoist_core::{Descriptor, Digest, Error, ErrorKind, Index, PulledImage, Reference, Result, media_type};
 use hoist_store::{Layout, Lease, Store, StoredImage, Trust};
 
-use crate::cached::Cache;
+use super::answer::Cache;
 
 impl<R> Cache<R> {
-    /// Makes an image of the registry within, which was asked for it at this time, one of this cache. `None`: it was
-    /// removed meanwhile, or its name given to what somebody else was told later.
+    /// Adopts an image of the inner registry, which was asked for it at the time `asked`. `None`: the image was removed
+    /// meanwhile, or its name moved to a later image.
     ///
-    /// A digest reference is a promise of content, and a name in the store is this cache's word for it from
-    /// then on. So such a name is written only for what has been proven here. Where the digest is the
-    /// manifest's, the bytes prove it. Where it is that of an index, the proof is the index's bytes, which
-    /// are not in a layout: a registry that shares the store has checked them and has said so in the ref
-    /// that it wrote; one that does not share it has told nobody. Its answer is passed on, as it would be
-    /// without a cache, and it is asked again the next time.
-    pub(crate) async fn keep(
+    /// A digest reference promises content, and a name in the store vouches for it from then on. So the cache writes
+    /// such a name only if the content is proven. For the digest of a manifest, the bytes prove it. For the digest of
+    /// an index, the proof is the bytes of the index, which are not in a layout. An inner registry that shares the
+    /// store has checked them, and has written a ref that says so. For one that does not share it, the cache has no
+    /// proof: it passes the image on, as it would be without a cache, and asks again the next time.
+    pub(super) async fn adopt(
         &self,
         reference: &Reference,
         pulled: PulledImage,
@@ -36,7 +35,7 @@ impl<R> Cache<R> {
         Ok(Some(image).filter(|image| image.digest == digest).map(Into::into))
     }
 
-    /// Leases the image, having brought it into the store where it is elsewhere. `None`: it is gone.
+    /// Leases the image. An image from elsewhere is copied into the store first. `None`: it is gone.
     async fn take(&self, pulled: &PulledImage, digest: &Digest, trust: Trust) -> Result<Option<Lease>> {
         let is_ours = pulled.path == self.store.image_path(digest);
         let ours = if is_ours { self.store.lease_async(digest).await? } else { None };
@@ -45,7 +44,7 @@ impl<R> Cache<R> {
         }
         match self.take_checked(pulled, digest, ours, trust).await {
             Err(_) if !pulled.path.exists() => Ok(None),
-            // That a layout lacks something is not the registry's word that there is no such image.
+            // A layout that lacks a blob does not mean that the registry has no such image.
             Err(error) if *error.kind() == ErrorKind::NotFound => {
                 let message = format!("{} is not whole", pulled.path.display());
                 Err(Error::new(ErrorKind::Storage, message).with_source(error))
@@ -75,8 +74,8 @@ impl<R> Cache<R> {
         of_one.choose(&self.platform).map(drop)
     }
 
-    /// Writes the image's name, unless it is there: whoever wrote it knew the index too, which is kept with it. Then it is
-    /// a use; and its age begins anew where that matters: to who trusts it for a time, and where it was forced.
+    /// Writes the image's name, unless the store has it: that name also keeps the index. An existing name is noted as
+    /// used. Its age starts again where that matters: if the policy depends on it, or if the pull was forced.
     async fn name(
         &self,
         reference: &Reference,
@@ -99,14 +98,14 @@ impl<R> Cache<R> {
         self.store.blocking(name).await
     }
 
-    /// What the store has under this name, if that is this image.
+    /// The store's image of this name, if it has this digest.
     fn known(&self, reference: &Reference, digest: &Digest) -> Result<Option<StoredImage>> {
         let image = self.store.known(reference, &self.platform)?;
         Ok(image.filter(|image| image.digest == *digest))
     }
 }
 
-/// The entry of a layout of one image, which must be this one.
+/// The only entry of a layout, which must be this image.
 fn only_entry(layout: &Layout, digest: &Digest) -> Result<Descriptor> {
     match &layout.entries()?[..] {
         [only] if only.digest == *digest => Ok(only.clone()),
