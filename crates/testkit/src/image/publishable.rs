@@ -2,9 +2,7 @@
 
 use hoist_core::Digest;
 
-use crate::blob::Blob;
-use crate::image::Image;
-use crate::index::ImageIndex;
+use super::{Blob, Image, ImageIndex};
 
 /// What a tag can point at. Cheap to clone.
 #[derive(Debug, Clone)]

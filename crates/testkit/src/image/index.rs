@@ -6,8 +6,7 @@ use oci_spec::image::{
     SCHEMA_VERSION,
 };
 
-use crate::blob::Blob;
-use crate::image::{Format, Image, json};
+use super::{Blob, Format, Image, Layer, json};
 
 /// An index of images, or a manifest list as Docker calls it.
 #[derive(Debug, Clone)]
@@ -36,7 +35,7 @@ impl ImageIndex {
 
     /// Images for `linux/amd64` and `linux/arm64` behind one name. Each seed makes others.
     pub fn sample(seed: u64) -> Self {
-        let arm64 = Image::builder().platform("linux/arm64").layer(crate::Layer::random(2048, !seed)).build();
+        let arm64 = Image::builder().platform("linux/arm64").layer(Layer::random(2048, !seed)).build();
         Self::new([arm64, Image::sample(seed)])
     }
 

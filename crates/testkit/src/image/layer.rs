@@ -7,8 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use hoist_core::Digest;
 
-use crate::blob::Blob;
-use crate::image::Format;
+use super::{Blob, Format};
 use crate::random::random_bytes;
 
 /// One layer of an image: its bytes as they are stored, and the digest of its archive.

@@ -1,4 +1,4 @@
-//! Where a registry under test gets its images from, as the behavioural suite handles it.
+//! The origin of a registry under test: it has the images, and the suite controls it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -6,12 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use hoist_core::{Digest, Reference};
 
+use super::ability::Ability;
+use crate::image::Publishable;
 use crate::layout::{add_to_layout, blob_path, remove_from_layout, write_blob, write_layout};
 use crate::mock::{Gate, MockRegistry};
-use crate::publishable::Publishable;
 
-/// Where a registry under test gets its images from. What an origin cannot do is not listed among its
-/// harness's abilities, and is never asked of it.
+/// The origin of a registry under test, which pulls its images from there. The suite calls only the methods whose ability
+/// the harness lists.
 #[async_trait::async_trait]
 pub trait Origin: Send + Sync {
     /// Makes an image available, under this tag, which moves if it was there. Returns the full reference.
@@ -20,32 +21,32 @@ pub trait Origin: Send + Sync {
     /// Takes the tag away again, so that the image cannot be found by it.
     async fn unpublish(&self, reference: &str);
 
-    /// Needs [`Outage`](crate::Ability::Outage): cannot be reached from now on.
+    /// Needs [`Outage`](crate::Ability::Outage): makes it unreachable.
     async fn go_down(&self) {
         unable("Outage");
     }
 
-    /// Needs [`Outage`](crate::Ability::Outage): can be reached again.
+    /// Needs [`Outage`](crate::Ability::Outage): makes it reachable again.
     async fn go_up(&self) {
         unable("Outage");
     }
 
-    /// Needs [`Damage`](crate::Ability::Damage): has these bytes in place of the content with this digest.
+    /// Needs [`Damage`](crate::Ability::Damage): replaces the content of this digest by these bytes.
     async fn replace(&self, _digest: &Digest, _bytes: Bytes) {
         unable("Damage");
     }
 
-    /// Needs [`Damage`](crate::Ability::Damage): has the right content again.
+    /// Needs [`Damage`](crate::Ability::Damage): restores the right content.
     async fn repair(&self) {
         unable("Damage");
     }
 
-    /// Needs [`Counting`](crate::Ability::Counting): how many bytes of this content were transferred.
+    /// Needs [`Counting`](crate::Ability::Counting): the number of bytes of this content that were transferred.
     fn bytes_served(&self, _digest: &Digest) -> u64 {
         unable("Counting")
     }
 
-    /// Needs [`Holding`](crate::Ability::Holding): transfers of blobs stop after so many bytes, until the
+    /// Needs [`Holding`](crate::Ability::Holding): stops transfers of blobs after `after` bytes, until the
     /// gate is released. Shorter blobs pass.
     fn hold_blobs(&self, _after: u64) -> Gate {
         unable("Holding")
@@ -54,6 +55,12 @@ pub trait Origin: Send + Sync {
 
 fn unable(ability: &str) -> ! {
     panic!("the harness claims the ability {ability}, and its origin has not got it")
+}
+
+impl MockRegistry {
+    /// The abilities of a mocked registry as an origin.
+    pub const ABILITIES: &[Ability] =
+        &[Ability::Outage, Ability::Damage, Ability::Counting, Ability::Holding, Ability::KeepsCopies];
 }
 
 #[async_trait::async_trait]
@@ -97,7 +104,7 @@ impl Origin for MockRegistry {
 pub struct LayoutOrigin {
     directory: PathBuf,
     host: String,
-    /// What was in the place of what was replaced.
+    /// The right content of the blobs that were replaced.
     replaced: Mutex<Vec<(Digest, Vec<u8>)>>,
 }
 
@@ -111,7 +118,7 @@ impl LayoutOrigin {
         Self { directory: directory.as_ref().to_owned(), host: host.to_owned(), replaced: Mutex::default() }
     }
 
-    /// Where it is.
+    /// The path of the layout.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
