@@ -1,4 +1,4 @@
-//! What a set of descriptors leads to: the blobs that must stay as long as an index has them.
+//! Reachability: which blobs a set of descriptors leads to. They must stay as long as an index lists the descriptors.
 
 use std::collections::BTreeSet;
 
@@ -6,30 +6,30 @@ use hoist_core::{Descriptor, Digest, ErrorKind, Result};
 use hoist_store::Layout;
 use serde_json::{Map, Value};
 
-/// The blobs that can be reached from somewhere.
+/// The blobs that can be reached from a set of descriptors.
 ///
-/// Whatever a document names by digest and size counts, in whatever field: a field that this code does not
-/// know, such as a `subject`, must not cost a blob its life.
+/// Every pair of a digest and a size in a document counts, in any field: an unknown field, such as a `subject`, must not
+/// get a blob deleted.
 #[derive(Debug)]
-pub(crate) struct Reach<'a> {
+pub(crate) struct Reachable<'a> {
     layout: &'a Layout,
     pub(crate) blobs: BTreeSet<Digest>,
-    /// Documents that are still to be looked into.
+    /// Documents that are not visited yet.
     pending: Vec<Value>,
-    /// Whether there is more than could be found, for a document could not be read.
+    /// Whether blobs may be missing here, because a document could not be read.
     pub(crate) has_gaps: bool,
 }
 
-impl<'a> Reach<'a> {
-    /// All that these descriptors lead to.
-    pub(crate) fn of(layout: &'a Layout, descriptors: &[Value]) -> Self {
+impl<'a> Reachable<'a> {
+    /// Finds all blobs that these descriptors lead to.
+    pub(crate) fn from(layout: &'a Layout, descriptors: &[Value]) -> Self {
         let pending = descriptors.to_vec();
-        let mut reach = Self { layout, blobs: BTreeSet::new(), pending, has_gaps: false };
-        // No recursion: a chain of indexes may be as long as whoever made it liked.
-        while let Some(document) = reach.pending.pop() {
-            reach.visit(&document);
+        let mut found = Self { layout, blobs: BTreeSet::new(), pending, has_gaps: false };
+        // No recursion: a chain of indexes may be of any length.
+        while let Some(document) = found.pending.pop() {
+            found.visit(&document);
         }
-        reach
+        found
     }
 
     /// Notes every descriptor in a piece of JSON.
@@ -47,7 +47,7 @@ impl<'a> Reach<'a> {
     }
 
     fn note(&mut self, digest: &str, size: u64, media_type: Option<&str>) {
-        // One of an algorithm that is not read may lead to blobs of one that is.
+        // A digest of an unsupported algorithm may lead to blobs of a supported one.
         let Ok(digest) = digest.parse::<Digest>() else { return self.has_gaps = true };
         if self.blobs.insert(digest.clone()) && media_type.is_none_or(is_document) {
             match self.read(digest, size, media_type.unwrap_or_default()) {
@@ -60,7 +60,7 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// A document, if there is one: what is not here leads nowhere, as a platform that was not copied.
+    /// Reads a document. `None`: it is not in the layout, as for a platform that was not copied, and leads nowhere.
     fn read(&self, digest: Digest, size: u64, media_type: &str) -> Result<Option<Value>> {
         let media_type = media_type.to_owned();
         let blob = Descriptor { digest, size, ..Descriptor::of(&media_type, b"") };

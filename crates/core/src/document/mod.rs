@@ -1,6 +1,6 @@
 //! The JSON documents that describe an image: manifests, indexes, and the descriptors in them.
 //!
-//! They are read, never written again: what has a digest is kept as the bytes that were hashed.
+//! hoist reads them, and never writes them again: it keeps the bytes that were hashed.
 
 mod choose;
 mod parse;
