@@ -34,7 +34,7 @@ password = "hunter2"
 [local]
 path = "/srv/images"
 repository = "example.com/demo"
-vouched = true
+immutable = true
 
 [cache]
 enabled = false
@@ -57,7 +57,7 @@ fn every_key_is_read() {
     assert_eq!(config.root, Path::new("/srv/store"));
     assert_eq!(config.platform, Some("linux/arm64".parse().unwrap()));
     assert_eq!(config.durability, Durability::None);
-    assert!(!config.asks_registries() && !config.caches() && config.local.vouched);
+    assert!(!config.asks_registries() && !config.caches() && config.local.immutable);
     assert_eq!(config.remote.connections.unwrap().get(), 3);
     assert_eq!(config.remote.stall_timeout.unwrap().get(), 20);
     assert_eq!(config.remote.credentials["ghcr.io"].password.expose(), "hunter2");
@@ -82,7 +82,7 @@ fn every_key_is_read() {
         .with_credentials("ghcr.io", "jo", "hunter2")
         .with_local("/srv/images")
         .with_local_repository("example.com/demo".parse().unwrap())
-        .with_vouched_local()
+        .with_immutable_local()
         .without_cache()
         .with_allowed("ghcr.io/acme".parse().unwrap())
         .with_allowed("ghcr.io:443".parse().unwrap())
@@ -186,8 +186,8 @@ fn keys_that_contradict_each_other_are_both_named() {
             ["`local.writable`", "`cache.enabled`"],
         ),
         (
-            "[local]\npath = \"/srv\"\nwritable = true\nvouched = true",
-            ["`local.writable`", "`local.vouched`"],
+            "[local]\npath = \"/srv\"\nwritable = true\nimmutable = true",
+            ["`local.writable`", "`local.immutable`"],
         ),
         (
             "[admission]\nallow = [\"ghcr.io/a\"]\ndeny = [\"ghcr.io/b\", \"GHCR.io/a\"]",

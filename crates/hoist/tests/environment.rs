@@ -46,7 +46,7 @@ fn each_variable_goes_before_its_key() {
         ("HOIST_LOCAL_PATH", "/srv/images"),
         ("HOIST_LOCAL_REPOSITORY", "example.com/demo"),
         ("HOIST_LOCAL_WRITABLE", "0"),
-        ("HOIST_LOCAL_VOUCHED", "1"),
+        ("HOIST_LOCAL_IMMUTABLE", "1"),
         ("HOIST_CACHE_ENABLED", "true"),
         ("HOIST_CACHE_POLICY", "newer-than 1h"),
         ("HOIST_CACHE_SERVE_STALE", "true"),
@@ -69,7 +69,7 @@ fn each_variable_goes_before_its_key() {
         .with_plain_http("b:5000")
         .with_local("/srv/images")
         .with_local_repository("example.com/demo".parse().unwrap())
-        .with_vouched_local()
+        .with_immutable_local()
         .with_cache()
         .with_policy(CachePolicy::NewerThan(Duration::from_hours(1)))
         .with_stale()
@@ -117,8 +117,8 @@ fn a_complaint_names_the_variable() {
 
 #[test]
 fn what_fits_neither_alone_is_seen_in_the_end() {
-    let vouched = with("", &[("HOIST_LOCAL_VOUCHED", "true")]).unwrap_err();
-    assert!(vouched.report().contains("`local.path`"), "{}", vouched.report());
+    let immutable = with("", &[("HOIST_LOCAL_IMMUTABLE", "true")]).unwrap_err();
+    assert!(immutable.report().contains("`local.path`"), "{}", immutable.report());
     let all = [
         ("HOIST_LOCAL_WRITABLE", "true"),
         ("HOIST_LOCAL_PATH", "/srv/images"),

@@ -15,7 +15,7 @@ pub(super) fn open(path: &Path, config: &LocalConfig, context: &SourceContext) -
     if let Some(repository) = &config.repository {
         local = local.with_repository(repository.clone());
     }
-    let local = if config.vouched { local.vouched() } else { local };
+    let local = if config.immutable { local.immutable() } else { local };
     let local = if config.writable { local.writable() } else { local };
     Ok(Box::new(local))
 }

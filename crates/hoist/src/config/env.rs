@@ -53,7 +53,7 @@ const VARIABLES: &[Variable] = &[
         text(value)?.parse().map(|it| config.local.repository = Some(it))
     }),
     ("HOIST_LOCAL_WRITABLE", |config, value| flag(value).map(|it| config.local.writable = it)),
-    ("HOIST_LOCAL_VOUCHED", |config, value| flag(value).map(|it| config.local.vouched = it)),
+    ("HOIST_LOCAL_IMMUTABLE", |config, value| flag(value).map(|it| config.local.immutable = it)),
     ("HOIST_CACHE_ENABLED", cache),
     ("HOIST_CACHE_POLICY", |config, value| text(value)?.parse().map(|it| config.cache.policy = Some(it))),
     ("HOIST_CACHE_SERVE_STALE", |config, value| flag(value).map(|it| config.cache.serve_stale = it)),

@@ -19,21 +19,22 @@ pub struct LocalConfig {
     /// Whether `remove` may change it; by default it may not. Where the store answers ([`Config::caches`]), `remove` is
     /// about the store alone, and this is an error.
     pub writable: bool,
-    /// Whether you vouch that nobody writes to its blobs any more: then they are linked to, and not copied,
-    /// where the store is on the same file system. By default they are copied.
-    pub vouched: bool,
+    /// Whether the blobs in the directory never change. Then the store links to them if it is on the same file system,
+    /// instead of copying them. hoist cannot check this. By default blobs are copied.
+    pub immutable: bool,
 }
 
 impl LocalConfig {
     /// Fails where one key contradicts another.
     pub(super) fn check(&self) -> Result<()> {
-        if self.path.is_none() && (self.writable || self.vouched || self.repository.is_some()) {
+        if self.path.is_none() && (self.writable || self.immutable || self.repository.is_some()) {
             return Err(invalid("`local` is set up, but has no `local.path`")
                 .with_help("set `local.path` to a directory with an OCI image layout"));
         }
-        if self.writable && self.vouched {
-            return Err(invalid("`local.writable` and `local.vouched` contradict each other")
-                .with_help("vouch for a directory that nobody changes, or allow `remove` to change it"));
+        if self.writable && self.immutable {
+            return Err(invalid("`local.writable` and `local.immutable` contradict each other").with_help(
+                "set `local.immutable` for a directory that never changes, or allow `remove` to change it",
+            ));
         }
         Ok(())
     }
@@ -58,9 +59,9 @@ impl Config {
         self
     }
 
-    /// Vouches that nobody writes to the directory's blobs.
-    pub fn with_vouched_local(mut self) -> Self {
-        self.local.vouched = true;
+    /// Declares that the directory's blobs never change, so that the store may link to them.
+    pub fn with_immutable_local(mut self) -> Self {
+        self.local.immutable = true;
         self
     }
 }
