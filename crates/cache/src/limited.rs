@@ -12,8 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// A registry that pulls only so many images at once. Who comes when all places are taken waits for the next one, in
 /// the order of arrival; who is dropped gives up its place, or its turn.
 ///
-/// Within a [`Cached`](crate::Cached), what is here waits for nobody: `cached(limited(4, remote))`. Around it, hits take a
-/// place too. All else that a registry does is not bounded.
+/// Within a [`Cached`](crate::Cached), what is here waits for nobody: `cached(limited(4, remote))`. Around it, hits
+/// take a place too. All else that a registry does is not bounded.
 ///
 /// A turn and the pull that it is for are a task: a future that is not polled keeps nobody from a place for longer than
 /// its pull takes.

@@ -7,7 +7,7 @@ use hoist_core::{Error, Events, ImageRegistry, PulledImage, Reference, Result};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use crate::meter::{CANCELLED, OK, count_pull};
+use crate::metrics::{CANCELLED, OK, count_pull};
 
 /// A registry whose calls are seen from outside, best around a whole stack: `observed(cached(remote))`.
 ///

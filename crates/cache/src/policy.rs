@@ -12,8 +12,8 @@ pub enum Policy {
     /// [`force_pull`](hoist_core::ImageRegistry::force_pull) only.
     #[default]
     IfNotPresent,
-    /// Never without asking what the tag is now: one request, a `HEAD`, where nothing has moved. It is the registry within
-    /// that asks; one that answers from a cache of its own does not.
+    /// Never without asking what the tag is now: one request, a `HEAD`, where nothing has moved. It is the registry
+    /// within that asks; one that answers from a cache of its own does not.
     Always,
     /// Whenever the image is here, and what is not here is [`NotFound`](hoist_core::ErrorKind::NotFound): nobody is
     /// ever asked.

@@ -47,7 +47,8 @@ fn keep_the_heap() {
 fn start_log(verbose: u8) {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
     let crates = ["hoist", "cache", "distribution", "fetch", "local", "remote", "store"];
-    let of = |name: &str| if name == "hoist" { format!("hoist={level}") } else { format!("hoist_{name}={level}") };
+    let of =
+        |name: &str| if name == "hoist" { format!("hoist={level}") } else { format!("hoist_{name}={level}") };
     let default = crates.map(of).join(",");
     let filter = EnvFilter::try_from_env("HOIST_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let stderr = std::io::stderr;

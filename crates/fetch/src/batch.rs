@@ -1,7 +1,7 @@
-//! The memory that blobs come through: a few buffers that are used over and over.
+//! The buffers that blobs pass through: a few, which are reused.
 //!
-//! What a connection hands out in small parts is copied into one of these at once. So the connection keeps using
-//! the same memory, and what goes to the disk goes in pieces of a good size. What comes in large parts is not copied.
+//! Small chunks of an answer are copied into a buffer at once. So the connection keeps using the same memory, and the
+//! disk gets writes of a good size. Large chunks are not copied.
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-/// How much is gathered before it is handed over, in bytes: less costs more wake-ups, more does not fit in a
-/// processor's own cache. What is gathered is also what a killed process loses of each connection.
+/// The size of a buffer, in bytes: less costs more wake-ups, more does not fit in a processor's own cache. A killed
+/// process loses the buffered bytes of each connection.
 const SIZE: usize = 128 << 10;
-/// What comes in parts of so many bytes is handed over as it is. Such a part keeps the connection's whole buffer, of
-/// some 400 KiB, until it is written.
+/// A chunk of at least this size is passed on without a copy. It keeps the connection's whole buffer, of some 400 KiB,
+/// until it is written.
 pub(crate) const LARGE: usize = 64 << 10;
-/// How many are kept for later.
+/// The number of free buffers that are kept.
 const KEPT: usize = 48;
 
-/// Buffers that nobody uses just now. Clones share them.
+/// The free buffers. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -53,24 +53,24 @@ impl Drop for Lent {
     }
 }
 
-/// Bytes of a blob that are gathered until there are enough to hand over.
+/// Bytes of a blob that are buffered until there are enough to flush.
 #[derive(Debug)]
 pub(crate) struct Batch {
     buffers: Buffers,
     /// Where in the blob they begin.
     offset: u64,
-    gathered: Option<(Lent, Instant)>,
+    buffered: Option<(Lent, Instant)>,
 }
 
 impl Batch {
-    /// For what comes from this offset of a blob.
+    /// A batch for bytes from this offset of a blob.
     pub(crate) fn new(buffers: &Buffers, offset: u64) -> Self {
-        Self { buffers: buffers.clone(), offset, gathered: None }
+        Self { buffers: buffers.clone(), offset, buffered: None }
     }
 
-    /// Takes as much of these bytes as there is room for; gives the rest.
+    /// Copies as many bytes as there is room for, and returns the rest.
     pub(crate) fn add<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let (lent, _) = self.gathered.get_or_insert_with(|| (self.buffers.take(), Instant::now()));
+        let (lent, _) = self.buffered.get_or_insert_with(|| (self.buffers.take(), Instant::now()));
         let (fits, rest) = bytes.split_at(bytes.len().min(SIZE - lent.bytes.len()));
         lent.bytes.extend_from_slice(fits);
         rest
@@ -78,29 +78,28 @@ impl Batch {
 
     /// Where in the blob they end.
     pub(crate) fn end(&self) -> u64 {
-        self.offset + self.gathered.as_ref().map_or(0, |(lent, _)| lent.bytes.len() as u64)
+        self.offset + self.buffered.as_ref().map_or(0, |(lent, _)| lent.bytes.len() as u64)
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.gathered.as_ref().is_some_and(|(lent, _)| lent.bytes.len() == SIZE)
+        self.buffered.as_ref().is_some_and(|(lent, _)| lent.bytes.len() == SIZE)
     }
 
     /// Since when there is something in it.
     pub(crate) fn since(&self) -> Option<Instant> {
-        self.gathered.as_ref().map(|(_, since)| *since)
+        self.buffered.as_ref().map(|(_, since)| *since)
     }
 
-    /// So many bytes come next that are handed over as they are; gives where in the blob they begin. To be called
-    /// when nothing is gathered.
+    /// Skips bytes that are passed on without a copy, and returns their offset in the blob. The batch must be empty.
     pub(crate) fn pass_by(&mut self, bytes: usize) -> u64 {
         let end = self.end() + bytes as u64;
         mem::replace(&mut self.offset, end)
     }
 
-    /// What was gathered, and where in the blob it begins; more is gathered behind it.
+    /// Takes the buffered bytes, with their offset in the blob. The batch goes on behind them.
     pub(crate) fn turn_over(&mut self) -> Option<(u64, Bytes)> {
         let end = self.end();
-        let (lent, _) = self.gathered.take()?;
+        let (lent, _) = self.buffered.take()?;
         Some((mem::replace(&mut self.offset, end), Bytes::from_owner(lent)))
     }
 }
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_handed_over_in_their_order_and_their_buffer_is_used_again() {
+    fn bytes_are_flushed_in_their_order_and_their_buffer_is_used_again() {
         let buffers = Buffers::default();
         let mut batch = Batch::new(&buffers, 10);
         let more = vec![7; SIZE + 5];

@@ -81,8 +81,8 @@ impl Candidates {
         suspects
     }
 
-    /// Why nobody brought the blob: the word of the lowest tier, which was asked last. Only the origin's word counts for
-    /// a blob that is not there.
+    /// Why nobody brought the blob: the word of the lowest tier, which was asked last. Only the origin's word counts
+    /// for a blob that is not there.
     pub(crate) fn error(&self, blob: &Descriptor) -> Error {
         let said = self.list.iter().filter(|known| known.error.is_some()).max_by_key(|known| known.tier);
         match said.and_then(|known| Some((known.tier, known.error.clone()?))) {

@@ -1,32 +1,30 @@
-//! The fetcher: what all pulls of a process share of the engine.
+//! The fetcher: the options, and the state that all pulls of a process share.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hoist_core::{Descriptor, Events, Result};
-use hoist_store::Staging;
+use hoist_core::Descriptor;
 
 use crate::batch::Buffers;
-use crate::fetch::Fetch;
 use crate::source::{SourceId, Sources};
 use crate::source_state::SourceState;
 
-/// How many requests run at one source at once by default: what far registries need, which give each connection its
-/// share. Near ones begin with fewer.
+/// The default number of requests at one source at once. Far registries, which give each connection its share, need
+/// them all. Near ones begin with fewer.
 const CONNECTIONS: usize = 16;
-/// The most that may be configured: each is a task of every pull.
+/// The highest number that may be configured: each connection is a task of every pull.
 const MAX_CONNECTIONS: usize = 1000;
-/// How often a failed request is made again by default: at once, and then over the next two seconds.
+/// The default number of retries of a failed request: the first at once, the others within two seconds.
 const RETRIES: usize = 4;
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// As good as never. Clocks do not go on without end.
+/// The longest time limit, as good as none. Clocks cannot add any larger one.
 const NEVER: Duration = Duration::from_hours(24 * 365);
-/// Of how many sources it is kept what was learned.
+/// The number of sources whose state is kept.
 const MAX_SOURCES: usize = 1000;
 
-/// Brings blobs from their sources into a store. Pulls that share a fetcher share connections and what is learned of
+/// Fetches blobs from their sources into a store. Pulls that share a fetcher share connections, and the state of
 /// sources. Cheap to clone; clones share everything.
 ///
 /// ```
@@ -48,7 +46,7 @@ pub struct Fetcher {
     sources: Arc<Mutex<HashMap<SourceId, Arc<SourceState>>>>,
 }
 
-/// A blob that is to be fetched, and where it may come from.
+/// A blob to fetch, and the sources that may have it.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Wanted {
@@ -82,22 +80,23 @@ impl Fetcher {
         Self { connections: connections.clamp(1, MAX_CONNECTIONS), sources: Arc::default(), ..self }
     }
 
-    /// Retries a piece that failed, and may succeed, up to so many times: at once, and then with exponential back-off.
+    /// Retries a piece that failed, and may succeed, up to `retries` times: at once, and then with exponential
+    /// back-off.
     pub fn with_retries(self, retries: usize) -> Self {
         Self { retries, ..self }
     }
 
-    /// Gives up an answer that brings less than 1 KiB a second for so long; 10 s by default.
+    /// Gives up an answer that stays below 1 KiB a second for `timeout`; 10 s by default.
     pub fn with_stall_timeout(self, timeout: Duration) -> Self {
         Self { stall_timeout: timeout.min(NEVER), ..self }
     }
 
-    /// The same options, with nothing learned of any source.
+    /// A fetcher with the same options and fresh state.
     pub fn anew(&self) -> Self {
         Self { sources: Arc::default(), buffers: Buffers::default(), ..self.clone() }
     }
 
-    /// Retries a piece up to so many times.
+    /// The maximum number of retries of a piece.
     pub fn retries(&self) -> usize {
         self.retries
     }
@@ -107,7 +106,7 @@ impl Fetcher {
         self.connections
     }
 
-    /// What is known of a source.
+    /// The state of a source.
     pub fn state(&self, id: &SourceId) -> Arc<SourceState> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = sources.get(id) {
@@ -119,24 +118,6 @@ impl Fetcher {
         let state = Arc::new(SourceState::new(self.connections));
         sources.insert(id.clone(), state.clone());
         state
-    }
-
-    /// Brings all blobs into the image: from the pool, or from their sources. `check` is called with each one that is
-    /// there; an error of it ends the fetch.
-    ///
-    /// Fails with [`NotFound`](hoist_core::ErrorKind::NotFound) where the origin does not have a blob, with
-    /// [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch) or
-    /// [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) where no source has the right bytes, with
-    /// [`Unavailable`](hoist_core::ErrorKind::Unavailable) where no source can be reached, and as the store does. What
-    /// was verified by then stays, and the next fetch goes on from the rest.
-    pub async fn fetch(
-        &self,
-        staging: &Staging,
-        blobs: Vec<Wanted>,
-        events: &Events,
-        check: impl Fn(&Descriptor) -> Result<()>,
-    ) -> Result<()> {
-        Fetch::new(self, events, blobs).run(staging, check).await
     }
 }
 

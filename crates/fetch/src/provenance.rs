@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// The parts of one blob, with the source of each by its place in the fetch. `None` is the store: an earlier pull had left
-/// them there.
+/// The parts of one blob, with the source of each by its place in the fetch. `None` is the store: an earlier pull had
+/// left them there.
 #[derive(Debug, Default)]
 pub(crate) struct Provenance(Vec<(Range<u64>, Option<usize>)>);
 

@@ -54,8 +54,8 @@ impl fmt::Display for SourceId {
     }
 }
 
-/// How a source ranks among all those of a blob. A lower tier is asked only for what all higher ones lack, get wrong, or
-/// are hopelessly slow to bring. Within a tier, the source with the fewest running requests is asked.
+/// How a source ranks among all those of a blob. A lower tier is asked only for what all higher ones lack, get wrong,
+/// or are hopelessly slow to bring. Within a tier, the source with the fewest running requests is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Tier {

@@ -1,13 +1,13 @@
-//! The local backend: images from a directory that somebody filled with an OCI image layout.
+//! The local backend: images from a directory that holds an OCI image layout.
 //!
-//! [`LocalRegistry`] opens no socket, ever, and has nothing in its tree that could. What is in its directory
-//! is what it has; a pull takes it into the store, hashed on the way. [`Archive`] does the same with a tar file.
+//! [`LocalRegistry`] opens no socket, and none of its dependencies could. It has the images of its directory; a pull
+//! copies one into the store, and hashes it on the way. [`Archive`] does the same with a tar file.
 
 mod archive;
 mod catalog;
 mod directory;
 mod naming;
-mod reach;
+mod reachability;
 mod registry;
 mod removal;
 

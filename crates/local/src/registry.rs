@@ -54,7 +54,7 @@ struct Source {
     naming: Naming,
     platform: Platform,
     writable: bool,
-    vouched: bool,
+    is_immutable: bool,
 }
 
 impl LocalRegistry {
@@ -68,7 +68,8 @@ impl LocalRegistry {
             std::path::absolute(path).map_err(|e| Error::io(format!("cannot find {}", path.display()), e))?;
         Layout::open(&path)?;
         let naming = Naming::of_directory(&path);
-        let source = Source { path, naming, platform: Platform::host(), writable: false, vouched: false };
+        let source =
+            Source { path, naming, platform: Platform::host(), writable: false, is_immutable: false };
         Ok(Self { source: Arc::new(source), store, events: Events::default() })
     }
 
@@ -96,11 +97,11 @@ impl LocalRegistry {
         self.with(|source| source.writable = true)
     }
 
-    /// Vouches that nobody writes to the directory's blobs any more: then they are linked to, where the store is
-    /// on the same file system, as [`Layout::immutable`] says.
+    /// Declares that the directory's blobs never change. Then the store links to them instead of copying them, if it is on
+    /// the same file system.
     #[must_use]
-    pub fn vouched(self) -> Self {
-        self.with(|source| source.vouched = true)
+    pub fn immutable(self) -> Self {
+        self.with(|source| source.is_immutable = true)
     }
 
     fn with(mut self, change: impl FnOnce(&mut Source)) -> Self {
@@ -187,7 +188,7 @@ impl LocalRegistry {
         let mut entry = image.manifest;
         entry.annotations =
             reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
-        let layout = if self.source.vouched { layout.immutable() } else { layout };
+        let layout = if self.source.is_immutable { layout.immutable() } else { layout };
         let lease = self.store.adopt_reporting(layout, entry, trust, self.events.clone()).await?;
         let (source, reference) = (self.source.clone(), reference.clone());
         let name = move |store: &Store| {

@@ -8,7 +8,7 @@ use hoist_store::Layout;
 use serde_json::Value;
 
 use crate::directory::Directory;
-use crate::reach::Reach;
+use crate::reachability::Reachable;
 
 /// Takes these entries out of the index, and deletes what they had and no other entry leads to.
 ///
@@ -37,7 +37,7 @@ pub(crate) fn remove(directory: &Directory, layout: &Layout, doomed: &[&Descript
 
 /// The blobs that only the removed entries lead to. Where it cannot be told what the others lead to, none.
 fn garbage(layout: &Layout, removed: &[Value], kept: &[Value]) -> BTreeSet<hoist_core::Digest> {
-    let (removed, kept) = (Reach::of(layout, removed), Reach::of(layout, kept));
+    let (removed, kept) = (Reachable::from(layout, removed), Reachable::from(layout, kept));
     if kept.has_gaps {
         return BTreeSet::new();
     }

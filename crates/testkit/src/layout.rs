@@ -11,9 +11,7 @@ use oci_spec::image::{
     ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageIndexBuilder, MediaType, SCHEMA_VERSION,
 };
 
-use crate::blob::Blob;
-use crate::image::json;
-use crate::publishable::Publishable;
+use crate::image::{Blob, Publishable, json};
 
 /// Writes a layout with these images, each under its name: a full reference, a bare tag, or nothing at
 /// all where the name is empty. What the directory held before under other names stays.

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Response, Url};
 
-use crate::blob::Blob;
-use crate::publishable::Publishable;
+use crate::image::{Blob, Publishable};
 
 /// Pushes over plain HTTP, without credentials, and returns the full reference. `host` is a name or
 /// address with its port.

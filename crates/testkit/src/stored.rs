@@ -3,8 +3,7 @@
 use hoist_core::{Descriptor, Result};
 use hoist_store::{Store, Trust, WriteQueue};
 
-use crate::blob::Blob;
-use crate::image::Image;
+use crate::image::{Blob, Image};
 
 /// Adds an image to a store, for its own platform and under this name. What the store had under the name before loses
 /// it.

@@ -1,6 +1,6 @@
-//! Flights in every order that threads can take turns in (`just loom`). Each flight is led by a thread, as it is by a task.
-//! `Shared` is taken as it is: what it does is one step here, and its wakers wake nobody, but all look again whenever
-//! something has changed.
+//! Calls in every order that threads can take turns in (`just loom`). A thread runs each call here, in place of a task.
+//! `Shared` is not modelled: each of its methods is one step here. Its wakers do nothing; instead, every caller polls
+//! again whenever something has changed.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -14,8 +14,8 @@ use loom::thread;
 
 use super::*;
 
-/// What [`hoist_store::owned`] does: a thread polls the work, until the work ends or the call is dropped, which drops the
-/// work before it returns.
+/// Stands for [`hoist_store::owned`]: a thread polls the work, until the work ends or the call is dropped, which drops
+/// the work before it returns.
 pub(super) fn owned<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> impl Future<Output = Result<T>> + Send {
@@ -24,12 +24,12 @@ pub(super) fn owned<T: Send + 'static>(
 
 struct Owned<T> {
     slot: Arc<Mutex<Slot<T>>>,
-    /// Joined at the end: no thread goes on when the model is over.
+    /// Joined at the end, so that no thread outlives the model.
     leader: Option<thread::JoinHandle<()>>,
 }
 
 struct Slot<T> {
-    work: Option<Led<T>>,
+    work: Option<Work<T>>,
     outcome: Option<Result<T>>,
 }
 
@@ -71,7 +71,7 @@ loom::lazy_static! {
     static ref CHANGED: Changed = Changed::default();
 }
 
-/// How often something has changed that somebody may wait for.
+/// Counts the changes that a caller may wait for.
 #[derive(Default)]
 struct Changed(Mutex<usize>, Condvar);
 
@@ -93,61 +93,61 @@ impl Changed {
     }
 }
 
-/// Looks whenever something has changed.
+/// Polls whenever something has changed.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {
         let known = CHANGED.count();
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            CHANGED.tell(); // others may have looked while this one did
+            CHANGED.tell(); // others may have polled meanwhile
             return output;
         }
         CHANGED.wait(known);
     }
 }
 
-/// Flights, how many of them took off so far, how many at most are known to have landed, and how many are in the air.
+/// A group of calls, with the number of those that started, that are known to have finished, and that are running.
 #[derive(Default)]
-struct Airport {
-    flights: SingleFlight<&'static str, usize>,
+struct Model {
+    group: SingleFlight<&'static str, usize>,
     started: Arc<AtomicUsize>,
-    landed: AtomicUsize,
-    flying: Arc<AtomicUsize>,
+    finished: AtomicUsize,
+    running: Arc<AtomicUsize>,
 }
 
-/// A flight in the air, however that ends.
-struct Flying(Arc<AtomicUsize>);
+/// Counts a running call, until it is dropped.
+struct Running(Arc<AtomicUsize>);
 
-impl Flying {
+impl Running {
     fn new(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::SeqCst);
         Self(count.clone())
     }
 }
 
-impl Drop for Flying {
+impl Drop for Running {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-impl Airport {
-    /// A call whose outcome is the number of the flight.
+impl Model {
+    /// A call whose outcome is its number.
     async fn call(&self) -> usize {
-        self.flights.join("a", || self.fly()).await.unwrap()
+        self.group.join("a", || self.work()).await.unwrap()
     }
 
-    fn fly(&self) -> impl Future<Output = Result<usize>> + Send + 'static {
-        let (started, flying) = (self.started.clone(), self.flying.clone());
+    fn work(&self) -> impl Future<Output = Result<usize>> + Send + 'static {
+        let (started, running) = (self.started.clone(), self.running.clone());
         async move {
             let number = started.fetch_add(1, Ordering::SeqCst);
-            let _flying = Flying::new(&flying);
+            let _running = Running::new(&running);
             yield_once().await;
             Ok(number)
         }
     }
 
-    /// Begins a call, lets it get somewhere, and drops it.
+    /// Begins a call, polls it once, and drops it.
     fn give_up(&self) {
         let mut call = Box::pin(self.call());
         let mut context = Context::from_waker(Waker::noop());
@@ -157,76 +157,76 @@ impl Airport {
     }
 }
 
-/// Lets all others do something.
+/// Lets all other threads take a turn.
 async fn yield_once() {
     let mut polled = false;
     poll_fn(|_| if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-/// Runs these at once, in every order; nothing may be left when all have ended. Loom has five threads, and each of two calls
-/// may have a flight.
-fn all_orders(calls: [fn(&Airport); 2]) {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(move || {
-        let airport = Arc::new(Airport::default());
-        let there = airport.clone();
+/// Runs two callers at once, in every order. No call may be running when both have ended. Loom has five threads: one
+/// for the model, and for each caller its own and one for its call.
+fn all_orders(calls: [fn(&Model); 2]) {
+    let mut loom = loom::model::Builder::new();
+    loom.preemption_bound = Some(3);
+    loom.check(move || {
+        let model = Arc::new(Model::default());
+        let there = model.clone();
         let other = thread::spawn(move || calls[1](&there));
-        calls[0](&airport);
+        calls[0](&model);
         other.join().unwrap();
-        assert_eq!(airport.flying.load(Ordering::SeqCst), 0, "no flight goes on without anybody aboard");
+        assert_eq!(model.running.load(Ordering::SeqCst), 0, "no call goes on without a caller");
     });
 }
 
-/// A call has the outcome of a flight that nobody knew to have landed when the call was made.
-fn call(airport: &Airport) {
-    let landed = airport.landed.load(Ordering::SeqCst);
-    let flight = block_on(airport.call());
-    assert!(flight >= landed, "flight {flight} was known to have landed, as one of {landed}");
-    airport.landed.fetch_max(flight + 1, Ordering::SeqCst);
+/// A caller gets the outcome of a call that was not known to have finished when it called.
+fn call(model: &Model) {
+    let finished = model.finished.load(Ordering::SeqCst);
+    let number = block_on(model.call());
+    assert!(number >= finished, "call {number} was known to have finished, as one of {finished}");
+    model.finished.fetch_max(number + 1, Ordering::SeqCst);
 }
 
-/// Who calls after this does not have the outcome of what was on its way before it.
-fn close_and_call(airport: &Airport) {
-    airport.flights.close(&"a");
-    let begun = airport.started.load(Ordering::SeqCst);
-    airport.flights.close(&"a");
-    let flight = block_on(airport.call());
-    assert!(flight >= begun, "flight {flight} had begun before, as one of {begun}");
+/// A caller after `close` does not get the outcome of a call that began before.
+fn close_and_call(model: &Model) {
+    model.group.close(&"a");
+    let begun = model.started.load(Ordering::SeqCst);
+    model.group.close(&"a");
+    let number = block_on(model.call());
+    assert!(number >= begun, "call {number} had begun before, as one of {begun}");
 }
 
 #[test]
-fn two_who_call_at_once_share_a_flight_or_have_one_each() {
+fn two_callers_at_once_share_a_call_or_have_one_each() {
     all_orders([call, call]);
 }
 
 #[test]
-fn who_gives_up_leaves_the_flight_to_who_waits() {
-    all_orders([call, Airport::give_up]);
+fn a_dropped_caller_leaves_the_call_to_the_other() {
+    all_orders([call, Model::give_up]);
 }
 
 #[test]
-fn the_last_who_gives_up_ends_the_flight() {
-    all_orders([Airport::give_up, Airport::give_up]);
+fn the_last_dropped_caller_ends_the_call() {
+    all_orders([Model::give_up, Model::give_up]);
 }
 
 #[test]
-fn a_flight_that_was_closed_is_not_joined() {
+fn a_closed_call_is_not_joined() {
     all_orders([call, close_and_call]);
 }
 
 #[test]
-fn a_failure_is_told_to_all_aboard_and_to_nobody_after() {
-    fn fail(airport: &Airport) {
-        let landed = airport.landed.load(Ordering::SeqCst);
-        let fly = || {
-            let fly = airport.fly();
-            async move { Err(Error::new(ErrorKind::Unavailable, fly.await?)) }
+fn a_failure_is_for_all_callers_and_for_none_after() {
+    fn fail(model: &Model) {
+        let finished = model.finished.load(Ordering::SeqCst);
+        let work = || {
+            let work = model.work();
+            async move { Err(Error::new(ErrorKind::Unavailable, work.await?)) }
         };
-        let error = block_on(airport.flights.join("a", fly)).unwrap_err();
-        let flight: usize = error.to_string().parse().unwrap();
-        assert!(flight >= landed, "flight {flight} was known to have failed, as one of {landed}");
-        airport.landed.fetch_max(flight + 1, Ordering::SeqCst);
+        let error = block_on(model.group.join("a", work)).unwrap_err();
+        let number: usize = error.to_string().parse().unwrap();
+        assert!(number >= finished, "call {number} was known to have failed, as one of {finished}");
+        model.finished.fetch_max(number + 1, Ordering::SeqCst);
     }
     all_orders([fail, fail]);
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use hoist_core::{ImageRegistry, PulledImage, Result};
 
 use super::ability::Ability;
-use crate::origin::Origin;
-use crate::publishable::Publishable;
+use super::origin::Origin;
+use crate::image::Publishable;
 
 /// The platform that every registry under test must speak for.
 pub const PLATFORM: &str = "linux/amd64";

@@ -1,14 +1,15 @@
-//! The behavioural suite: what every [`ImageRegistry`](hoist_core::ImageRegistry) promises, as cases that
-//! run on any of them.
+//! The behavioural suite: the promises of every [`ImageRegistry`](hoist_core::ImageRegistry), as cases that run on any
+//! implementation.
 //!
-//! [`assert_kept`] runs them all on a backend, in one call. Who wants a test for each case goes through [`cases`] with a
-//! [`Harness`]; [`run_contract`] gives a [`Report`] to look at.
+//! [`assert_kept`] runs all cases on a backend, in one call. For a test of its own for each case, use [`cases`] with a
+//! [`Harness`]. [`run_contract`] returns a [`Report`].
 
 mod ability;
 mod backend;
 mod case;
 mod cases;
 mod harness;
+mod origin;
 mod report;
 
 pub use ability::Ability;
@@ -16,4 +17,5 @@ pub use backend::assert_kept;
 pub use case::Case;
 pub use cases::cases;
 pub use harness::{Harness, PLATFORM, Subject};
+pub use origin::{LayoutOrigin, Origin};
 pub use report::{Outcome, Report, run_contract};

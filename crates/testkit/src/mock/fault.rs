@@ -6,7 +6,7 @@ use hoist_core::Digest;
 use super::answer::Answer;
 use super::request::{Asked, Target};
 use super::tags;
-use crate::blob::flip_a_bit;
+use crate::image::flip_a_bit;
 
 /// Which requests a fault concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,9 +27,7 @@ use tokio::task::coop;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
 
-use crate::blob::Blob;
-use crate::contract::Ability;
-use crate::publishable::Publishable;
+use crate::image::{Blob, Publishable};
 use front::Front;
 use request::Asked;
 use state::{Hold, State};
@@ -72,10 +70,6 @@ fn lock(state: &Shared) -> MutexGuard<'_, State> {
 }
 
 impl MockRegistry {
-    /// What such an origin can do for the behavioural suite.
-    pub const ABILITIES: &[Ability] =
-        &[Ability::Outage, Ability::Damage, Ability::Counting, Ability::Holding, Ability::KeepsCopies];
-
     /// Starts an empty registry that asks for no credentials.
     pub async fn start() -> Self {
         let server = MockServer::start().await;

@@ -13,8 +13,7 @@ use super::request::{Asked, Target};
 use super::seen::Seen;
 use super::tags;
 use super::tokens::Tokens;
-use crate::blob::Blob;
-use crate::publishable::Publishable;
+use crate::image::{Blob, Publishable};
 
 /// All of a mocked registry but its sockets.
 #[derive(Debug, Default)]

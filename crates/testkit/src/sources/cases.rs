@@ -8,7 +8,7 @@ use hoist_fetch::{BlobSource, Fetcher, Sources, Tier, Wanted};
 use hoist_store::{Durability, Store, StoreOptions, Trust};
 
 use super::{MemorySource, SourceMaker, Trouble};
-use crate::blob::Blob;
+use crate::image::Blob;
 use crate::random::random_bytes;
 
 /// How large the blobs are, in bytes: several pieces.

@@ -11,7 +11,7 @@ use hoist_core::{Descriptor, Error, ErrorKind, Source};
 use hoist_fetch::{BlobBody, BlobSource, SourceError, SourceId, Verdict};
 
 use super::{SourceMaker, Trouble};
-use crate::blob::{Blob, flip_a_bit};
+use crate::image::{Blob, flip_a_bit};
 
 /// How much comes at a time.
 const PART: usize = 64 << 10;

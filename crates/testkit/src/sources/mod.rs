@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use hoist_fetch::BlobSource;
 
-use crate::blob::Blob;
+use crate::image::Blob;
 
 pub use cases::assert_fetched;
 pub use memory::{InMemory, MemorySource};

@@ -11,8 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::super::harness::Subject;
 use super::support::{assert_is, kind_of, pull_published, siblings};
-use crate::blob::flip_a_bit;
-use crate::image::Image;
+use crate::image::{Image, flip_a_bit};
 use crate::mock::Gate;
 
 /// How many do the same at once.

@@ -6,8 +6,7 @@ use hoist_core::ImageRegistry;
 
 use super::super::harness::Subject;
 use super::support::{assert_is, pull_published};
-use crate::image::{Format, Image};
-use crate::layer::Layer;
+use crate::image::{Format, Image, Layer};
 
 pub(super) async fn a_pulled_image_is_a_whole_layout(subject: &Subject) {
     let image = Image::sample(1);

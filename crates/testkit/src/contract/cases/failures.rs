@@ -5,9 +5,7 @@ use hoist_core::{Digest, ErrorKind};
 
 use super::super::harness::{PLATFORM, Subject};
 use super::support::{assert_is, assert_refused, kind_of, pull_published};
-use crate::blob::flip_a_bit;
-use crate::image::Image;
-use crate::index::ImageIndex;
+use crate::image::{Image, ImageIndex, flip_a_bit};
 
 /// What bytes can be refused for that are not those of the digest.
 const WRONG: [ErrorKind; 2] = [ErrorKind::DigestMismatch, ErrorKind::SizeMismatch];

@@ -8,8 +8,7 @@ use hoist_core::Digest;
 
 use super::super::harness::Subject;
 use super::support::{assert_is, pull_published, siblings};
-use crate::blob::flip_a_bit;
-use crate::image::Image;
+use crate::image::{Image, flip_a_bit};
 use crate::layout::blob_path;
 use crate::validate::check_layout;
 

@@ -4,9 +4,7 @@ use hoist_core::{ErrorKind, Platform};
 
 use super::super::harness::{PLATFORM, Subject};
 use super::support::{assert_is, at, kind_of};
-use crate::image::{Format, Image};
-use crate::index::ImageIndex;
-use crate::layer::Layer;
+use crate::image::{Format, Image, ImageIndex, Layer};
 
 const OTHER: &str = "linux/arm64";
 

@@ -5,8 +5,7 @@ use std::fmt::Debug;
 use hoist_core::{Digest, ErrorKind, PulledImage, Reference, Result};
 
 use super::super::harness::Subject;
-use crate::image::Image;
-use crate::layer::Layer;
+use crate::image::{Image, Layer};
 use crate::validate::assert_valid_layout;
 
 /// Panics unless what was pulled is this image, whole and valid on disk.

@@ -1,0 +1,117 @@
+//! Adopting: an image of the inner registry becomes one of the cache.
+
+use std::time::SystemTime;
+
+use hoist_core::{Descriptor, Digest, Error, ErrorKind, Index, PulledImage, Reference, Result, media_type};
+use hoist_store::{Layout, Lease, Store, StoredImage, Trust};
+
+use super::answer::Cache;
+
+impl<R> Cache<R> {
+    /// Adopts an image of the inner registry, which was asked for it at the time `asked`. `None`: the image was removed
+    /// meanwhile, or its name moved to a later image.
+    ///
+    /// A digest reference promises content, and a name in the store vouches for it from then on. So the cache writes
+    /// such a name only if the content is proven. For the digest of a manifest, the bytes prove it. For the digest of
+    /// an index, the proof is the bytes of the index, which are not in a layout. An inner registry that shares the
+    /// store has checked them, and has written a ref that says so. For one that does not share it, the cache has no
+    /// proof: it passes the image on, as it would be without a cache, and asks again the next time.
+    pub(super) async fn adopt(
+        &self,
+        reference: &Reference,
+        pulled: PulledImage,
+        trust: Trust,
+        asked: SystemTime,
+    ) -> Result<Option<PulledImage>> {
+        let digest: Digest = pulled.digest.parse()?;
+        let is_pinned = reference.digest().is_none_or(|pinned| *pinned == digest);
+        if !is_pinned && self.known(reference, &digest)?.is_none() {
+            self.store.admit_pulled(reference, &self.platform, &pulled).await?;
+            tracing::debug!(%reference, %digest, "an image chosen from an index that is not here is not cached");
+            return Ok(Some(pulled));
+        }
+        let Some(lease) = self.take(&pulled, &digest, trust).await? else { return Ok(None) };
+        let image = self.name(reference, lease, trust, asked).await?;
+        Ok(Some(image).filter(|image| image.digest == digest).map(Into::into))
+    }
+
+    /// Leases the image. An image from elsewhere is copied into the store first. `None`: it is gone.
+    async fn take(&self, pulled: &PulledImage, digest: &Digest, trust: Trust) -> Result<Option<Lease>> {
+        let is_ours = pulled.path == self.store.image_path(digest);
+        let ours = if is_ours { self.store.lease_async(digest).await? } else { None };
+        if is_ours && ours.is_none() {
+            return Ok(None);
+        }
+        match self.take_checked(pulled, digest, ours, trust).await {
+            Err(_) if !pulled.path.exists() => Ok(None),
+            // A layout that lacks a blob does not mean that the registry has no such image.
+            Err(error) if *error.kind() == ErrorKind::NotFound => {
+                let message = format!("{} is not whole", pulled.path.display());
+                Err(Error::new(ErrorKind::Storage, message).with_source(error))
+            }
+            taken => taken.map(Some),
+        }
+    }
+
+    async fn take_checked(
+        &self,
+        pulled: &PulledImage,
+        digest: &Digest,
+        ours: Option<Lease>,
+        trust: Trust,
+    ) -> Result<Lease> {
+        let layout = Layout::open(&pulled.path)?;
+        let entry = only_entry(&layout, digest)?;
+        self.check_platform(&entry)?;
+        match ours {
+            Some(lease) => Ok(lease),
+            None => self.store.adopt_reporting(layout, entry, trust, self.events.clone()).await,
+        }
+    }
+
+    fn check_platform(&self, entry: &Descriptor) -> Result<()> {
+        let of_one = Index { media_type: media_type::OCI_INDEX.to_owned(), manifests: vec![entry.clone()] };
+        of_one.choose(&self.platform).map(drop)
+    }
+
+    /// Writes the image's name, unless the store has it: that name also keeps the index. An existing name is noted as
+    /// used. Its age starts again where that matters: if the policy depends on it, or if the pull was forced.
+    async fn name(
+        &self,
+        reference: &Reference,
+        lease: Lease,
+        trust: Trust,
+        asked: SystemTime,
+    ) -> Result<StoredImage> {
+        let is_kept = |known: &StoredImage| trust == Trust::Pool && !self.policy.ages(known.pulled);
+        let known = self.store.known_as(reference, &self.platform, &lease)?;
+        if known.as_ref().is_some_and(|known| reference.digest().is_some() || is_kept(known))
+            && let Some(image) = self.store.hit(reference, &self.platform).await?
+        {
+            return Ok(image);
+        }
+        let (reference, platform) = (reference.clone(), self.platform.clone());
+        let name = move |store: &Store| match known {
+            Some(_) => store.confirm(&reference, &platform, &lease, asked),
+            None => store.name_as_of(&reference, &platform, &lease, None, asked),
+        };
+        self.store.blocking(name).await
+    }
+
+    /// The store's image of this name, if it has this digest.
+    fn known(&self, reference: &Reference, digest: &Digest) -> Result<Option<StoredImage>> {
+        let image = self.store.known(reference, &self.platform)?;
+        Ok(image.filter(|image| image.digest == *digest))
+    }
+}
+
+/// The only entry of a layout, which must be this image.
+fn only_entry(layout: &Layout, digest: &Digest) -> Result<Descriptor> {
+    match &layout.entries()?[..] {
+        [only] if only.digest == *digest => Ok(only.clone()),
+        _ => {
+            let message = format!("{} is not a layout of {digest} alone", layout.path().display());
+            Err(Error::new(ErrorKind::Malformed, message))
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Puts container images on this machine's disk, as verified OCI image layouts.
+//!
+//! A program needs this crate alone. [`open`] takes a [`Config`] and gives a [`Hoist`]: a stack of backends
+//! over one store, which is itself an [`ImageRegistry`] and prints as what it is made of. The backends and
+//! decorators themselves are here too, for a stack that a configuration cannot say.
+//!
+//! ```no_run
+//! use hoist::{Config, ImageRegistry};
+//!
+//! # async fn run() -> hoist::Result<()> {
+//! let config = Config::default().with_root("/var/lib/vms/images").with_local("/srv/images");
+//! let hoist = hoist::open(&config)?;
+//! assert_eq!(hoist.to_string(), "cached(fallback(local(/srv/images), remote))");
+//!
+//! // The image stays on the disk as long as the lease is held, whoever removes it meanwhile.
+//! let (image, lease) = hoist.pull_leased("nginx:1.27").await?;
+//! println!("{} is in {}", image.reference, image.path.display());
+//! # drop(lease);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! All but `metrics` and `distribution` are on unless they are turned off; what is compiled out fails with
+//! [`Unsupported`](ErrorKind::Unsupported) when it is asked for, and says which feature it was.
+//!
+//! | feature | what it is for |
+//! | --- | --- |
+//! | `remote` | OCI and Docker registries, over HTTP |
+//! | `distribution` | the same registries by another client, for a second opinion: [`RemoteClient::OciClient`] |
+//! | `local` | OCI image layout directories; with `remote` off, there is no HTTP and no TLS in the tree |
+//! | `cache` | the decorators: a cache, a fallback to a second source, a limit on pulls, spans |
+//! | `metrics` | counts what is done with the crate `metrics`, where [`Config::observe`] is set |
+//! | `blocking` | a front for programs that have no async runtime: [`blocking`] |
+
+mod backend;
+#[cfg(feature = "blocking")]
+pub mod blocking;
+mod builder;
+mod config;
+mod hoist;
+mod lookup;
+mod root;
+mod secret;
+
+pub use hoist_core::{
+    Admission, Candidate, Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageEntry,
+    ImageRegistry, Index, Manifest, Platform, PulledImage, Received, Reference, Resolution, Result, Source,
+};
+pub use hoist_store::{
+    Access, Call, Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions,
+    ImageUsage, Ingest, Layout, Lease, Leasing, Problem, Staging, Store, StoreOptions, StoredImage, Trust,
+    Usage, owned,
+};
+
+#[cfg(feature = "cache")]
+pub use hoist_cache::{Cached, Fallback, Limited, Observed, Policy, Tried};
+#[cfg(feature = "distribution")]
+pub use hoist_distribution::DistributionRegistry;
+#[cfg(feature = "local")]
+pub use hoist_local::{Archive, LocalRegistry};
+#[cfg(feature = "remote")]
+pub use hoist_remote::{Credentials, FoundIn, Keychain, Login, RemoteRegistry, StoredIn};
+
+pub use crate::backend::SourceContext;
+pub use crate::builder::{Builder, open, open_with_events};
+pub use crate::config::{
+    AdmissionConfig, CacheConfig, CachePolicy, Config, CredentialsConfig, LocalConfig, NamePattern,
+    RemoteClient, RemoteConfig,
+};
+pub use crate::hoist::Hoist;
+pub use crate::root::default_root;
+pub use crate::secret::Secret;
+
+/// The READMEs' examples compile: the project's, where this is in its repository, and this crate's.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
+struct Readme;
