@@ -1,6 +1,7 @@
 //! The JSON documents that describe an image: manifests, indexes, and the descriptors in them.
 //!
-//! They are read, never written again: what has a digest is kept as the bytes that were hashed.
+//! They are only read, and never serialized again: a document with a digest is kept as the bytes that were
+//! hashed.
 
 mod choose;
 mod parse;
@@ -15,8 +16,8 @@ use crate::platform::Platform;
 
 pub use choose::config_platform;
 
-/// The largest manifest or index that is read, in bytes.
-pub const MAX_DOCUMENT: u64 = 4 << 20; // what registries must accept, per the distribution spec ("Pushing Manifests")
+/// The maximum size of a manifest or index, in bytes.
+pub const MAX_DOCUMENT: u64 = 4 << 20; // registries must accept this size (distribution spec, "Pushing Manifests")
 
 /// The media types of the documents that hoist reads.
 pub mod media_type {
@@ -32,35 +33,35 @@ pub mod media_type {
     pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
     /// The configuration of a Docker image.
     pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
-    /// All manifests and indexes: what a registry is told that we accept.
+    /// All manifests and indexes: the types for the `Accept` header.
     pub const ACCEPTED: [&str; 4] = [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST];
 }
 
-/// What names a piece of content: its type, digest and size
+/// Identifies a piece of content by its type, digest and size
 /// ([descriptor](https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md)).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What the content is.
+    /// The media type of the content.
     pub media_type: String,
-    /// What it hashes to.
+    /// The digest of the content.
     pub digest: Digest,
-    /// How many bytes it has.
+    /// The size of the content, in bytes.
     pub size: u64,
-    /// The platform it is made for; only in an index.
+    /// The platform that the image is made for; only in an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
-    /// Arbitrary notes; the reference's name stands in one of them.
+    /// Arbitrary notes. One of them may hold the reference's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// Where else the content can be had; those of layers that a registry may not distribute. They are whoever's
-    /// word who wrote the manifest.
+    /// Other URLs of the content, for layers that a registry may not distribute. They come from the author of
+    /// the manifest, so do not trust them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
 }
 
 impl Descriptor {
-    /// A descriptor of these bytes, hashed with SHA-256.
+    /// A descriptor of these bytes, with their SHA-256 digest.
     pub fn of(media_type: &str, bytes: &[u8]) -> Self {
         Self {
             media_type: media_type.to_owned(),
@@ -72,14 +73,14 @@ impl Descriptor {
         }
     }
 
-    /// Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) or
-    /// [`DigestMismatch`](ErrorKind::DigestMismatch) unless these bytes are the ones described.
+    /// Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) or [`DigestMismatch`](ErrorKind::DigestMismatch)
+    /// unless these are the described bytes.
     pub fn verify(&self, bytes: &[u8]) -> Result<()> {
         self.expect_size(bytes.len() as u64)?;
         self.digest.verify(bytes)
     }
 
-    /// Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) unless the content has `found` bytes.
+    /// Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) unless `found` is the described size, in bytes.
     pub fn expect_size(&self, found: u64) -> Result<()> {
         if found == self.size {
             return Ok(());
@@ -103,10 +104,10 @@ pub enum Document {
     Index(Index),
 }
 
-/// An image's manifest: an OCI one, or Docker's schema 2, which has the same shape.
+/// An image's manifest: an OCI manifest, or Docker's schema 2, which has the same shape.
 #[derive(Debug, Clone)]
 pub struct Manifest {
-    /// What the document is; one of [`media_type`]'s.
+    /// The document's type, from [`media_type`].
     pub media_type: String,
     /// The image's configuration.
     pub config: Descriptor,
@@ -115,13 +116,14 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Whether this is an image that runs somewhere, and whose configuration says where; not an artifact.
+    /// Whether this is an image that can run, and whose configuration names its platform, rather than an
+    /// artifact.
     pub fn is_runnable(&self) -> bool {
         matches!(&*self.config.media_type, media_type::OCI_CONFIG | media_type::DOCKER_CONFIG)
     }
 
-    /// The configuration and the layers, each content once, in this order. One that is listed with two
-    /// sizes comes with both, so that the wrong one is found.
+    /// The configuration and then the layers, without duplicates. Content that is listed with two sizes comes
+    /// with both, so that verification finds the wrong one.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         let mut seen = HashSet::new();
         std::iter::once(&self.config)
@@ -130,12 +132,12 @@ impl Manifest {
     }
 }
 
-/// An index of images: an OCI one, or Docker's manifest list, which has the same shape.
+/// An index of images: an OCI index, or Docker's manifest list, which has the same shape.
 #[derive(Debug, Clone)]
 pub struct Index {
-    /// What the document is; one of [`media_type`]'s.
+    /// The document's type, from [`media_type`].
     pub media_type: String,
-    /// The images. Entries whose digest is of an unknown algorithm are left out.
+    /// The images. Entries whose digest has an unknown algorithm are left out.
     pub manifests: Vec<Descriptor>,
 }
 
