@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! Command line arguments.
 
 #![allow(clippy::doc_markdown, reason = "it is printed by --help as it stands")]
 
@@ -10,27 +10,27 @@ use hoist::{CachePolicy, Config, Reference, Result};
 
 use crate::exit;
 
-/// Puts container images on this machine's disk, as verified OCI image layouts.
+/// Pull container images to the local disk, as verified OCI image layouts
 #[derive(Debug, Parser)]
 #[command(name = "hoist", version, after_help = exit::HELP, arg_required_else_help = true)]
 pub(crate) struct Args {
-    /// The directory of the store [env: HOIST_ROOT] [default: /var/lib/hoist for root, else ~/.local/share/hoist]
+    /// Directory of the store [env: HOIST_ROOT] [default: /var/lib/hoist for root, else ~/.local/share/hoist]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
 
-    /// A configuration file, in TOML [env: HOIST_CONFIG]
+    /// Configuration file, in TOML [env: HOIST_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// The platform to choose images for, such as linux/arm64 [env: HOIST_PLATFORM] [default: this machine's]
+    /// Platform to choose images for, such as linux/arm64 [env: HOIST_PLATFORM] [default: this machine's]
     #[arg(long, global = true, value_name = "OS[(VERSION)]/ARCH[/VARIANT]")]
     pub(crate) platform: Option<String>,
 
-    /// Ask no registry: what is not here is unavailable [env: HOIST_OFFLINE]
+    /// Ask no registry; images that are not stored are unavailable [env: HOIST_OFFLINE]
     #[arg(long, global = true)]
     pub(crate) offline: bool,
 
-    /// Print one JSON object a line
+    /// Print results as JSON, one object per line
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
 
-    /// Log what is done; twice, each request as well
+    /// Log what hoist does; -vv also logs each request
     #[arg(long, short, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
@@ -48,109 +48,112 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Put images on the disk, and print the path of each one's layout
+    /// Pull images, and print the path of each image's layout
     Pull {
-        /// Images, such as nginx, ghcr.io/org/repo:v1 or name@sha256:...; three are pulled at once, or as many as
-        /// `max-pulls` in the configuration says
+        /// Images, such as nginx, ghcr.io/org/repo:v1 or name@sha256:...; pulls three at once, or `max-pulls`
+        /// of the configuration
         #[arg(required = true, value_name = "REF")]
         references: Vec<String>,
 
-        /// Ask the registry again, and check what is here already byte for byte
+        /// Ask the registry again, and check the stored files byte for byte
         #[arg(long)]
         force: bool,
 
-        /// When to ask the registry about a tag that is here: missing (never), always, never (nor about what is
-        /// not), or "newer-than 1h" (an hour after it was last asked) [env: HOIST_CACHE_POLICY] [default: missing]
+        /// When to ask the registry about a tag that is stored: missing (never), always, never (not even about
+        /// a tag that is not stored), or "newer-than 1h" (if it was last asked more than an hour ago) [env:
+        /// HOIST_CACHE_POLICY] [default: missing]
         #[arg(long, value_name = "POLICY", value_parser = policy, conflicts_with = "force")]
         policy: Option<CachePolicy>,
 
-        /// Speak to the registries of these images without TLS, as to those on loopback names
+        /// Contact the registries of these images without TLS, as hoist does for loopback names
         #[arg(long)]
         plain_http: bool,
     },
-    /// Take the images of an archive into the store: one that skopeo wrote as oci-archive, or docker 25 or later saved
+    /// Load the images of an archive: an oci-archive from skopeo, or the output of docker save (docker 25 or
+    /// later)
     Load {
-        /// The archive; `-` is what comes on stdin
+        /// The archive; `-` reads it from stdin
         #[arg(value_name = "FILE")]
         path: PathBuf,
 
-        /// Also where a name leads to another image already
+        /// Replace names that already lead to other images
         #[arg(long)]
         replace: bool,
     },
-    /// Print the references of the images that are here, and <none>@DIGEST for those that a moved tag left
+    /// List the references of stored images, and <none>@DIGEST for images that a moved tag left behind
     #[command(visible_alias = "ls")]
     List,
-    /// Forget images, print the names that are gone, and delete those that have no other name
+    /// Remove images by name, print the removed names, and delete images without any other name
     #[command(visible_alias = "rm")]
     Remove {
-        /// Images: by the names that `list` prints; by name@sha256:..., that is all that lead there in this
-        /// repository; or by sha256:..., that is all
+        /// Images: a name that `list` prints; name@sha256:... for all names of that image in this repository;
+        /// or sha256:... for all its names in all repositories
         #[arg(required = true, value_name = "REF")]
         references: Vec<String>,
     },
-    /// Delete what no name leads to: what a moved tag or a failed pull left
+    /// Delete images and data that no name leads to, left by moved tags and failed pulls
     Gc {
-        /// Take what failed pulls left at once, and not a day later
+        /// Delete leftovers of failed pulls at once, instead of a day later
         #[arg(long)]
         all: bool,
 
-        /// Keep the store to this size, such as 20GiB or 500MB: after all else, images go that were not used
-        /// for the longest time [env: HOIST_MAX_SIZE] [default: `max-size` in the configuration]
+        /// Limit the store to this size, such as 20GiB or 500MB, by also deleting the least recently used
+        /// images [env: HOIST_MAX_SIZE] [default: `max-size` in the configuration]
         #[arg(long, value_name = "SIZE")]
         max_size: Option<ByteSize>,
 
-        /// Only say what would be deleted
+        /// Only print what would be deleted
         #[arg(long)]
         dry_run: bool,
     },
-    /// Show how much of the disk the store and each image take
+    /// Show the disk space of the store and of each image
     Usage,
-    /// Check every byte and every name of the store
+    /// Check every byte and every name in the store
     Fsck {
-        /// Take away what is damaged, so that the next pull fetches it again
+        /// Remove damaged content, so that the next pull fetches it again
         #[arg(long)]
         repair: bool,
     },
-    /// Show what a reference is at its registry now: its digest, and the images for each platform. Nothing is stored
+    /// Show what a reference leads to at its registry now: its digest, and the images for each platform. Stores
+    /// nothing
     Resolve {
         /// The image
         #[arg(value_name = "REF")]
         reference: String,
 
-        /// Speak to the registry without TLS, as to those on loopback names
+        /// Contact the registry without TLS, as hoist does for loopback names
         #[arg(long)]
         plain_http: bool,
     },
-    /// Print the tags that a repository has at its registry now
+    /// List the tags that a repository has at its registry now
     Tags {
         /// The repository, such as nginx or ghcr.io/org/repo
         #[arg(value_name = "REPO")]
         repository: String,
 
-        /// Speak to the registry without TLS, as to those on loopback names
+        /// Contact the registry without TLS, as hoist does for loopback names
         #[arg(long)]
         plain_http: bool,
     },
-    /// Show what an image that is here consists of
+    /// Show the manifest, configuration and layers of a stored image
     Inspect {
         /// The image
         #[arg(value_name = "REF")]
         reference: String,
 
-        /// Print its configuration in place of that, byte for byte: its entrypoint, its environment and so on
+        /// Print the image's configuration instead, byte for byte: its entrypoint, environment and so on
         #[arg(long)]
         image_config: bool,
     },
-    /// Check credentials with a registry, and store them where docker and podman find them too
+    /// Check credentials with a registry, and store them where docker and podman also find them
     Login(LoginArgs),
-    /// Forget the credentials that a login has stored
+    /// Remove the credentials that `login` stored
     Logout {
         /// The registry
         #[arg(value_name = "REGISTRY")]
         registry: String,
     },
-    /// Exit with 0 if the image is cached, with 1 if not
+    /// Exit with code 0 if the image is cached, and with 1 if not
     IsCached {
         /// The image
         #[arg(value_name = "REF")]
@@ -158,39 +161,41 @@ pub(crate) enum Command {
     },
 }
 
-/// What `login` is told.
+/// Arguments of `login`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LoginArgs {
     /// The registry, such as docker.io, ghcr.io or registry.lan:5000
     #[arg(value_name = "REGISTRY")]
     pub(crate) registry: String,
 
-    /// Who logs in; asked for where there is a terminal
+    /// Username; hoist asks for it on a terminal
     #[arg(long, short, value_name = "USER")]
     pub(crate) username: Option<String>,
 
-    /// Read the password, or the access token, from stdin; else it is asked for, unseen, where there is a terminal
+    /// Read the password or access token from stdin; without this flag, hoist asks for it on a terminal,
+    /// without echo
     #[arg(long)]
     pub(crate) password_stdin: bool,
 
-    /// Speak to the registry without TLS, as to those on loopback names
+    /// Contact the registry without TLS, as hoist does for loopback names
     #[arg(long)]
     pub(crate) plain_http: bool,
 }
 
 impl Command {
-    /// Whether there has to be a store for it: to put images there, or since the answer is in another place.
+    /// Whether the command needs a store: to put images there, or because a directory of images answers
+    /// instead.
     pub(crate) fn needs_store(&self, config: &Config) -> bool {
         let asks_directory = config.local.path.is_some() && !config.caches();
         matches!(self, Self::Pull { .. } | Self::Load { .. }) || asks_directory
     }
 
-    /// Whether it is about registries alone, and leaves no image behind: then the user's store is not touched.
+    /// Whether the command only asks registries and stores no image. The user's store is then left alone.
     pub(crate) fn only_asks(&self) -> bool {
         matches!(self, Self::Resolve { .. } | Self::Tags { .. } | Self::Login(_) | Self::Logout { .. })
     }
 
-    /// The references whose registries are to be spoken to without TLS.
+    /// The references whose registries are contacted without TLS.
     fn plain_http(&self) -> &[String] {
         match self {
             Self::Pull { references, plain_http: true, .. } => references,
@@ -200,7 +205,7 @@ impl Command {
         }
     }
 
-    /// Fails where there are references and none of them is one: then nothing else need be touched.
+    /// Fails if the command has references and none of them is valid. Nothing else is touched in that case.
     pub(crate) fn check_references(&self) -> Result<()> {
         let references = match self {
             Self::Pull { references, .. } | Self::Remove { references } => references,
@@ -226,8 +231,8 @@ impl Command {
 }
 
 impl Args {
-    /// The configuration: the file's, with what the environment and then the command line say in its place. Keys that
-    /// would contradict a flag are no longer said.
+    /// The configuration: the file's, overridden by the environment and then by the command line. Keys that
+    /// would contradict a flag are removed.
     pub(crate) fn config(&self) -> Result<Config> {
         let mut config = match &self.config {
             Some(path) => Config::load_with_env(path)?,
@@ -242,12 +247,12 @@ impl Args {
         if self.offline {
             config.remote.enabled = None;
             if config.local.path.is_none() {
-                config.cache.enabled = None; // only the store is left to answer
+                config.cache.enabled = None; // only the store can answer
             }
             config = config.with_offline();
         }
         if let Command::Logout { .. } = &self.command {
-            // It asks no registry, and so there is nothing that could forbid it.
+            // It asks no registry, so `offline` does not apply.
             (config.offline, config.remote.enabled) = (false, None);
         }
         if let Command::Gc { max_size: Some(size), .. } = &self.command {

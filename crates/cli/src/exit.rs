@@ -1,36 +1,36 @@
-//! Exit codes: one for each kind of error, so that a script can tell what to do next.
+//! Exit codes: each kind of error has one, so that a script can decide what to do next.
 
 use std::process::ExitCode;
 
 use hoist::ErrorKind;
 
-/// What `--help` says of them.
+/// The section of `--help` about exit codes.
 pub(crate) const HELP: &str = "\
 Exit codes:
    0  done
-   1  is-cached: the image is not here
+   1  is-cached: the image is not cached
    2  wrong usage, reference, platform or configuration
-   3  there is no such image
-   4  the image is not made for this platform
-   5  the registry wants other credentials
-   6  the registry asks to come back later
+   3  the image does not exist
+   4  the image does not support this platform
+   5  the registry requires credentials, or rejects those it got
+   6  the registry asks to retry later (rate limit)
    7  the registry cannot be reached, or fails
-   8  the TLS connection is not to be trusted
-   9  the content is not what it should be, and was not kept
+   8  the TLS connection cannot be trusted
+   9  the content failed verification, and was not kept
   10  the format or feature is not supported
   11  the disk is full
   12  the store cannot be read or written
-  13  fsck: something was damaged, repaired or not
-  14  the image may not be handed out, as `admission` in the configuration has it
- 130  interrupted, as by Ctrl-C";
+  13  fsck found damage, whether or not it was repaired
+  14  the image may not be handed out, according to `admission` in the configuration
+ 130  interrupted, for example by Ctrl-C";
 
-/// `fsck` found something.
+/// `fsck` found damage.
 pub(crate) const DAMAGED: u8 = 13;
 
-/// It was interrupted: as a shell has it, 128 and the number of the signal.
+/// The command was interrupted. Like a shell, 128 plus the number of the signal.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// The exit code of an error of this kind.
+/// The exit code for this kind of error.
 pub(crate) fn code(kind: &ErrorKind) -> ExitCode {
     use ErrorKind as Kind;
     ExitCode::from(match kind {

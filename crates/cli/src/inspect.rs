@@ -1,4 +1,4 @@
-//! What an image consists of, read from its layout.
+//! Describes an image, from its layout.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use hoist::{Descriptor, Document, Error, ErrorKind, Layout, Manifest, Platform, 
 use indicatif::HumanBytes;
 use serde::Serialize;
 
-/// The answer of `hoist inspect`. Sizes are in bytes, as stored, that is compressed.
+/// The result of `hoist inspect`. Sizes are in bytes, as stored (compressed).
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
@@ -32,7 +32,7 @@ pub(crate) fn read(image: &PulledImage) -> Result<Report> {
     Ok(Report { reference, digest, path, media_type: entry.media_type, platform, size, config, layers })
 }
 
-/// Its configuration, as it is in the layout.
+/// The image's configuration, byte for byte.
 pub(crate) fn config(image: &PulledImage) -> Result<Vec<u8>> {
     let (layout, _, manifest) = open(image)?;
     layout.read(&manifest.config)

@@ -1,4 +1,4 @@
-//! Ctrl-C: what goes on is dropped as an error would drop it, and put in order before the command ends.
+//! Ctrl-C: drops the running work, as an error would, and cleans up before the command ends.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::exit;
 
-/// Does this to its end, or until Ctrl-C: then it is dropped.
+/// Runs this work to its end, or drops it on Ctrl-C.
 pub(crate) async fn or_done(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
     tokio::select! {
         biased;
@@ -18,7 +18,7 @@ pub(crate) async fn or_done(work: impl Future<Output = Result<ExitCode>>) -> Res
     }
 }
 
-/// Waits until the store has put in order what was dropped: for so long at most, and no longer than until Ctrl-C.
+/// Waits until the store has cleaned up after dropped work, for at most `longest`, or until Ctrl-C.
 pub(crate) async fn clean_up(store: &Store, longest: Duration) {
     tokio::select! {
         biased;
@@ -27,7 +27,8 @@ pub(crate) async fn clean_up(store: &Store, longest: Duration) {
     }
 }
 
-/// Ends with the next Ctrl-C. Where none can be waited for, the system ends the command by itself.
+/// Returns on the next Ctrl-C. If the process cannot wait for one, the system ends the command on Ctrl-C
+/// itself.
 async fn interrupted() {
     if ctrl_c().await.is_err() {
         std::future::pending::<()>().await;

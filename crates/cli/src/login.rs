@@ -12,9 +12,10 @@ use zeroize::Zeroizing;
 use crate::args::LoginArgs;
 use crate::output;
 
-const MAX_PASSWORD: u64 = 1 << 20; // some are tokens of tens of kilobytes
+const MAX_PASSWORD: u64 = 1 << 20; // some tokens have tens of kilobytes
 
-/// Checks the credentials with the registry, stores them, and says where; and if a pull will not find them there.
+/// Checks the credentials with the registry, stores them, and prints where. Warns if a pull will not find them
+/// there.
 pub(crate) async fn login(hoist: &Hoist, config: &Config, json: bool, args: LoginArgs) -> Result<ExitCode> {
     let registry = &args.registry;
     let mut login = hoist.login().map_err(|error| error.context(format!("cannot log in to {registry}")))?;
@@ -27,7 +28,10 @@ pub(crate) async fn login(hoist: &Hoist, config: &Config, json: bool, args: Logi
     };
     let password = if args.password_stdin { read_password()? } else { ask_password(&user, registry)? };
     if user.is_empty() || password.is_empty() {
-        return Err(Error::new(ErrorKind::InvalidConfig, "the username or the password is empty"));
+        return Err(Error::new(
+            ErrorKind::InvalidConfig,
+            format!("cannot log in to {registry}: the username or the password is empty"),
+        ));
     }
     let stored = login.login(registry, &Credentials::basic(user, password.as_str())).await?;
     output::result(json, &json!({"registry": registry, "stored": stored.to_string()}), || {
@@ -44,7 +48,7 @@ pub(crate) async fn login(hoist: &Hoist, config: &Config, json: bool, args: Logi
     Ok(ExitCode::SUCCESS)
 }
 
-/// Forgets what a login has stored. To be logged out already is no error.
+/// Removes the credentials that a login stored. Succeeds if there were none.
 pub(crate) async fn logout(hoist: &Hoist, json: bool, registry: &str) -> Result<ExitCode> {
     let login = hoist.login()?;
     let removed = login.logout(registry).await?;
@@ -59,10 +63,10 @@ pub(crate) async fn logout(hoist: &Hoist, json: bool, registry: &str) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// Why a pull shows others than what was stored just now, or nothing.
+/// The reason why a pull does not use the credentials that were just stored, if any.
 fn why_unused(stored: &StoredIn, found: Option<&FoundIn>, config: &Config) -> Option<String> {
     match found {
-        // A helper may well be silent now, and not later.
+        // A credential helper may give no answer now, and one later.
         None if config.remote.keychain.unwrap_or(true) => None,
         None => Some("`remote.keychain` is false".to_owned()),
         Some(FoundIn::Keychain(place)) if *place == stored.to_string() => None,
@@ -79,7 +83,7 @@ fn place(found: &FoundIn) -> String {
 
 fn ask_user(registry: &str) -> Result<String> {
     if !stdin().is_terminal() {
-        return Err(Error::new(ErrorKind::InvalidConfig, "there is no terminal to ask for the username")
+        return Err(Error::new(ErrorKind::InvalidConfig, "cannot ask for the username without a terminal")
             .with_help("give it with --username"));
     }
     _ = write!(stderr(), "Username for {registry}: ");
@@ -90,20 +94,20 @@ fn ask_user(registry: &str) -> Result<String> {
 
 fn ask_password(user: &str, registry: &str) -> Result<Zeroizing<String>> {
     let failed = |cause| {
-        Error::new(ErrorKind::InvalidConfig, "there is no terminal to ask for the password")
+        Error::new(ErrorKind::InvalidConfig, "cannot ask for the password without a terminal")
             .with_source(cause)
             .with_help("give it with --password-stdin")
     };
     let prompt = format!("Password for {user} at {registry}: ");
-    let _quiet = Quiet::new(); // rpassword turns it off as well, but after its prompt
+    let _quiet = Quiet::new(); // rpassword turns the echo off as well, but only after its prompt
     rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(failed)
 }
 
-/// A terminal that does not show what is typed, for as long as this lives.
+/// Turns off the terminal's echo for as long as this lives.
 struct Quiet(Option<(File, Termios)>);
 
 impl Quiet {
-    /// The terminal of this process, if it has one.
+    /// Turns off the echo of this process's terminal, if it has one.
     fn new() -> Self {
         let quiet = || {
             let terminal = File::open("/dev/tty").ok()?;
@@ -125,7 +129,7 @@ impl Drop for Quiet {
     }
 }
 
-/// All of stdin, without the line break that ends it.
+/// Reads all of stdin, without the trailing line break.
 fn read_password() -> Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
     let read = stdin().take(MAX_PASSWORD).read_to_string(&mut text);

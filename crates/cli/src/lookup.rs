@@ -1,4 +1,4 @@
-//! What a registry says, without anything being stored: `hoist resolve` and `hoist tags`.
+//! Asks a registry without storing anything: `hoist resolve` and `hoist tags`.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::output;
 
-/// The digest that a reference has now, and the images that it leads to.
+/// Prints the current digest of a reference, and the images that it leads to.
 pub(crate) async fn resolve(hoist: &Hoist, json: bool, reference: &str) -> Result<ExitCode> {
     let found = hoist.resolve_remote(reference).await?;
     output::result(json, &found, || lines(&found).into_bytes())?;
@@ -26,7 +26,7 @@ fn lines(found: &Resolution) -> String {
     lines.join("\n")
 }
 
-/// An image, with the size of its content where that is known.
+/// An image, with the size of its content if known.
 fn line(image: &ImageEntry) -> String {
     let platform = image.platform.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
     let size = image.content_size.map(|size| format!("  {}", HumanBytes(size))).unwrap_or_default();
@@ -34,7 +34,7 @@ fn line(image: &ImageEntry) -> String {
     format!("image      {}  {platform}{size}", image.digest)
 }
 
-/// One tag a line, in the registry's order.
+/// Prints one tag per line, in the registry's order.
 pub(crate) async fn tags(hoist: &Hoist, json: bool, repository: &str) -> Result<ExitCode> {
     for tag in hoist.tags(repository).await? {
         output::result(json, &json!({"tag": tag}), || tag.clone().into_bytes())?;

@@ -1,4 +1,5 @@
-//! The `hoist` command: results on stdout, everything else on stderr, an exit code for each kind of error.
+//! The `hoist` command: prints results on stdout and everything else on stderr, with an exit code for each kind
+//! of error.
 
 mod args;
 mod exit;
@@ -19,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::Args;
 
-/// What the heap may keep for the next buffers, in bytes: several times what waits for the disk.
+/// How many bytes the heap may keep for later buffers: several times the data that waits for the disk.
 const KEPT_BY_THE_HEAP: usize = 16 << 20;
 
 fn main() -> ExitCode {
@@ -35,15 +36,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Has glibc keep what buffers give back. It returns the end of the heap to the system as soon as 128 KiB of it are free, and
-/// then each buffer of a connection is mapped and cleared anew: 3,000 page faults for an image of 90 MiB. Its threshold
-/// follows the largest block that was freed (mallopt(3), `M_MMAP_THRESHOLD`); this one is never touched, so it costs
-/// two system calls.
+/// Makes glibc keep the memory of freed buffers. By default, glibc returns the end of the heap to the system as
+/// soon as 128 KiB of it are free. Each buffer of a connection is then mapped and cleared again, which costs
+/// 3,000 page faults for an image of 90 MiB. The threshold follows the largest block that was freed
+/// (mallopt(3), `M_MMAP_THRESHOLD`). This block is never touched, so it costs only two system calls.
 fn keep_the_heap() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(KEPT_BY_THE_HEAP)));
 }
 
-/// Log lines go to stderr: warnings, and with `-v` more. `HOIST_LOG` says exactly what, by module.
+/// Writes log lines to stderr: warnings, and more with `-v`. `HOIST_LOG` sets the level of each module.
 fn start_log(verbose: u8) {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
     let crates = ["hoist", "cache", "distribution", "fetch", "local", "remote", "store"];

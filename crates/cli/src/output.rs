@@ -1,11 +1,11 @@
-//! Results for stdout, and errors for stderr. A reader that has gone, as `head` does, is no error.
+//! Prints results to stdout and errors to stderr. A closed pipe, as after `head`, is not an error.
 
 use std::io::{ErrorKind as Io, Write, stderr, stdout};
 
 use hoist::{Error, Result};
 use serde::Serialize;
 
-/// Prints a result: as JSON, or as the line that a person or a script would want.
+/// Prints a result: as JSON, or as a line of text.
 pub(crate) fn result(json: bool, value: &impl Serialize, line: impl FnOnce() -> Vec<u8>) -> Result<()> {
     let mut text =
         if json { serde_json::to_vec(value).map_err(|cause| failed(cause.into()))? } else { line() };
@@ -13,7 +13,7 @@ pub(crate) fn result(json: bool, value: &impl Serialize, line: impl FnOnce() -> 
     document(&text)
 }
 
-/// Prints a document as it is, to the byte, so that its digest can be checked.
+/// Prints a document byte for byte, so that its digest can be checked.
 pub(crate) fn document(bytes: &[u8]) -> Result<()> {
     let mut stdout = stdout();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
@@ -26,7 +26,7 @@ fn failed(cause: std::io::Error) -> Error {
     Error::io("cannot print a result", cause)
 }
 
-/// Options that errors speak of, as the configuration calls them, and as the command line does.
+/// Options that errors mention: their names in the configuration, and on the command line.
 const OPTIONS: [(&str, &str); 4] = [
     ("`root`", "--root"),
     ("`platform`", "--platform"),

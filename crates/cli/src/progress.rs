@@ -1,4 +1,4 @@
-//! Progress on stderr: a bar for each layer on a terminal, plain lines elsewhere.
+//! Progress on stderr: a bar for each layer on a terminal, and plain lines elsewhere.
 
 use std::collections::HashMap;
 use std::io::{Write, stderr};
@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hoist::{Digest, Event};
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 
-/// How many hexadecimal digits of a digest are shown: as many as docker shows.
+/// How many hexadecimal digits of a digest to show, the same as docker.
 const SHORT: usize = 12;
 const BAR: &str = "{prefix}  {bar:30}  {bytes:>10} of {total_bytes:<10}  {bytes_per_sec:>12}  {msg}";
 
-/// Shows what happens in a pull. Cheap to clone.
+/// Shows the progress of pulls. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress(Arc<Show>);
 
@@ -23,13 +23,13 @@ enum Show {
 
 #[derive(Debug, Default)]
 struct Bars {
-    /// Of blobs on their way.
+    /// The bars of blobs being fetched.
     running: HashMap<Digest, ProgressBar>,
     finished: Vec<ProgressBar>,
 }
 
 impl Progress {
-    /// Bars, or else lines.
+    /// Shows bars if `bars` is set, and lines otherwise.
     pub(crate) fn new(bars: bool) -> Self {
         Self(Arc::new(if bars {
             Show::Bars { all: MultiProgress::new(), bars: Mutex::default() }
@@ -52,7 +52,7 @@ impl Progress {
         }
     }
 
-    /// Prints other lines, above the bars of what is still on its way; those of what is not go.
+    /// Prints other lines above the bars of running downloads. Removes the bars of finished ones.
     pub(crate) fn beside<T>(&self, print: impl FnOnce() -> T) -> T {
         let Show::Bars { all, bars } = &*self.0 else { return print() };
         let finished = std::mem::take(&mut bars.lock().unwrap_or_else(PoisonError::into_inner).finished);
@@ -62,7 +62,7 @@ impl Progress {
         all.suspend(print)
     }
 
-    /// Takes all bars away.
+    /// Removes all bars.
     pub(crate) fn clear(&self) {
         if let Show::Bars { all, bars } = &*self.0 {
             *bars.lock().unwrap_or_else(PoisonError::into_inner) = Bars::default();
@@ -108,7 +108,7 @@ fn bar(all: &MultiProgress, digest: &Digest, size: u64) -> ProgressBar {
     all.add(ProgressBar::new(size).with_style(style.progress_chars("=> ")).with_prefix(short(digest)))
 }
 
-/// A line for what a log should keep; bytes on their way are not in it.
+/// The line of an event that belongs in a log. Downloaded bytes do not.
 fn line(sizes: &mut HashMap<Digest, u64>, event: Event) -> Option<String> {
     match event {
         Event::Resolved { reference, digest } => Some(format!("{reference} is {digest}")),

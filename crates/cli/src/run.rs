@@ -1,4 +1,4 @@
-//! What each command does.
+//! Runs each command.
 
 use std::fs::File;
 use std::io::{IsTerminal, stdin};
@@ -23,15 +23,16 @@ use crate::args::{Args, Command};
 use crate::progress::Progress;
 use crate::{exit, inspect, interrupt, login, lookup, output, upkeep};
 
-/// How long the writing of what was abandoned may take to end.
+/// How long to wait for the cleanup of dropped work.
 const CLEAN_UP: Duration = Duration::from_secs(5);
 
-/// How many images are pulled at once, unless the configuration says otherwise: what docker does with layers.
+/// How many images to pull at once by default: as many as docker does with layers.
 const PULLS: usize = 3;
 
-/// Runs the command. An error is printed by the caller; those of single references are printed here.
+/// Runs the command. Errors of single references are printed here; the caller prints all others.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
-    // One thread does all that is not the disk's: what a connection brings need not wake another one.
+    // One thread does everything but the disk's work: bytes from a connection then need not wake another
+    // thread.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| Error::io("cannot start threads", cause))?;
     let progress = match args.command {
@@ -41,13 +42,14 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let events = progress.clone().map_or_else(Events::default, |p| Events::to(move |event| p.show(event)));
     args.command.check_references()?;
     let mut config = args.config()?;
-    // Only to ask, no store of the user's is needed, made or opened: there is an empty one, which goes away.
+    // A command that only asks registries neither needs, creates nor opens the user's store. It gets an empty
+    // temporary one.
     let empty = args.command.only_asks().then(TempDir::new).transpose();
-    let empty = empty.map_err(|cause| Error::io("cannot make a temporary directory", cause))?;
+    let empty = empty.map_err(|cause| Error::io("cannot create a temporary directory", cause))?;
     if let Some(empty) = &empty {
         config = config.with_root(empty.path().join("store"));
     }
-    // A store is made by the first pull, and not by a look at it.
+    // Only a pull or a load creates a store; other commands do not.
     let hoist = if empty.is_some() || args.command.needs_store(&config) || is_there(&config.root)? {
         Some(hoist::open_with_events(&config, events)?)
     } else {
@@ -58,7 +60,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Some(hoist) => runtime.block_on(dispatch(hoist, &config, json, args.command, progress.as_ref())),
         None => look_at_nothing(&config, json, args.command),
     };
-    // What was abandoned is put in order; but a disk that hangs must not keep the user waiting.
+    // Clean up after dropped work, but do not keep the user waiting for a disk that hangs.
     if let Some(hoist) = &hoist {
         runtime.block_on(interrupt::clean_up(hoist.store(), CLEAN_UP));
     }
@@ -66,7 +68,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     code
 }
 
-/// Whether there is a directory that could be a store, or be told to be none.
+/// Whether the directory exists and is not empty, so that it may be a store.
 fn is_there(root: &Path) -> Result<bool> {
     let failed = |cause| Error::io(format!("cannot list {}", root.display()), cause);
     match root.read_dir() {
@@ -76,7 +78,7 @@ fn is_there(root: &Path) -> Result<bool> {
     }
 }
 
-/// What the commands say that only look, where there is no store.
+/// Runs a command that only reads, without a store.
 fn look_at_nothing(config: &Config, json: bool, command: Command) -> Result<ExitCode> {
     match command {
         Command::Pull { .. } | Command::Load { .. } | Command::List => Ok(ExitCode::SUCCESS),
@@ -164,9 +166,9 @@ async fn dispatch(
         Command::Tags { repository, .. } => lookup::tags(hoist, json, &repository).await,
         Command::IsCached { reference } => {
             let here = match hoist.resolve(&reference).await {
-                // That it may not be handed out does not make it any less here.
+                // An image that may not be handed out is cached all the same.
                 Err(error) if *error.kind() == ErrorKind::Refused => hoist.is_cached(&reference).await,
-                // A directory has its images though none of them was pulled yet.
+                // A directory has its images even if none of them was pulled yet.
                 image => image?.is_some() || hoist.is_cached(&reference).await,
             };
             is_cached(json, &reference, here)
@@ -174,8 +176,8 @@ async fn dispatch(
     }
 }
 
-/// Does the same for each reference, also when one fails, and for so many at once. What comes of them is printed in
-/// their order; the exit code is that of the first failure in it.
+/// Does the same work for each reference, `at_once` of them in parallel, and continues after a failure. Prints
+/// the results in the order of the references. The exit code is that of the first failure in this order.
 async fn each<T>(
     references: &[String],
     at_once: usize,
@@ -199,7 +201,7 @@ async fn each<T>(
         }
     }
     if let Some(progress) = progress {
-        progress.clear(); // what failed has left its bars
+        progress.clear(); // failed downloads have left their bars
     }
     Ok(code)
 }
@@ -215,8 +217,8 @@ async fn load(hoist: &Hoist, json: bool, path: &Path, replace: bool) -> Result<E
     interrupt::or_done(load).await
 }
 
-/// Opens an archive. What comes through a pipe is read to its end first, into a file without a name: where the store is,
-/// since the images have to fit there as well.
+/// Opens an archive. An archive from a pipe is first copied into an unnamed file on the store's file system,
+/// because the images have to fit there as well.
 fn open_archive(hoist: &Hoist, path: &Path) -> Result<Archive> {
     let (name, opened) = if path == Path::new("-") {
         (Path::new("what comes on stdin"), stdin().as_fd().try_clone_to_owned().map(File::from))
@@ -243,7 +245,7 @@ async fn list(hoist: &Hoist, json: bool) -> Result<ExitCode> {
         if let Some(image) = image {
             output::result(json, &image, Vec::new)?;
         } else {
-            // One of a directory may not be pulled yet.
+            // An image of a directory may not be pulled yet.
             let image = json!({"reference": reference, "digest": null, "path": null});
             output::result(json, &image, || reference.into_bytes())?;
         }
@@ -255,7 +257,7 @@ async fn list(hoist: &Hoist, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// An image to be listed, and not to be handed out.
+/// An image for listing, which may not be handed out.
 async fn stored(hoist: &Hoist, reference: &str) -> Result<Option<PulledImage>> {
     match hoist.resolve(reference).await {
         Err(error) if *error.kind() == ErrorKind::Refused => {
@@ -266,7 +268,7 @@ async fn stored(hoist: &Hoist, reference: &str) -> Result<Option<PulledImage>> {
     }
 }
 
-/// Prints without getting into what is shown of the progress.
+/// Prints without disturbing the progress bars.
 fn beside<T>(progress: Option<&Progress>, print: impl FnOnce() -> T) -> T {
     match progress {
         Some(progress) => progress.beside(print),
@@ -283,5 +285,5 @@ fn qualified(reference: &str) -> String {
 
 fn not_here(reference: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("{} is not here", qualified(reference)))
-        .with_help("`hoist list` shows what is")
+        .with_help("`hoist list` shows the stored images")
 }

@@ -1,4 +1,4 @@
-//! What is done with the store as a whole, if there is one: collecting, measuring, checking.
+//! Maintenance of the whole store, if there is one: collecting, measuring, checking.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use indicatif::HumanBytes;
 
 use crate::{exit, output};
 
-/// What was deleted: each image with its names, and the sum.
+/// Prints what was deleted: the names of each evicted image, and the total.
 pub(crate) fn gc(store: Option<&Store>, json: bool, options: GcOptions) -> Result<ExitCode> {
     let collected = store.map_or_else(|| Ok(Collected::default()), |store| store.gc(options))?;
     output::result(json, &collected, || gc_lines(&collected, options).into_bytes())?;
@@ -27,7 +27,7 @@ fn gc_lines(collected: &Collected, options: GcOptions) -> String {
         && *held > limit
     {
         let (held, limit) = (HumanBytes(*held), HumanBytes(limit));
-        lines.push(format!("{held} are left, more than {limit}: those images are in use"));
+        lines.push(format!("the store still has {held}, more than {limit}: the remaining images are in use"));
     }
     lines.join("\n")
 }
@@ -40,7 +40,7 @@ fn names(references: &[Reference], digest: &Digest) -> String {
     }
 }
 
-/// One line for each image, and one for the whole.
+/// Prints one line for each image, and one for the whole store.
 pub(crate) fn usage(store: Option<&Store>, json: bool) -> Result<ExitCode> {
     let usage = store.map_or_else(|| Ok(Usage::default()), Store::usage)?;
     output::result(json, &usage, || usage_lines(&usage).into_bytes())?;
@@ -70,7 +70,7 @@ fn usage_lines(usage: &Usage) -> String {
     lines.join("\n")
 }
 
-/// One line for each finding, and one for the whole.
+/// Prints one line for each finding, and one for the whole store.
 pub(crate) fn fsck(store: Option<&Store>, json: bool, options: FsckOptions) -> Result<ExitCode> {
     let checked = store.map_or_else(|| Ok(Checked::default()), |store| store.fsck(options))?;
     output::result(json, &checked, || lines(&checked).into_bytes())?;

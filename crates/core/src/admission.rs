@@ -1,4 +1,4 @@
-//! Admission: which images may be handed out at all.
+//! Admission: which images may be handed out.
 
 use std::path::Path;
 
@@ -7,28 +7,30 @@ use crate::error::Result;
 use crate::platform::Platform;
 use crate::reference::Reference;
 
-/// Says which images may be handed out at all: a list of names, a check of signatures.
+/// Decides which images may be handed out: by a list of names, or a check of signatures, for example.
 ///
-/// A store is given one (`Store::with_admission`), and every registry that keeps its images there asks it: before an
-/// image gets a name, and each time that one is handed out by a name, whoever put it there. It is not asked by who only
-/// looks at what is stored ([`is_cached`](crate::ImageRegistry::is_cached),
-/// [`list_cached`](crate::ImageRegistry::list_cached)), or [removes](crate::ImageRegistry::remove) it.
+/// A store is given a policy with `Store::with_admission`, and every registry that keeps its images there
+/// applies it: before an image gets a name, and each time that an image is handed out by a name, wherever the
+/// image came from. Calls that only look at stored images ([`is_cached`](crate::ImageRegistry::is_cached),
+/// [`list_cached`](crate::ImageRegistry::list_cached)), or [remove](crate::ImageRegistry::remove) them, do not
+/// ask the policy.
 ///
-/// What it answers is not remembered: it may be asked several times in one pull, and is asked in every later one. One whose
-/// answer is costly remembers it by the digests, which say what the content is.
+/// Answers are not cached: the policy may be asked several times in one pull, and is asked again in every later
+/// one. A policy with costly answers should cache them by digest, because digests identify the content.
 ///
 /// # Errors
 ///
-/// Whatever its error, nothing is handed out, no name is written, and a name that was there leads to what it did before.
-/// The pull fails with that error: [`Refused`](crate::ErrorKind::Refused) where it says no, with
-/// [help](crate::Error::with_help) that says what to do next. Where it cannot tell, say
-/// [`Unavailable`](crate::ErrorKind::Unavailable), which who pulls may try again. Not
-/// [`NotFound`](crate::ErrorKind::NotFound): that is remembered as the registry's word.
+/// After any error, no image is handed out and no name is written, and an existing name leads to the same image
+/// as before. The pull fails with the policy's error. Return [`Refused`](crate::ErrorKind::Refused) to reject
+/// an image, with [help](crate::Error::with_help) that says what to do next. If the policy cannot decide,
+/// return [`Unavailable`](crate::ErrorKind::Unavailable), for example, so that the caller may retry. Do not
+/// return [`NotFound`](crate::ErrorKind::NotFound): caches treat that as an answer of the registry and remember
+/// it.
 ///
 /// ```
 /// use hoist_core::{Admission, Candidate, Error, ErrorKind, Result};
 ///
-/// /// Admits what a file beside it has been signed for.
+/// /// Admits images for which a file in `/etc/signed` exists.
 /// struct Signed;
 ///
 /// impl Admission for Signed {
@@ -42,41 +44,42 @@ use crate::reference::Reference;
 /// }
 /// ```
 pub trait Admission: Send + Sync {
-    /// Fails where no image may be asked for by this name.
+    /// Fails if no image may be requested by this name.
     ///
-    /// It is asked before anybody else is, and again with each image. It is called from asynchronous code, so it must
-    /// return at once: it looks at the name, and at nothing else. By default every name may be asked for.
+    /// A pull calls this before it contacts anything else, and again with each image. It runs in asynchronous
+    /// code, so it must return at once: check only the name. The default implementation admits every name.
     fn admit_reference(&self, reference: &Reference) -> Result<()> {
         _ = reference;
         Ok(())
     }
 
-    /// Fails where this image may not be handed out by this name.
+    /// Fails if this image may not be handed out by this name.
     ///
-    /// It is called on a thread that may block, and no lock is held meanwhile: it may read the image, and ask others. A
-    /// pull waits for it however long that takes, and does not end it when it is given up.
+    /// This runs on a thread that may block, and no lock is held during the call. So it may read the image, or
+    /// ask other services. A pull waits for it without a time limit. Cancelling the pull does not stop it.
     fn admit(&self, image: &Candidate<'_>) -> Result<()>;
 }
 
-/// An image that is to get a name, or to be handed out by one.
+/// An image that is about to get a name, or to be handed out by one.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Candidate<'a> {
     /// The name.
     pub reference: &'a Reference,
-    /// The platform that it was chosen for.
+    /// The platform that the image was chosen for.
     pub platform: &'a Platform,
-    /// What the name was resolved to: the manifest, or the index that it was chosen from. That is what signatures are
-    /// made for, as a rule.
+    /// The digest that the name resolved to: the manifest's, or that of the index from which the manifest was
+    /// chosen. Signatures are usually made for this digest.
     pub resolved: &'a Digest,
-    /// The digest of its manifest.
+    /// The digest of the image's manifest.
     pub digest: &'a Digest,
-    /// Its layout directory: whole, and verified.
+    /// The image's layout directory, complete and verified.
     pub path: &'a Path,
 }
 
 impl<'a> Candidate<'a> {
-    /// An image: its name, the platform, what the name was resolved to, the digest of its manifest, and where it is.
+    /// An image: its name, its platform, the digest that the name resolved to, the digest of its manifest, and
+    /// its path.
     pub fn new(
         reference: &'a Reference,
         platform: &'a Platform,

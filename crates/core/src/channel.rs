@@ -1,4 +1,4 @@
-//! A bounded channel of events, for a reader that may be slow.
+//! A bounded channel of events, for readers that may be slow.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -10,11 +10,12 @@ use crate::event::Event;
 use crate::events::Events;
 
 impl Events {
-    /// Events go into a queue of so many, and come out of what is returned beside. A pull never waits for the reader.
+    /// Returns a sink for events, and the receiver that reads them from a queue of `capacity` events. A pull
+    /// never waits for the reader.
     ///
-    /// Where the reader is behind, what a blob has brought since it last looked becomes one event. Where the
-    /// queue is full, what is only news is left out, and [counted](Received::left_out); a pull's beginning and its
-    /// end never are, so that the queue may outgrow its size by two events for each pull.
+    /// If the reader is slow, the progress of a blob since the last read is merged into one event. If the queue
+    /// is full, events are dropped and [counted](Received::left_out), except those that begin or end a pull. So
+    /// the queue may exceed its capacity by two events per pull.
     pub fn channel(capacity: usize) -> (Self, Received) {
         let shared = Arc::new(Shared::default());
         let sender = Sender { shared: shared.clone(), capacity: capacity.max(1) };
@@ -22,23 +23,23 @@ impl Events {
     }
 }
 
-/// The events that come out of a [channel](Events::channel). When it is dropped, what is sent goes nowhere.
+/// The receiving end of a [channel](Events::channel). After it is dropped, events are discarded.
 #[derive(Debug)]
 pub struct Received(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// There is something, or there will be nothing any more.
+    /// Notified when an event arrives, or when the last sender is gone.
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     events: VecDeque<Event>,
-    /// The number of the first of them, counted from the beginning.
+    /// The sequence number of the first event in the queue.
     first: u64,
-    /// The number of the last event of each blob that is in the queue.
+    /// The sequence number of each blob's last event in the queue.
     last_of: HashMap<Digest, u64>,
     left_out: u64,
     has_no_sender: bool,
@@ -47,7 +48,7 @@ struct Queue {
 }
 
 impl Received {
-    /// The next event, as soon as there is one. `None`: there will be none any more, for nobody is left who sends.
+    /// Waits for the next event. `None`: all senders are gone, so that no event will follow.
     pub async fn next(&mut self) -> Option<Event> {
         poll_fn(|context| {
             let mut queue = self.0.lock();
@@ -62,7 +63,7 @@ impl Received {
         .await
     }
 
-    /// The same, for a thread that has nothing else to do.
+    /// Like [`next`](Self::next), for a thread that may block.
     pub fn wait(&mut self) -> Option<Event> {
         let queue = self.0.lock();
         let nothing = |queue: &mut Queue| queue.events.is_empty() && !queue.has_no_sender;
@@ -70,12 +71,12 @@ impl Received {
         queue.unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// The next event, if there is one now.
+    /// The next event, if one is in the queue.
     pub fn try_next(&mut self) -> Option<Event> {
         self.0.lock().take()
     }
 
-    /// How many events were left out so far, because the queue was full.
+    /// The number of events that were dropped so far because the queue was full.
     pub fn left_out(&self) -> u64 {
         self.0.lock().left_out
     }
@@ -142,8 +143,8 @@ impl Queue {
         self.events.push_back(event);
     }
 
-    /// Adds what has come of a blob to what came before, if the reader has not seen that yet, and there is nothing
-    /// else of the blob after it.
+    /// Adds a blob's progress to its previous event, if that is still in the queue and no other event of the
+    /// blob follows it.
     fn merge(&mut self, event: &Event) -> bool {
         let Event::BlobProgress { digest, bytes: more, from } = event else { return false };
         let Some(number) = self.last_of.get(digest) else { return false };
@@ -200,7 +201,7 @@ mod tests {
         Event::Cancelled { reference: "demo".parse().unwrap() }
     }
 
-    /// What came, in short.
+    /// The received events, in short.
     fn all(received: &mut Received) -> Vec<String> {
         std::iter::from_fn(|| received.try_next()).map(|event| short(&event)).collect()
     }
@@ -220,7 +221,7 @@ mod tests {
             events.emit(|| progress(blob, bytes));
         }
         events.emit(|| verified("a"));
-        events.emit(|| progress("a", 100)); // it is fetched anew
+        events.emit(|| progress("a", 100)); // it is fetched again
         assert_eq!(all(&mut received), ["6", "30", "verified", "100"]);
         events.emit(|| progress("a", 7));
         assert_eq!(all(&mut received), ["7"], "what was read is not added to");

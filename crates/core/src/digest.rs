@@ -1,4 +1,4 @@
-//! Content digests: what blobs and manifests are named by, and how they are computed.
+//! Content digests: they identify blobs and manifests.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,22 +8,22 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// A digest algorithm that is strong enough to trust; both that the OCI image spec registers
+/// A digest algorithm that is strong enough to trust. These are the two that the OCI image spec registers
 /// ([descriptor](https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md#registered-algorithms)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// SHA-256, 64 hexadecimal digits; what everybody uses.
+    /// SHA-256, 64 hexadecimal digits; the usual one.
     Sha256,
     /// SHA-512, 128 hexadecimal digits.
     Sha512,
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
 
-    /// The name in a digest: `sha256`, `sha512`.
+    /// The name in a digest: `sha256` or `sha512`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
@@ -31,7 +31,7 @@ impl Algorithm {
         }
     }
 
-    /// How many hexadecimal digits a digest has.
+    /// The number of hexadecimal digits in a digest.
     fn hex_len(self) -> usize {
         match self {
             Self::Sha256 => 64,
@@ -40,8 +40,8 @@ impl Algorithm {
     }
 }
 
-/// A digest that is known to be well-formed: a registered algorithm, a colon, and lower-case hexadecimal
-/// digits of the right number. So it is safe as part of a path.
+/// A well-formed digest: a registered algorithm, a colon, and the right number of lower-case hexadecimal
+/// digits. So it is safe as part of a path.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Digest {
@@ -50,22 +50,22 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// The SHA-256 of these bytes.
+    /// The SHA-256 digest of these bytes.
     pub fn sha256(bytes: &[u8]) -> Self {
         Hasher::new(Algorithm::Sha256).chain(bytes).finish()
     }
 
-    /// The digest of this algorithm with these hexadecimal digits, if they are that.
+    /// The digest with this algorithm and these hexadecimal digits. `None`: they are not valid for it.
     pub fn of_hex(algorithm: Algorithm, hex: &str) -> Option<Self> {
         format!("{}:{hex}", algorithm.as_str()).parse().ok()
     }
 
-    /// The algorithm before the colon.
+    /// The algorithm, before the colon.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The hexadecimal digits behind the colon.
+    /// The hexadecimal digits, after the colon.
     pub fn hex(&self) -> &str {
         &self.hex
     }
@@ -81,7 +81,7 @@ impl Digest {
             return Ok(());
         }
         Err(Error::new(ErrorKind::DigestMismatch, format!("content of {self} hashes to {found}"))
-            .with_help("whoever served it damaged or replaced it; it was not kept"))
+            .with_help("the server damaged or replaced it; it was not kept"))
     }
 }
 
@@ -133,7 +133,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Computes a digest piece by piece.
+/// Computes a digest incrementally.
 #[derive(Debug, Clone)]
 pub struct Hasher(State);
 
@@ -144,7 +144,7 @@ enum State {
 }
 
 impl Hasher {
-    /// A hasher that has seen nothing yet.
+    /// A hasher that has not hashed anything yet.
     pub fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
             Algorithm::Sha256 => State::Sha256(Sha256::new()),
@@ -152,7 +152,7 @@ impl Hasher {
         })
     }
 
-    /// Takes the next bytes.
+    /// Hashes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             State::Sha256(state) => state.update(bytes),
@@ -160,14 +160,14 @@ impl Hasher {
         }
     }
 
-    /// Takes the next bytes, and is handed back.
+    /// Hashes the next bytes, and returns the hasher.
     #[must_use]
     pub fn chain(mut self, bytes: &[u8]) -> Self {
         self.update(bytes);
         self
     }
 
-    /// The digest of all that was taken.
+    /// The digest of all bytes that were hashed.
     pub fn finish(self) -> Digest {
         match self.0 {
             State::Sha256(state) => digest(Algorithm::Sha256, &state.finalize()),

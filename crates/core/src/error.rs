@@ -1,4 +1,4 @@
-//! The one error type: a kind to match on, a sentence to read, what to do next, and the cause.
+//! The error type: a kind to match on, a message, advice on what to do next, and the cause.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,57 +8,58 @@ use std::time::Duration;
 use crate::Platform;
 use crate::text::clean;
 
-/// What every fallible function of hoist returns.
+/// The result of every fallible function of hoist.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What went wrong, in a form that callers can match on.
+/// The kind of an error, for callers to match on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The reference, digest or platform does not parse.
     InvalidReference,
-    /// The configuration is wrong or contradicts itself.
+    /// The configuration is wrong, or contradicts itself.
     InvalidConfig,
-    /// The origin was asked, and has no such image.
+    /// The origin answered that it has no such image.
     NotFound,
-    /// The registry wants credentials, or refused those it was given (HTTP 401).
+    /// The registry requires credentials, or rejected the given ones (HTTP 401).
     Unauthorized,
-    /// The credentials are good, but do not allow this (HTTP 403).
+    /// The credentials are valid, but do not allow this (HTTP 403).
     Forbidden,
-    /// Too many requests (HTTP 429, or 503 that says when to come back), with how long the registry asked to wait, where it said so.
+    /// The registry got too many requests (HTTP 429, or 503 with a `Retry-After`).
     RateLimited {
-        /// The registry's `Retry-After`.
+        /// The time to wait before a retry, from the registry's `Retry-After`, if it sent one.
         retry_after: Option<Duration>,
     },
-    /// The origin could not be reached, broke off, or failed (HTTP 5xx).
+    /// The origin could not be reached, closed the connection early, or failed (HTTP 5xx).
     Unavailable,
-    /// The TLS handshake failed: an unknown authority, a wrong name, an expired certificate.
+    /// The TLS handshake failed: an unknown authority, a wrong host name, or an expired certificate, for
+    /// example.
     Tls,
-    /// The image is not made for the platform asked for.
+    /// The image is not made for the requested platform.
     PlatformMissing {
-        /// The platforms that it is made for.
+        /// The platforms that the image is made for.
         available: Vec<Platform>,
     },
-    /// Bytes that do not hash to the digest they were asked for by.
+    /// The bytes do not match the digest by which they were requested.
     DigestMismatch,
-    /// More or fewer bytes than the descriptor says.
+    /// There are more or fewer bytes than the descriptor says.
     SizeMismatch,
-    /// A document that is not what it should be: no JSON, contradictory, or not a manifest.
+    /// A document is not valid JSON, contradicts itself, or is not a manifest.
     Malformed,
-    /// A format or feature that this build does not read.
+    /// A format or feature that this build does not support.
     Unsupported,
-    /// The image may not be handed out: an [`Admission`](crate::Admission) says so.
+    /// An [`Admission`](crate::Admission) policy does not allow the image to be handed out.
     Refused,
-    /// A document larger than it may be.
+    /// A document exceeds the maximum size.
     TooLarge,
     /// The disk or the quota is full.
     NoSpace,
-    /// The local disk failed, or what is on it is not what should be.
+    /// The local disk failed, or its content is not as it should be.
     Storage,
 }
 
 impl ErrorKind {
-    /// The kind in a word, for logs and metrics: `not_found`, `rate_limited`.
+    /// The kind as an identifier for logs and metrics, such as `not_found` or `rate_limited`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::InvalidReference => "invalid_reference",
@@ -82,11 +83,11 @@ impl ErrorKind {
     }
 }
 
-/// An error: what was being done, to what, and of which kind.
+/// An error: the failed operation, its object, and the kind of failure.
 ///
-/// `Display` is one sentence, which never repeats the cause: that is in [`source`](StdError::source).
-/// [`report`](Self::report) joins them all into the one line that a person should see. It is cheap to
-/// clone, so that all who wait for one pull can be told of its failure.
+/// `Display` prints one sentence, which never repeats the cause; the cause is in [`source`](StdError::source).
+/// [`report`](Self::report) joins all of them into one line for the user. Errors are cheap to clone, so that
+/// every caller that waits for the same pull can get its error.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
@@ -96,8 +97,9 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of this kind; the message says what was being done, to what, and what was wrong. It is made one
-    /// line of bounded length, without control characters: parts of it may come from a server.
+    /// Creates an error of this kind. The message says what was being done, to what, and what went wrong. It is
+    /// reduced to one line of bounded length, without control characters, because parts of it may come from a
+    /// server.
     pub fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
         Self { kind, message: clean(&message.to_string()).into(), help: None, source: None }
     }
@@ -108,21 +110,22 @@ impl Error {
         Self { source: Some(Arc::new(source)), ..self }
     }
 
-    /// Adds what the user can do next, as a clause in the imperative: "check the name and the tag". An option
-    /// is called as the configuration calls it, in backquotes: `root`.
+    /// Adds what the user can do next, as an imperative clause: "check the name and the tag". Options have
+    /// their names of the configuration, in backquotes: `root`.
     #[must_use]
     pub fn with_help(self, help: impl fmt::Display) -> Self {
         Self { help: Some(clean(&help.to_string()).into()), ..self }
     }
 
-    /// Says what was being done when this happened; this error becomes the cause of the new one, which
-    /// keeps its kind.
+    /// Adds the operation during which this error happened. This error becomes the cause of the new one, which
+    /// has the same kind.
     #[must_use]
     pub fn context(self, doing: impl fmt::Display) -> Self {
         Self::new(self.kind.clone(), doing).with_source(self)
     }
 
-    /// An error of the local disk while doing something: a full disk or quota is told from all else.
+    /// Creates an error of the local disk during an operation. A full disk or quota gets the kind
+    /// [`NoSpace`](ErrorKind::NoSpace), everything else [`Storage`](ErrorKind::Storage).
     pub fn io(doing: impl fmt::Display, cause: std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
         match cause.kind() {
@@ -135,22 +138,22 @@ impl Error {
         .with_source(cause)
     }
 
-    /// What went wrong.
+    /// The kind of the error.
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
     }
 
-    /// What to do next: this error's own advice, or else that of the nearest cause that has any.
+    /// What to do next: this error's own advice, or else that of the nearest cause with advice.
     pub fn help(&self) -> Option<&str> {
         self.causes().find_map(|error| error.help.as_deref())
     }
 
-    /// Whether the same request may succeed when it is made again.
+    /// Whether the same request may succeed if it is retried.
     pub fn is_transient(&self) -> bool {
         matches!(self.kind, ErrorKind::Unavailable | ErrorKind::RateLimited { .. })
     }
 
-    /// The whole story in one line: this error, its causes each once, and what to do next.
+    /// The full error in one line: this error, each of its causes once, and what to do next.
     pub fn report(&self) -> String {
         let mut line = self.message.to_string();
         let mut cause = self.source();
@@ -167,7 +170,7 @@ impl Error {
         }
     }
 
-    /// This error and its causes, as far down as they are of this type.
+    /// This error and its causes, as long as they have this type.
     fn causes(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |&error| error.source()?.downcast_ref())
     }
@@ -180,7 +183,7 @@ impl fmt::Display for Error {
 }
 
 impl StdError for Error {
-    /// The cause itself, and not the pointer to it that clones share: so it can be downcast.
+    /// Returns the cause itself, rather than the `Arc` around it, so that it can be downcast.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|cause| cause as _)
     }

@@ -1,4 +1,4 @@
-//! Progress events: what a progress bar, a web page or a log needs to know of a pull.
+//! Progress events of pulls, for progress bars, web pages and logs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,94 +7,94 @@ use crate::digest::Digest;
 use crate::error::ErrorKind;
 use crate::reference::Reference;
 
-/// Something that happened in a pull. Sizes are in bytes, and no secret is in any of it.
+/// An event in a pull. Sizes are in bytes. Events contain no secrets.
 ///
-/// A pull is reported from [`Started`](Self::Started) to the one event that [ends](Self::is_end) it. Blobs belong to no
-/// pull: pulls at once share them, and each blob is reported once.
+/// A pull is reported from [`Started`](Self::Started) to the one event that [ends](Self::is_end) it. Blobs do
+/// not belong to one pull: concurrent pulls share them, and each blob is reported once.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
     /// A pull has begun.
     Started {
-        /// What is pulled.
+        /// The requested reference.
         reference: Reference,
     },
     /// The reference was resolved to a manifest.
     Resolved {
-        /// What is pulled.
+        /// The requested reference.
         reference: Reference,
-        /// The platform's manifest.
+        /// The digest of the platform's manifest.
         digest: Digest,
     },
-    /// A blob is in the store already, and is not fetched.
+    /// A blob is already in the store, and is not fetched.
     BlobFound {
-        /// Which one.
+        /// The blob's digest.
         digest: Digest,
-        /// How large it is.
+        /// The blob's size, in bytes.
         size: u64,
     },
     /// A blob is about to be fetched.
     BlobStarted {
-        /// Which one.
+        /// The blob's digest.
         digest: Digest,
-        /// How large it is.
+        /// The blob's size, in bytes.
         size: u64,
     },
     /// More of a blob has arrived.
     BlobProgress {
-        /// Which one.
+        /// The blob's digest.
         digest: Digest,
-        /// How many bytes are here more than at the last such event of this blob; at first, those that an
-        /// earlier pull had left.
+        /// The number of bytes since the previous such event of this blob. The first event may count the bytes
+        /// that an earlier pull left.
         bytes: u64,
-        /// Where they came from.
+        /// The source of these bytes.
         from: Source,
     },
-    /// A blob is whole, and matched its digest.
+    /// A blob is complete and matches its digest.
     BlobVerified {
-        /// Which one.
+        /// The blob's digest.
         digest: Digest,
     },
-    /// A cache answers with what it has, and asks nobody.
+    /// A cache answered from the store, without asking the origin.
     Hit {
-        /// What is pulled.
+        /// The requested reference.
         reference: Reference,
-        /// The platform's manifest.
+        /// The digest of the platform's manifest.
         digest: Digest,
     },
-    /// A cache answers with what it has, which may be out of date: it wanted to ask, and could not.
+    /// A cache answered from the store because it could not ask the origin. The image may be out of date.
     ServedStale {
-        /// What is pulled.
+        /// The requested reference.
         reference: Reference,
-        /// The platform's manifest.
+        /// The digest of the platform's manifest.
         digest: Digest,
-        /// Why nobody could be asked.
+        /// Why the origin could not be asked.
         kind: ErrorKind,
     },
     /// The image is in the store.
     Committed {
-        /// What was pulled.
+        /// The requested reference.
         reference: Reference,
-        /// The platform's manifest.
+        /// The digest of the platform's manifest.
         digest: Digest,
     },
-    /// An image had to go, with all its names, so that the store is no larger than it may be.
+    /// An image and all its names were deleted to keep the store within its size limit.
     Evicted {
-        /// The platform's manifest.
+        /// The digest of the platform's manifest.
         digest: Digest,
-        /// How much disk space that freed.
+        /// The freed disk space, in bytes.
         bytes: u64,
     },
-    /// The pull has failed.
+    /// The pull failed.
     Failed {
-        /// What was pulled.
+        /// The requested reference.
         reference: Reference,
-        /// What went wrong; the error itself is what the call returned.
+        /// The kind of the error. The call returns the error itself.
         kind: ErrorKind,
     },
-    /// The pull was given up by who asked for it.
+    /// The caller dropped the pull.
     Cancelled {
-        /// What was pulled.
+        /// The requested reference.
         reference: Reference,
     },
 }
@@ -106,14 +106,14 @@ impl Event {
     }
 }
 
-/// Where bytes of a blob came from.
+/// The source of a blob's bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Source {
-    /// The registry of this name, as references have it, or a mirror: `ghcr.io`, `mirror.lan:5000`.
+    /// A registry or a mirror, named as in references: `ghcr.io`, `mirror.lan:5000`.
     Registry(Arc<str>),
     /// An image layout in this directory.
     Directory(Arc<Path>),
-    /// The store: an earlier pull had left them.
+    /// The store, where an earlier pull left the bytes.
     Store,
 }

@@ -1,4 +1,4 @@
-//! Where events go.
+//! Event sinks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use crate::event::Event;
 use crate::reference::Reference;
 use crate::registry::PulledImage;
 
-/// Where events go: a function, or nowhere. Cheap to clone.
+/// A sink for events: a function, or nothing. Cheap to clone.
 ///
-/// The function is called from within the pull, so it must return at once: hand the event on, do not
-/// work on it. [`channel`](Self::channel) does so.
+/// The function is called from within the pull, so it must return at once. It should pass the event on, as
+/// [`channel`](Self::channel) does, rather than process it.
 #[derive(Clone, Default)]
 pub struct Events(Option<Arc<dyn Fn(Event) + Send + Sync>>);
 
 impl Events {
-    /// Events go to this function.
+    /// Sends events to this function.
     pub fn to(sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(sink)))
     }
 
-    /// Runs a pull with its beginning and its end reported. Its error then says what could not be pulled.
-    /// `digest` is that of what was pulled.
+    /// Runs a pull, and reports its beginning and its end. An error gets the context that this reference could
+    /// not be pulled. `digest` returns the digest of the pulled image.
     pub async fn observe<T>(
         &self,
         reference: &Reference,
@@ -34,7 +34,8 @@ impl Events {
         outcome.map_err(|error| error.context(format!("cannot pull {reference}")))
     }
 
-    /// Runs a pull of another registry with its beginning and its end reported, and leaves its answer as it is.
+    /// Runs a pull of another registry, and reports its beginning and its end. The result is returned
+    /// unchanged.
     pub async fn follow(
         &self,
         reference: &Reference,
@@ -60,8 +61,8 @@ impl Events {
         outcome
     }
 
-    /// Where a registry reports to that is part of a stack, and not all of it: the beginning and the end of a pull
-    /// are for who [`observe`](Self::observe)s the stack as a whole, and are left out.
+    /// A sink for a registry that is one part of a stack. It drops the events that begin and end a pull,
+    /// because the caller that [`observe`](Self::observe)s the whole stack reports those.
     #[must_use]
     pub fn within(&self) -> Self {
         let Some(sink) = self.0.clone() else { return Self(None) };
@@ -72,7 +73,7 @@ impl Events {
         })
     }
 
-    /// Events go to both, to this first.
+    /// Sends events to both sinks, first to this one.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self.0, other.0) {
@@ -84,7 +85,7 @@ impl Events {
         }
     }
 
-    /// Reports an event; it is not even made where nobody listens.
+    /// Reports an event. The event is not even created if there is no sink.
     pub fn emit(&self, event: impl FnOnce() -> Event) {
         if let Some(sink) = &self.0 {
             sink(event());
@@ -92,7 +93,7 @@ impl Events {
     }
 }
 
-/// A pull that has begun. If it is dropped before it has ended, that is its end.
+/// A pull that has begun. Dropping it before its end reports the pull as cancelled.
 struct Unfinished<'a> {
     events: &'a Events,
     reference: &'a Reference,
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
     use crate::{Error, ErrorKind};
 
-    /// Keeps what it is told, in short.
+    /// A sink that records short names of the events.
     fn listener() -> (Events, Arc<Mutex<Vec<&'static str>>>) {
         let told = Arc::<Mutex<Vec<_>>>::default();
         let sink = told.clone();
@@ -134,7 +135,7 @@ mod tests {
         (Events::to(move |event| sink.lock().unwrap().push(short(&event))), told)
     }
 
-    /// Looks once at a pull that tells of a blob and has this outcome, or none yet. Then it is dropped.
+    /// Polls a pull once, which reports a blob and then has this outcome, or none yet, and drops it.
     fn look_at_a_pull(events: &Events, within: &Events, outcome: Option<Result<Digest>>) {
         let pull = async {
             within.emit(|| Event::BlobVerified { digest: Digest::sha256(b"") });

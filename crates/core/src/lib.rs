@@ -1,12 +1,13 @@
-//! The contract that every hoist backend keeps, and the words it is written in.
+//! The contract of every hoist backend, and its vocabulary.
 //!
-//! [`ImageRegistry`] is the one trait: given a reference, it puts a verified OCI image layout on this
-//! machine's disk and says where ([`PulledImage`]). Backends implement it, decorators wrap it, programs
-//! call it. Around it are the parsed forms of the names that images go by ([`Reference`], [`Digest`],
-//! [`Platform`]), the documents that describe them ([`Manifest`], [`Index`], [`Descriptor`]), the one
-//! [`Error`] type, and the progress [`Event`]s of a pull.
+//! [`ImageRegistry`] is the central trait: given a reference, it puts a verified OCI image layout on the local
+//! disk and returns its path ([`PulledImage`]). Backends implement it, decorators wrap it, and programs call
+//! it. Around it are the parsed names of images ([`Reference`], [`Digest`], [`Platform`]), the documents that
+//! describe images ([`Manifest`], [`Index`], [`Descriptor`]), the [`Error`] type, and the progress [`Event`]s
+//! of a pull.
 //!
-//! This crate does no I/O and knows no runtime. With `hoist-store` it is all that a backend of one's own needs.
+//! This crate does no I/O and depends on no async runtime. Together with `hoist-store`, it is all that a custom
+//! backend needs.
 
 mod admission;
 mod channel;

@@ -1,4 +1,4 @@
-//! References: the names that images go by, in Docker's conventions.
+//! References: the names of images, in Docker's conventions.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -9,24 +9,24 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where names without a registry live.
+/// The registry of names that do not name one.
 const DEFAULT_REGISTRY: &str = "docker.io";
-/// What Docker Hub once was called; still accepted, and the same registry.
+/// A former name of Docker Hub, which is still accepted.
 const LEGACY_REGISTRY: &str = "index.docker.io";
-/// Where Docker Hub keeps names without a namespace.
+/// The namespace of Docker Hub's names without one.
 const DEFAULT_NAMESPACE: &str = "library";
-/// The tag meant where neither a tag nor a digest is given.
+/// The tag of references without a tag or digest.
 const DEFAULT_TAG: &str = "latest";
 const MAX_REPOSITORY: usize = 255; // distribution/reference: RepositoryNameTotalLengthMax
 const MAX_TAG: usize = 128; // distribution-spec: a tag is at most 128 characters
-const MAX_REGISTRY: usize = 255; // a DNS name has 253 at most; also one component of a path
+const MAX_REGISTRY: usize = 255; // a DNS name has at most 253; it is also one component of a path
 
 /// A parsed, fully-qualified reference: `registry/repository[:tag][@digest]`.
 ///
 /// The grammar and the defaults are those of
-/// [distribution/reference](https://github.com/distribution/reference): `nginx` is
-/// `docker.io/library/nginx:latest`. At least one of tag and digest is there; where both are, the digest
-/// decides and the tag is kept in the name.
+/// [distribution/reference](https://github.com/distribution/reference): `nginx` means
+/// `docker.io/library/nginx:latest`. A reference has a tag, a digest, or both. If it has both, the digest
+/// identifies the image, and the tag is only kept in the name.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Reference {
@@ -37,22 +37,22 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The registry's host, with its port where one was given: `docker.io`, `[::1]:5000`.
+    /// The registry's host, with the port if one was given: `docker.io`, `[::1]:5000`.
     pub fn registry(&self) -> &str {
         &self.registry
     }
 
-    /// The repository on that registry: `library/nginx`.
+    /// The repository in that registry: `library/nginx`.
     pub fn repository(&self) -> &str {
         &self.repository
     }
 
-    /// The tag, where one was given or meant.
+    /// The tag, if one was given or implied.
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
-    /// The digest, where the content is pinned.
+    /// The digest, if the reference has one.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
@@ -62,7 +62,7 @@ impl Reference {
         format!("{}/{}", self.registry, self.repository)
     }
 
-    /// What a registry is asked for (`/v2/<name>/manifests/<this>`): the digest, else the tag.
+    /// The last part of a manifest's URL (`/v2/<name>/manifests/<selector>`): the digest, or else the tag.
     pub fn selector(&self) -> String {
         match (&self.digest, &self.tag) {
             (Some(digest), _) => digest.to_string(),
@@ -71,13 +71,13 @@ impl Reference {
         }
     }
 
-    /// The same repository, by digest alone.
+    /// The same repository with this digest, and without a tag.
     #[must_use]
     pub fn pinned(&self, digest: Digest) -> Self {
         Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
-    /// Whether both name one repository of one registry.
+    /// Whether both references name the same repository of the same registry.
     pub fn same_repository(&self, other: &Self) -> bool {
         self.registry == other.registry && self.repository == other.repository
     }
@@ -94,13 +94,13 @@ impl FromStr for Reference {
     }
 }
 
-/// Parses, or says in one clause why not.
+/// Parses a reference. An error explains in one clause why it is invalid.
 fn parse(text: &str) -> std::result::Result<Reference, String> {
     if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err("64 hexadecimal digits could be an image's id; write name@sha256:<digits>".into());
     }
     if text.contains("://") {
-        return Err("a reference has no scheme; leave out what stands before the registry".into());
+        return Err("a reference has no scheme; remove the part before the registry".into());
     }
     let (rest, digest) = match text.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest.parse().map_err(|e: Error| e.to_string())?)),
@@ -129,8 +129,8 @@ fn parse(text: &str) -> std::result::Result<Reference, String> {
     })
 }
 
-/// Splits off the registry, by Docker's rule: what stands before the first `/` is one if it has a dot or
-/// a colon, is `localhost`, or has an upper-case letter, which no repository could have.
+/// Splits off the registry, by Docker's rule: the part before the first `/` is a registry if it has a dot or a
+/// colon, is `localhost`, or has an upper-case letter, which is not allowed in a repository.
 fn split_registry(text: &str) -> (&str, &str) {
     match text.split_once('/') {
         Some((LEGACY_REGISTRY, rest)) => (DEFAULT_REGISTRY, rest),
@@ -154,14 +154,14 @@ fn check_registry(registry: &str) -> std::result::Result<(), String> {
         return Err(format!("{port:?} is not a port"));
     }
     match host.strip_prefix('[').map(|h| h.strip_suffix(']')) {
-        // Not the form that ends like an IPv4 address: distribution has no room for it.
+        // An IPv6 address that ends like an IPv4 address is invalid in distribution's grammar.
         Some(Some(address)) if !address.contains('.') && address.parse::<Ipv6Addr>().is_ok() => Ok(()),
         None if host.split('.').all(is_domain_component) => Ok(()),
         _ => Err(format!("{host:?} is not a host name or address")),
     }
 }
 
-/// Splits `host:port`, minding the colons of an IPv6 literal.
+/// Splits `host:port`, and leaves the colons of an IPv6 literal alone.
 fn split_port(registry: &str) -> (&str, Option<&str>) {
     match registry.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -192,8 +192,8 @@ fn check_repository(path: &str, repository: &str) -> std::result::Result<(), Str
     }
 }
 
-/// Runs of lower-case letters and digits, between which stand one dot, one or two underscores, or any
-/// number of dashes.
+/// Runs of lower-case letters and digits, separated by one dot, one or two underscores, or any number of
+/// dashes.
 fn is_path_component(part: &str) -> bool {
     let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_separator = |run: &str| matches!(run, "." | "_" | "__") || run.bytes().all(|b| b == b'-');

@@ -1,4 +1,4 @@
-//! What a registry says that a reference is, without the image being pulled.
+//! The registry's current answer for a reference, without a pull.
 
 use serde::{Serialize, Serializer};
 
@@ -12,15 +12,15 @@ use crate::reference::Reference;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Resolution {
-    /// What was asked for, fully qualified.
+    /// The requested reference, fully qualified.
     pub reference: Reference,
     /// The digest of the document that it leads to: an index, or the manifest of one image.
     pub digest: Digest,
-    /// What that document is; one of [`media_type`](crate::media_type)'s.
+    /// The type of that document, from [`media_type`](crate::media_type).
     pub media_type: String,
-    /// How large that document is, in bytes.
+    /// The size of that document, in bytes.
     pub size: u64,
-    /// The images: those of the index, or the one.
+    /// The images: those of the index, or the single one.
     pub images: Vec<ImageEntry>,
 }
 
@@ -29,24 +29,24 @@ pub struct Resolution {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ImageEntry {
-    /// The platform that it is made for. `None`: it does not say, as an artifact does not, or an index within the
+    /// The platform that the image is made for. `None`: it is not specified, as for an artifact or a nested
     /// index.
     #[serde(serialize_with = "as_text")]
     pub platform: Option<Platform>,
-    /// The digest of its manifest.
+    /// The digest of the image's manifest.
     pub digest: Digest,
-    /// What its manifest is.
+    /// The type of the image's manifest.
     pub media_type: String,
-    /// How large its manifest is, in bytes.
+    /// The size of the image's manifest, in bytes.
     pub size: u64,
-    /// How large its configuration and its layers are together, as stored, in bytes. `None`: its manifest was not
-    /// read, since it is not that of the platform that was asked for.
+    /// The total size of the configuration and the layers, as stored (compressed), in bytes. `None`: the
+    /// manifest was not read, because it is not that of the requested platform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_size: Option<u64>,
 }
 
 impl Resolution {
-    /// What a registry has said: that this reference leads to this document, and that to these images.
+    /// An answer of a registry: the document that this reference leads to, and its images.
     pub fn new(reference: Reference, document: &Descriptor, images: Vec<ImageEntry>) -> Self {
         let Descriptor { digest, media_type, size, .. } = document.clone();
         Self { reference, digest, media_type, size, images }
@@ -54,7 +54,7 @@ impl Resolution {
 }
 
 impl ImageEntry {
-    /// The image whose manifest is this; its content's size is not known.
+    /// The image with this manifest; the size of its content is unknown.
     pub fn new(manifest: &Descriptor) -> Self {
         let Descriptor { platform, digest, media_type, size, .. } = manifest.clone();
         Self { platform, digest, media_type, size, content_size: None }

@@ -1,9 +1,9 @@
-//! Text that came from elsewhere, made fit for a terminal and for a log.
+//! Makes text from other sources safe for a terminal and a log.
 
-/// What is left of a message at the most, in characters: a server may put megabytes into a name.
+/// The maximum length of a message, in characters. A server may put megabytes into a name.
 const MAX_MESSAGE: usize = 4000;
 
-/// The text in one line, without what could move a cursor, colour, hide or reorder what is shown.
+/// The text in one line, without characters that move the cursor, change colours, or hide or reorder text.
 pub(crate) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len().min(MAX_MESSAGE));
     let mut chars = text.chars();
@@ -21,7 +21,8 @@ pub(crate) fn clean(text: &str) -> String {
     clean
 }
 
-/// Passes over what follows an escape: a sequence up to its final letter, or a title up to its end (ECMA-48).
+/// Skips the rest of an escape sequence: a control sequence up to its final letter, or a title up to its end
+/// (ECMA-48).
 fn skip_escape(chars: &mut std::str::Chars<'_>) {
     let mut ahead = chars.clone();
     let end: fn(char) -> bool = match ahead.next() {
@@ -34,7 +35,7 @@ fn skip_escape(chars: &mut std::str::Chars<'_>) {
     }
 }
 
-/// Characters that change the direction of others, or are not seen.
+/// Characters that change the direction of text, or are invisible.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'

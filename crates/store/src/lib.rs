@@ -1,13 +1,13 @@
 //! The content store: the only code that writes image content to disk.
 //!
-//! A [`Store`] is a directory that any number of processes share. It keeps every blob once, and every
+//! A [`Store`] is a directory that any number of processes share. It keeps every blob once. It keeps every
 //! image as an OCI layout of its own, whose blobs are hard links into the pool. The file system is the
 //! database: there is no daemon and no index file. `docs/store.md` describes the format.
 //!
-//! Content enters in one way only. A [`Staging`] collects what an image needs: it links what the pool
-//! has, [`Ingest`]s what has to be fetched (hashing as it is written), and its
-//! [`commit`](Staging::commit) publishes the whole image in one rename. What comes back is a [`Lease`],
-//! under which [`Store::name`] makes the image known by a reference.
+//! Content enters in one way only. A [`Staging`] collects the blobs of an image: it links those that the pool
+//! has, and [`Ingest`]s those that must be fetched, hashing them as it writes them. Its
+//! [`commit`](Staging::commit) publishes the whole image in one rename and returns a [`Lease`]. Under that
+//! lease, [`Store::name`] makes the image known by a reference.
 
 mod fs;
 mod fsck;

@@ -1,48 +1,50 @@
-//! How a store is opened.
+//! Options for opening a store.
 
 use std::time::Duration;
 
-/// A registry that is slow, or asks to wait, keeps a healthy client from a blob for less than this.
+/// Longer than a slow registry, or one that asks clients to wait, keeps a healthy client from a blob.
 const STALL: Duration = Duration::from_mins(2);
 
-/// Whether what is stored survives a power cut.
+/// Whether stored data survives a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Data and directories are synced before a name leads to them, so that after any crash or power cut a
-    /// reference leads to a whole image or to none.
+    /// Syncs data and directories before a name leads to them. After any crash or power cut, a reference leads
+    /// to a whole image or to none.
     #[default]
     Synced,
-    /// Nothing is synced. A killed process still loses nothing, but after a power cut an image can be
-    /// damaged: only for a store that is thrown away with the machine.
+    /// Syncs nothing. A killed process still loses nothing, but a power cut can damage an image. Use this only
+    /// for a store that is discarded together with the machine.
     None,
 }
 
-/// Who may look into a store, beside its owner.
+/// Which users can read a store, apart from its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Access {
-    /// Nobody: images can be private. A store that was opened to a group stays so.
+    /// No other users, because images can be private. A store that was opened to a group before stays open to
+    /// it.
     #[default]
     Owner,
-    /// Those of this group, by its number, may read, such as the user that a jailed VM runs as; nobody but the owner
-    /// writes. Directories are made as this process's umask has it, which must leave the group its rights (027, say).
+    /// The members of the group with this number can read the store: for example the user that a jailed VM runs
+    /// as. Only the owner can write. This process's umask applies to new directories and must leave the group
+    /// its rights (027, for example).
     Group(u32),
 }
 
-/// The options of a [`Store`](crate::Store).
+/// Options of a [`Store`](crate::Store).
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 #[must_use]
 pub struct StoreOptions {
-    /// Whether what is stored survives a power cut.
+    /// Whether stored data survives a power cut.
     pub durability: Durability,
-    /// How much the store may hold, in bytes of disk space.
+    /// The limit on the store's size, in bytes of disk space.
     pub max_size: Option<u64>,
-    /// How long a blob that another task or process fetches may stand still, or get less than 16 KiB a second, before it is
-    /// fetched here as well.
+    /// How long to wait for another task or process that fetches a blob and makes no progress, or receives less
+    /// than 16 KiB per second. After that, this store fetches the blob as well.
     pub stall: Duration,
-    /// Who may look into the store.
+    /// Which users can read the store.
     pub access: Access,
 }
 
@@ -53,24 +55,25 @@ impl Default for StoreOptions {
 }
 
 impl StoreOptions {
-    /// Chooses whether what is stored survives a power cut.
+    /// Sets whether stored data survives a power cut.
     pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
     }
 
-    /// Keeps the store to so many bytes of disk space: after each pull that brought an image, others are
-    /// evicted, as by [`GcOptions::with_max_size`](crate::GcOptions::with_max_size). That looks at every file
-    /// of the store.
+    /// Limits the store to `bytes` of disk space. After each pull that adds an image, the store evicts others,
+    /// as [`GcOptions::with_max_size`](crate::GcOptions::with_max_size) does. This reads the metadata of every
+    /// file in the store.
     pub fn with_max_size(self, bytes: u64) -> Self {
         Self { max_size: Some(bytes), ..self }
     }
 
-    /// Fetches a blob that another task or process fetches, as soon as that has stood still, or next to, for so long.
+    /// Sets how long another task or process may fetch a blob with little or no progress before this store
+    /// fetches the blob as well.
     pub fn with_stall(self, stall: Duration) -> Self {
         Self { stall, ..self }
     }
 
-    /// Chooses who may look into the store.
+    /// Sets which users can read the store.
     pub fn with_access(self, access: Access) -> Self {
         Self { access, ..self }
     }

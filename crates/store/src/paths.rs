@@ -1,37 +1,38 @@
-//! Where things are in a store, below its root; `docs/store.md` describes it.
+//! The paths of everything in a store, relative to its root. `docs/store.md` describes them.
 
 use hoist_core::{Algorithm, Digest};
 
-/// What a journal is called after its data.
+/// The suffix of a journal's name, after the name of its data.
 const JOURNAL: &str = ".journal";
 
-/// Where the pool keeps blobs of this algorithm, below the root; a layout has the same place for them.
+/// The pool's directory for blobs of this algorithm, relative to the root. A layout keeps its blobs at the same
+/// path.
 pub(crate) fn pool_path(algorithm: Algorithm) -> String {
     format!("blobs/{}", algorithm.as_str())
 }
 
-/// Where the pool keeps this blob, below the root; a layout has the same place for it.
+/// The path of this blob in the pool, relative to the root. A layout keeps the blob at the same path.
 pub(crate) fn pool_file(digest: &Digest) -> String {
     format!("{}/{}", pool_path(digest.algorithm()), digest.hex())
 }
 
-/// Where images whose manifest has a digest of this algorithm are, below the root.
+/// The directory of the images whose manifest digest has this algorithm, relative to the root.
 pub(crate) fn images_path(algorithm: Algorithm) -> String {
     format!("images/{}", algorithm.as_str())
 }
 
-/// The name of the journal beside an ingest's data of this name.
+/// The name of the journal that belongs to an ingest's data file of this name.
 pub(crate) fn journal_of(data: &str) -> String {
     format!("{data}{JOURNAL}")
 }
 
-/// The name of the data that a journal belongs to. `None`: this is not a journal's name.
+/// The name of the data file that a journal belongs to. `None`: this is not a journal's name.
 pub(crate) fn data_of(journal: &str) -> Option<&str> {
     journal.strip_suffix(JOURNAL)
 }
 
-/// What should be a blob's digest in hex, in the name of an ingest's data or journal.
+/// The part of an ingest's file name (data or journal) that should be the blob's digest in hex.
 pub(crate) fn hex_of(name: &str) -> &str {
-    // One that overtook another has a number behind its digest.
+    // The file of an ingest that overtook another one has `+` and a number after the digest.
     data_of(name).unwrap_or(name).split('+').next().unwrap_or_default()
 }

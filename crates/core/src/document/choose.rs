@@ -1,14 +1,14 @@
-//! Whether an image suits a platform, by an index's word or by the image's configuration.
+//! Whether an image fits a platform, according to an index or to the image's configuration.
 
 use super::{Descriptor, Index};
 use crate::error::{Error, ErrorKind, Result};
 use crate::platform::Platform;
 
 impl Index {
-    /// The entry that suits this platform best.
+    /// Chooses the entry that fits this platform best.
     ///
-    /// Fails with [`PlatformMissing`](ErrorKind::PlatformMissing), which lists what there is. An index of a
-    /// single entry without a platform has only that to offer.
+    /// Fails with [`PlatformMissing`](ErrorKind::PlatformMissing), which lists the available platforms. If an
+    /// index has only one entry, and that entry names no platform, the entry is chosen.
     pub fn choose(&self, platform: &Platform) -> Result<&Descriptor> {
         let candidates = self.manifests.iter().filter_map(|entry| Some((entry.platform.as_ref()?, entry)));
         let lone = || match &self.manifests[..] {
@@ -21,17 +21,16 @@ impl Index {
     }
 }
 
-/// What the image's configuration says that it is made for. `None`: it does not say, as that of an
-/// artifact does not.
+/// The platform in an image's configuration. `None`: it is not specified, as for an artifact.
 pub fn config_platform(config: &[u8]) -> Option<Platform> {
     let platform: Platform = serde_json::from_slice(config).ok()?;
     Some(platform).filter(|p| !p.os.is_empty() && !p.architecture.is_empty())
 }
 
 impl Platform {
-    /// The error of an image that is not made for this platform, but for those.
+    /// The error for an image that is made for these platforms, but not for this one.
     pub fn missing(&self, available: Vec<Self>) -> Error {
-        // Attestations and the like are listed as unknown/unknown; nobody can ask for those.
+        // Attestations and the like are listed as unknown/unknown, which cannot be requested.
         let available: Vec<_> = available.into_iter().filter(|p| p.os != "unknown").collect();
         let names: Vec<_> = available.iter().map(ToString::to_string).collect();
         let there_is = if names.is_empty() { "no platform at all".to_owned() } else { names.join(", ") };
@@ -40,8 +39,8 @@ impl Platform {
             .with_help("choose one of those with `platform`")
     }
 
-    /// Fails with [`PlatformMissing`](ErrorKind::PlatformMissing) if an image with this configuration is
-    /// made for another platform.
+    /// Fails with [`PlatformMissing`](ErrorKind::PlatformMissing) if an image with this configuration is made
+    /// for another platform.
     pub fn check(&self, config: &[u8]) -> Result<()> {
         match config_platform(config) {
             Some(made_for) if !self.accepts(&made_for) => Err(self.missing(vec![made_for])),

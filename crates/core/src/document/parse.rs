@@ -1,5 +1,5 @@
-//! Reading manifests and indexes, whoever wrote them: each is one thing, and no field is believed that another
-//! contradicts.
+//! Reads manifests and indexes from untrusted sources. Each document must be exactly one of the two, and fields
+//! must not contradict each other.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::{Descriptor, Document, Index, MAX_DOCUMENT, Manifest, media_type};
 use crate::error::{Error, ErrorKind, Result};
 use crate::platform::Platform;
 
-/// The advice where something else than a manifest was served.
+/// The advice if a server sent something other than a manifest.
 const NO_MANIFEST: &str = "is this the address of a registry?";
 
-/// All fields that tell one document from another; each must be where it belongs and nowhere else.
+/// All fields that distinguish the kinds of documents. Each is allowed only in its own kind.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raw {
@@ -25,7 +25,7 @@ struct Raw {
     fs_layers: Option<IgnoredAny>,
 }
 
-/// A descriptor whose digest is not looked at yet, and in which `null` is what Go writes for nothing.
+/// A descriptor whose digest is not parsed yet. Go writes `null` for empty fields.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawDescriptor {
@@ -38,8 +38,8 @@ struct RawDescriptor {
 }
 
 impl RawDescriptor {
-    /// Fails with [`Unsupported`](ErrorKind::Unsupported) where the digest's algorithm is not one that can be
-    /// trusted, and with [`Malformed`](ErrorKind::Malformed) where it is no digest.
+    /// Fails with [`Unsupported`](ErrorKind::Unsupported) if the digest's algorithm cannot be trusted, and with
+    /// [`Malformed`](ErrorKind::Malformed) if it is not a digest.
     fn read(self) -> Result<Descriptor> {
         let digest = self.digest.parse().map_err(|cause: Error| {
             let kind = match cause.kind() {
@@ -60,8 +60,8 @@ impl RawDescriptor {
         })
     }
 
-    /// The same for an entry of an index: one whose digest is of an algorithm from the future must not spoil its
-    /// neighbours.
+    /// The same for an entry of an index. An entry with a future digest algorithm is skipped, so that the other
+    /// entries stay usable.
     fn read_entry(self) -> Option<Result<Descriptor>> {
         let unsupported = |error: &Error| *error.kind() == ErrorKind::Unsupported;
         Some(self.read()).filter(|entry| !entry.as_ref().is_err_and(unsupported))
@@ -69,12 +69,12 @@ impl RawDescriptor {
 }
 
 impl Document {
-    /// Reads a manifest or an index. `content_type` is what the server said that it is, if it did.
+    /// Parses a manifest or an index. `content_type` is the server's `Content-Type`, if any.
     ///
-    /// Fails with [`Malformed`](ErrorKind::Malformed) where the bytes are neither, are both, or are not what
-    /// the server said (CVE-2021-41190); with [`Unsupported`](ErrorKind::Unsupported) where they are of a
-    /// format that is not read, such as Docker's schema 1, or name content by a digest that is weak, such as MD5;
-    /// with [`TooLarge`](ErrorKind::TooLarge) beyond [`MAX_DOCUMENT`].
+    /// Fails with [`Malformed`](ErrorKind::Malformed) if the bytes are neither, are both, or contradict
+    /// `content_type` (CVE-2021-41190). Fails with [`Unsupported`](ErrorKind::Unsupported) for other formats,
+    /// such as Docker's schema 1, and for content that is named by a weak digest, such as MD5. Fails with
+    /// [`TooLarge`](ErrorKind::TooLarge) for more than [`MAX_DOCUMENT`] bytes.
     pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Self> {
         if bytes.len() as u64 > MAX_DOCUMENT {
             let message = format!("the manifest has more than {MAX_DOCUMENT} bytes");
@@ -114,8 +114,8 @@ impl Document {
 }
 
 impl Raw {
-    /// What the document is: its own word, which must agree with the server's; else the server's; else its
-    /// shape.
+    /// The document's type: its own field, which must agree with the server's `Content-Type`; else the
+    /// `Content-Type`; else the type that its fields imply.
     fn media_type(&self, content_type: Option<&str>) -> Result<String> {
         let served = content_type
             .map(|value| value.split(';').next().unwrap_or_default().trim())
@@ -143,7 +143,7 @@ fn check_type(found: &str, expected: &[&str]) -> Result<()> {
 }
 
 fn unknown_type(found: &str) -> Error {
-    let message = format!("the document is of the type {found:?}, which is not read");
+    let message = format!("the document has the type {found:?}, which hoist does not support");
     unsupported(&message, "push it as an OCI or a Docker schema 2 image")
 }
 

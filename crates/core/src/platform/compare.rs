@@ -1,4 +1,4 @@
-//! Which images run on a platform, and which of them is the best: containerd's `platforms.Only`
+//! Which images run on a platform, and which of them fits best, by the rules of containerd's `platforms.Only`
 //! ([compare.go](https://github.com/containerd/platforms/blob/main/compare.go)).
 
 use std::cmp::Reverse;
@@ -6,13 +6,13 @@ use std::cmp::Reverse;
 use super::windows::{self, Version};
 use super::{Platform, normalize};
 
-/// How well an image suits: the lowest is the best. The place of its processor among those that run here, then,
-/// where a version of Windows was asked for, the newest.
+/// How well an image fits; the lowest rank is the best. First the position of its processor in the list of
+/// those that run here, and then, if a version of Windows was requested, the newest version.
 type Rank = (usize, Reverse<Version>);
 
 impl Platform {
-    /// The most suitable of these for this platform: its own first, then what it can also run, best first. Of
-    /// equals, it is the first.
+    /// Chooses the best of these for this platform: one with exactly this platform first, then the others that
+    /// it can run. The first of several equals wins.
     pub fn choose<'a, T>(&self, candidates: impl IntoIterator<Item = (&'a Self, T)>) -> Option<T> {
         candidates
             .into_iter()
@@ -38,8 +38,8 @@ impl Platform {
         Some((position, Reverse(version)))
     }
 
-    /// The image's version of Windows, or one older than all where it does not matter. `None`: it does not run
-    /// here.
+    /// The image's version of Windows, or the oldest one if the version does not matter. `None`: the image does
+    /// not run here.
     fn version_of(&self, candidate: &Self) -> Option<Version> {
         let host = self.os_version.as_deref().filter(|_| self.os == "windows").and_then(windows::parse);
         match (host, &candidate.os_version) {
@@ -80,7 +80,7 @@ fn older(architecture: &str, version: u8, oldest: u8) -> impl Iterator<Item = (S
     (oldest..version).rev().map(move |version| normalize(architecture, &format!("v{version}")))
 }
 
-/// The versions below this one. `v9.x` is what `v8.(x+5)` was, and more.
+/// The versions below this one. `v9.x` includes `v8.(x+5)`.
 fn older_arm64(variant: &str) -> Vec<(String, String)> {
     let (major, minor) = variant.split_once('.').unwrap_or((variant, "0"));
     let minor: u8 = minor.parse().unwrap_or(0).min(MAX_MINOR);
@@ -94,5 +94,5 @@ fn older_arm64(variant: &str) -> Vec<(String, String)> {
     }
 }
 
-/// More minor versions than an Arm architecture will have.
+/// More minor versions than any Arm architecture will have.
 const MAX_MINOR: u8 = 99;

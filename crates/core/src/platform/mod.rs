@@ -1,4 +1,4 @@
-//! Platforms: what an image is made for, and which of an index's images fits a machine best.
+//! Platforms: what an image is made for, and which image of an index fits a machine best.
 
 mod compare;
 mod specifier;
@@ -6,11 +6,11 @@ mod windows;
 
 use serde::{Deserialize, Serialize};
 
-/// An operating system and a processor, by Go's names, as the OCI image spec has them
+/// An operating system and a processor, with Go's names, as in the OCI image spec
 /// ([image-index](https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md), `platform`).
 ///
-/// Spelled `os/architecture[/variant]`: `linux/amd64`, `linux/arm/v7`; for Windows also with its version,
-/// `windows(10.0.17763)/amd64`. Parsing and choosing follow
+/// Written as `os/architecture[/variant]`: `linux/amd64`, `linux/arm/v7`; for Windows optionally with its
+/// version, `windows(10.0.17763)/amd64`. Parsing and choosing follow
 /// [containerd/platforms](https://github.com/containerd/platforms).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
@@ -18,19 +18,19 @@ pub struct Platform {
     pub os: String,
     /// `amd64`, `arm64`, `arm`, ...
     pub architecture: String,
-    /// The processor's version: `v7` of `arm`; absent where it is the architecture's usual one.
+    /// The processor's version, such as `v7` of `arm`. Absent for the usual version of the architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// The version of the operating system; only Windows images have one.
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
-    /// What the operating system must offer; only Windows images have these.
+    /// The features that the operating system must have; only Windows images list these.
     #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
     pub os_features: Vec<String>,
 }
 
 impl Platform {
-    /// This operating system and architecture, normalised.
+    /// A platform with this operating system and architecture, normalised.
     pub fn new(os: &str, architecture: &str, variant: Option<&str>) -> Self {
         let (architecture, variant) = normalize(architecture, variant.unwrap_or_default());
         let os = match os.to_ascii_lowercase().as_str() {
@@ -46,15 +46,14 @@ impl Platform {
         }
     }
 
-    /// The platform of images that run on this machine: its processor, and Linux, also on a host that
-    /// runs them in a virtual machine.
+    /// The platform of images that run on this machine: its processor, and Linux. This is Linux even on hosts
+    /// that run images in a virtual machine.
     pub fn host() -> Self {
         Self::new("linux", std::env::consts::ARCH, None)
     }
 }
 
-/// Go's names for what others call differently, and no variant where it is the usual one
-/// (containerd's `normalizeArch`).
+/// Replaces other names by Go's, and removes the usual variant (containerd's `normalizeArch`).
 fn normalize(architecture: &str, variant: &str) -> (String, String) {
     let (architecture, variant) = (architecture.to_ascii_lowercase(), variant.to_ascii_lowercase());
     let (architecture, variant) = match (architecture.as_str(), variant.as_str()) {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::Platform;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a word on its own is taken for: Go's names, as containerd lists them
+/// The meanings of a single word: Go's names, as listed in containerd
 /// ([database.go](https://github.com/containerd/platforms/blob/main/database.go)).
 const SYSTEMS: [&str; 9] =
     ["linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "android", "illumos", "solaris"];
@@ -40,7 +40,7 @@ fn read(text: &str) -> Option<Platform> {
     Some(Platform { os_version: version, os_features: features, ..platform })
 }
 
-/// The operating system, with what stands in brackets behind it: its version, and its features.
+/// The operating system, with its version and its features from the parentheses after it.
 fn system(text: &str) -> Option<(&str, Option<String>, Vec<String>)> {
     let Some((os, options)) = text.split_once('(') else { return Some((text, None, Vec::new())) };
     let mut options = options.strip_suffix(')')?.split('+');
@@ -64,7 +64,7 @@ fn alone(word: &str) -> Option<Platform> {
     Some(Platform::new(&host.os, word, None)).filter(|p| ARCHITECTURES.contains(&&*p.architecture))
 }
 
-/// No part has a dash, which the parts of a [key](Platform::key) are joined by.
+/// No part may have a dash, because dashes join the parts of a [key](Platform::key).
 fn is_word(part: &str) -> bool {
     part.starts_with(|c: char| c.is_ascii_alphanumeric())
         && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
@@ -84,8 +84,8 @@ impl fmt::Display for Platform {
 }
 
 impl Platform {
-    /// The name of this platform as one component of a path: `linux-arm-v7`, `windows-amd64@10.0.17763`. What
-    /// parses as a platform has a name of its own; anything unfit for a path becomes `_`.
+    /// The name of this platform as one component of a path: `linux-arm-v7`, `windows-amd64@10.0.17763`.
+    /// Distinct parsed platforms have distinct keys. Characters that are unfit for a path become `_`.
     pub fn key(&self) -> String {
         let fit = |part: &str| -> String {
             part.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect()

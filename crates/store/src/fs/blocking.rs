@@ -1,17 +1,17 @@
-//! Waiting for the disk without keeping asynchronous code waiting.
+//! Runs blocking disk operations without blocking asynchronous code.
 
 use hoist_core::{Error, ErrorKind, Result};
 use tokio::task::JoinError;
 
-/// Runs what may wait for the disk where waiting is allowed: on one of tokio's threads for that.
+/// Runs work that may block on the disk on one of tokio's blocking threads.
 ///
-/// Once begun, the work goes on to its end, also if the future is dropped. Fails with
-/// [`Storage`](ErrorKind::Storage) where it panics, and otherwise as it does.
+/// Once started, the work runs to its end, even if the future is dropped. Fails with
+/// [`Storage`](ErrorKind::Storage) if the work panics, and otherwise as the work does.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|cause| Err(broken_off(cause)))
 }
 
-/// The error of work that panicked, or that a runtime which was shut down did not begin.
+/// The error of work that panicked, or that did not start because the runtime was shut down.
 pub(crate) fn broken_off(cause: JoinError) -> Error {
-    Error::new(ErrorKind::Storage, "work on the disk was broken off").with_source(cause)
+    Error::new(ErrorKind::Storage, "a disk operation was aborted").with_source(cause)
 }

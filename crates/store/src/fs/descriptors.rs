@@ -1,29 +1,29 @@
-//! How many files and connections this process may have open for what it pulls, so that it never runs out of
-//! descriptors: fewer blobs come at once, and over fewer connections, where the limit is low.
+//! Limits on the files and connections that this process opens for pulls, so that it never runs out of
+//! descriptors. Where the limit on open files is low, fewer blobs are fetched at once, over fewer connections.
 //!
-//! All pulls of a process share this, whatever store they fill. Leases are the caller's, and not counted.
+//! All pulls of a process share this limit, in all stores. Leases belong to the caller and do not count.
 
 use std::sync::{Arc, LazyLock};
 
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What is taken of a low limit: as little as pulls can do with, where that is 64.
+/// The minimum to use of a low limit. Pulls work with this much, and it fits a limit of 64.
 const LEAST: u64 = 48;
-/// What is taken of a high one: more would make nothing faster.
+/// The maximum to use of a high limit. More would not make pulls faster.
 const MOST: u64 = 256;
 
 static BUDGET: LazyLock<usize> = LazyLock::new(|| of_limit(getrlimit(Resource::Nofile).current));
 static BLOBS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(open_blobs())));
 
-/// How many descriptors of this limit pulls may have together.
+/// The number of descriptors that all pulls together may use under this limit on open files.
 fn of_limit(limit: Option<u64>) -> usize {
     let quarter = limit.map_or(MOST, |limit| limit / 4);
     usize::try_from(quarter.clamp(LEAST, MOST)).unwrap_or_default()
 }
 
-/// How many blobs may be on their way at once. Each has a file open, and a second one while it comes out of order;
-/// [`claim`](crate::Staging::claim) waits for its turn.
+/// How many blobs may be open for writing at once. Each has one file open, and a second one while its bytes
+/// arrive out of order. [`claim`](crate::Staging::claim) waits until it may open another.
 pub fn open_blobs() -> usize {
     *BUDGET / 6
 }
@@ -33,7 +33,8 @@ pub fn connections() -> usize {
     *BUDGET / 4
 }
 
-/// The right to have a blob's files open, when there are not too many. `None`: never, which does not happen.
+/// Waits for permission to open the files of one more blob. `None` never happens: the semaphore is never
+/// closed.
 pub(crate) async fn open_blob() -> Option<OwnedSemaphorePermit> {
     BLOBS.clone().acquire_owned().await.ok()
 }

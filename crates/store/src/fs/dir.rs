@@ -1,7 +1,7 @@
-//! Directories below the store's root: every path is opened without following a symlink.
+//! Directories below the store's root. Every path is opened without following symlinks.
 //!
-//! All file system calls of the store go through [`Dir`], so that this holds everywhere, and so that each
-//! failure names the path it happened to.
+//! All file system calls of the store go through [`Dir`]. So this rule holds everywhere, and each error names
+//! the path that it concerns.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -16,15 +16,15 @@ use rustix::io::{Errno, retry_on_intr};
 use super::error::unexpected;
 pub(crate) use super::error::{fail, is_damage, unless_damaged};
 
-/// How often a directory is made again that others remove, because it is empty, before it is used.
+/// How often to recreate a directory that other processes remove, because it is empty, before it is used.
 const MAKE_TRIES: usize = 1000;
-/// How often something is looked for that others move away while it is opened.
+/// How often to retry opening a path that other processes move while it is being opened.
 const OPEN_TRIES: usize = 1000;
-/// Holds most of what is read at once, refs and manifests, in bytes.
+/// The size of the first read, in bytes. Most files that are read whole (refs and manifests) fit in it.
 const USUAL_READ: usize = 4 << 10;
 const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
-/// Content is never written again once it is whole.
+/// Complete content is never written again.
 const CONTENT_MODE: Mode = Mode::from_raw_mode(0o444);
 
 /// An open directory, with its path for messages.
@@ -36,7 +36,7 @@ pub(crate) struct Dir {
 }
 
 impl Dir {
-    /// Opens a directory by its whole path, which may lead through symlinks: it is the user's to choose.
+    /// Opens a directory by its full path. The path may contain symlinks, because the user chose it.
     pub(crate) fn open(path: &Path, durable: bool) -> Result<Self> {
         let file = File::open(path).map_err(|e| fail("open", path, e))?;
         if !file.metadata().map_err(|e| fail("read", path, e))?.is_dir() {
@@ -49,22 +49,22 @@ impl Dir {
         &self.path
     }
 
-    /// Whether what is written here is synced.
+    /// Whether files written here are synced.
     pub(crate) fn is_durable(&self) -> bool {
         self.durable
     }
 
-    /// The open directory itself, to lock it.
+    /// The open directory itself, for locking.
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
-    /// The same open directory, with a descriptor of its own.
+    /// The same open directory, with a second descriptor.
     pub(crate) fn try_clone(&self) -> std::io::Result<Self> {
         Ok(Self { file: self.file.try_clone()?, path: self.path.clone(), durable: self.durable })
     }
 
-    /// A directory below this one.
+    /// A directory below this one. `None`: it does not exist.
     pub(crate) fn sub(&self, path: impl AsRef<Path>) -> Result<Option<Self>> {
         let (path, whole) = (path.as_ref(), self.path.join(&path));
         match self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
@@ -75,9 +75,9 @@ impl Dir {
         }
     }
 
-    /// A directory below this one, made with all its parents where they are missing.
+    /// A directory below this one, created with all its parents if missing.
     pub(crate) fn make(&self, path: impl AsRef<Path>) -> Result<Self> {
-        // Others may remove a parent, because it is empty, before there is something in it.
+        // Other processes may remove a parent, because it is empty, before something is in it.
         for _ in 0..MAKE_TRIES {
             if let Some(dir) = self.try_make(path.as_ref())? {
                 return Ok(dir);
@@ -86,19 +86,19 @@ impl Dir {
         Err(unexpected(&self.path.join(path), "there, though it was just made"))
     }
 
-    /// `None`: a parent was removed meanwhile.
+    /// `None`: a parent was removed in the meantime.
     fn try_make(&self, path: &Path) -> Result<Option<Self>> {
         let mut parents = Vec::new();
         let made = self.make_all(path, &mut parents)?;
-        // Only when all are made: the first sync takes the others' work along.
+        // Sync only after all are made: the first sync then writes the changes of the others as well.
         for parent in parents.iter().rev() {
             parent.as_ref().unwrap_or(self).sync()?;
         }
         Ok(made)
     }
 
-    /// Makes a directory where it is missing, and adds its parent, and theirs, to those that are to be synced. `None`
-    /// is this one.
+    /// Creates a directory if it is missing, along with its missing parents. Adds the directories that must be
+    /// synced to `parents`, where `None` stands for this one.
     fn make_all(&self, path: &Path, parents: &mut Vec<Option<Self>>) -> Result<Option<Self>> {
         if let Some(dir) = self.sub(path)? {
             return Ok(Some(dir));
@@ -114,7 +114,7 @@ impl Dir {
         Ok(made)
     }
 
-    /// A directory in this one, made where it is missing. Its name is not durable until this one is synced.
+    /// A directory in this one, created if missing. Its name is not durable until this directory is synced.
     pub(crate) fn make_unsynced(&self, name: impl AsRef<Path>) -> Result<Self> {
         for _ in 0..MAKE_TRIES {
             if let Some(dir) = self.try_make_one(name.as_ref().as_os_str())? {
@@ -132,7 +132,7 @@ impl Dir {
         }
     }
 
-    /// A new file for reading and writing. `None`: there is something of that name.
+    /// Creates a file for reading and writing. `None`: the name is taken.
     pub(crate) fn create_new(&self, name: impl AsRef<Path>) -> Result<Option<File>> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         match self.open_at(name.as_ref(), flags, FILE_MODE) {
@@ -142,7 +142,7 @@ impl Dir {
         }
     }
 
-    /// A file for reading and writing, made where it is missing.
+    /// Opens a file for reading and writing, and creates it if it is missing.
     pub(crate) fn open_or_create(&self, name: impl AsRef<Path>) -> Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
         let whole = self.path.join(&name);
@@ -150,7 +150,7 @@ impl Dir {
         regular(fd.into(), &whole)
     }
 
-    /// A regular file for reading and writing.
+    /// Opens a regular file for reading and writing. `None`: it does not exist.
     pub(crate) fn open_to_write(&self, name: impl AsRef<Path>) -> Result<Option<File>> {
         let whole = self.path.join(&name);
         match self.open_at(name.as_ref(), OFlags::RDWR | OFlags::NONBLOCK, Mode::empty()) {
@@ -160,10 +160,10 @@ impl Dir {
         }
     }
 
-    /// A regular file for reading.
+    /// Opens a regular file for reading. `None`: it does not exist.
     pub(crate) fn open_file(&self, path: impl AsRef<Path>) -> Result<Option<File>> {
         let whole = self.path.join(&path);
-        // Not to hang on a FIFO that somebody planted.
+        // `NONBLOCK`: do not hang on a FIFO at this path.
         match self.open_at(path.as_ref(), OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()) {
             Ok(fd) => regular(fd.into(), &whole).map(Some),
             Err(Errno::NOENT) => Ok(None),
@@ -171,13 +171,13 @@ impl Dir {
         }
     }
 
-    /// The content of a regular file, which must not be larger than `limit` bytes.
+    /// Reads a regular file of at most `limit` bytes. `None`: it does not exist.
     pub(crate) fn read(&self, path: impl AsRef<Path>, limit: u64) -> Result<Option<Vec<u8>>> {
         let Some(file) = self.open_file(&path)? else { return Ok(None) };
         read_bounded(&file, limit, &self.path.join(&path)).map(Some)
     }
 
-    /// Writes a new file, whole and synced, that nobody will write again.
+    /// Writes and syncs a new file that is never written again.
     pub(crate) fn write_new(&self, name: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
         use std::io::Write;
         let whole = self.path.join(&name);
@@ -186,7 +186,7 @@ impl Dir {
         self.seal(&file, &whole)
     }
 
-    /// Makes a file's content durable and read-only. To be called before a name leads to it.
+    /// Makes a file's content durable and read-only. Call this before a name leads to the file.
     pub(crate) fn seal(&self, file: &File, path: &Path) -> Result<()> {
         rustix::fs::fchmod(file, CONTENT_MODE).map_err(|e| fail("protect", path, e))?;
         if self.durable {
@@ -195,7 +195,7 @@ impl Dir {
         Ok(())
     }
 
-    /// Makes a file in this directory writable again that was sealed.
+    /// Makes a sealed file in this directory writable again.
     pub(crate) fn unseal(&self, file: &File, name: &str) -> Result<()> {
         rustix::fs::fchmod(file, FILE_MODE).map_err(|e| fail("unprotect", &self.path.join(name), e))
     }
@@ -208,7 +208,7 @@ impl Dir {
         Ok(())
     }
 
-    /// What is known of a name, without following it. `None`: there is nothing of that name.
+    /// The metadata of a path. A symlink is not followed. `None`: nothing has this name.
     pub(crate) fn stat(&self, path: impl AsRef<Path>) -> Result<Option<Stat>> {
         let path = path.as_ref();
         let Some((parent, name)) = self.parent(path)? else { return Ok(None) };
@@ -219,8 +219,8 @@ impl Dir {
         }
     }
 
-    /// Gives `name` a second name in `to`. `Ok(Err(why))` where that cannot be done for a reason that a
-    /// caller can live with: it is gone, it is there already, or links cannot be had.
+    /// Hard-links `name` as `new` in `to`. Returns `Ok(Err(reason))` if that fails for a reason that callers
+    /// can handle: the file is gone, the new name is taken, or links are not possible.
     pub(crate) fn link(&self, name: &str, to: &Self, new: &str) -> Result<std::result::Result<(), NoLink>> {
         match rustix::fs::linkat(&self.file, name, &to.file, new, AtFlags::empty()) {
             Ok(()) => Ok(Ok(())),
@@ -232,13 +232,13 @@ impl Dir {
         }
     }
 
-    /// Moves a name, in one step, over what may be at the new one.
+    /// Renames atomically, and replaces any file that has the new name.
     pub(crate) fn rename(&self, name: &str, to: &Self, new: &str) -> Result<()> {
         rustix::fs::renameat(&self.file, name, &to.file, new)
             .map_err(|e| fail("rename", &to.path.join(new), e))
     }
 
-    /// Moves a name, in one step, over a file that may be at the new one. `false`: it has gone.
+    /// Renames atomically, and replaces any file that has the new name. `false`: the file is gone.
     pub(crate) fn take(&self, name: &str, to: &Self, new: &str) -> Result<bool> {
         match rustix::fs::renameat(&self.file, name, &to.file, new) {
             Ok(()) => Ok(true),
@@ -247,7 +247,7 @@ impl Dir {
         }
     }
 
-    /// Moves a name, in one step. `false`: there is something at the new one.
+    /// Renames atomically. `false`: the new name is taken.
     pub(crate) fn rename_new(&self, name: &str, to: &Self, new: &str) -> Result<bool> {
         match rustix::fs::renameat_with(&self.file, name, &to.file, new, RenameFlags::NOREPLACE) {
             Ok(()) => Ok(true),
@@ -256,7 +256,7 @@ impl Dir {
         }
     }
 
-    /// Swaps two names in one step. `false`: one of them has gone.
+    /// Swaps two names atomically. `false`: one of them is gone.
     pub(crate) fn exchange(&self, name: &str, to: &Self, other: &str) -> Result<bool> {
         match rustix::fs::renameat_with(&self.file, name, &to.file, other, RenameFlags::EXCHANGE) {
             Ok(()) => Ok(true),
@@ -265,17 +265,17 @@ impl Dir {
         }
     }
 
-    /// Removes the name of a file. `false`: there was none.
+    /// Removes the name of a file. `false`: it did not exist.
     pub(crate) fn unlink(&self, path: impl AsRef<Path>) -> Result<bool> {
         self.unlink_with(path.as_ref(), AtFlags::empty())
     }
 
-    /// Removes an empty directory. `false`: there was none, or it is in use.
+    /// Removes an empty directory. `false`: it does not exist, or is not empty.
     pub(crate) fn remove_empty(&self, path: impl AsRef<Path>) -> Result<bool> {
         self.unlink_with(path.as_ref(), AtFlags::REMOVEDIR)
     }
 
-    /// Whether this name is a directory's.
+    /// Whether this name is a directory.
     pub(crate) fn has_dir(&self, name: &str) -> Result<bool> {
         Ok(self.stat(name)?.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir()))
     }
@@ -289,21 +289,21 @@ impl Dir {
         }
     }
 
-    /// What is in this directory, in no order. It is read as the iterator goes on, however much there is;
-    /// what is removed or added meanwhile may be seen or not.
+    /// The entries of this directory, in no order. The iterator reads them lazily, so that memory use does not
+    /// depend on their number. It may or may not return entries that are removed or added during the iteration.
     pub(crate) fn entries(&self) -> Result<impl Iterator<Item = Result<DirEntry>>> {
         let failed = |e| fail("list", &self.path, e);
         let entries = rustix::fs::Dir::read_from(&self.file).map_err(failed)?;
         Ok(entries.filter_map(move |entry| entry.map_err(failed).map(|entry| self.entry(&entry)).transpose()))
     }
 
-    /// What in this directory is called by a digest of this algorithm; anything else is not ours.
+    /// The entries of this directory whose name is a digest of this algorithm. Other entries are not ours.
     pub(crate) fn digests(&self, algorithm: Algorithm) -> Result<impl Iterator<Item = Result<Digest>>> {
         let digest = move |entry: DirEntry| Digest::of_hex(algorithm, &entry.name);
         Ok(self.entries()?.filter_map(move |entry| entry.map(digest).transpose()))
     }
 
-    /// `None`: this directory itself, or the one above it.
+    /// `None`: the entry is `.` or `..`.
     fn entry(&self, entry: &rustix::fs::DirEntry) -> Option<DirEntry> {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name == "." || name == ".." {
@@ -319,8 +319,8 @@ impl Dir {
         Some(DirEntry { name, is_dir: kind.is_dir(), is_file: kind.is_file() })
     }
 
-    /// The open parent of a path, and the last component: the calls that change names take no flags
-    /// against symlinks, so that they must not be given a path of several components.
+    /// Opens the parent of a path, and returns the last component. The system calls that change names have no
+    /// flag to refuse symlinks, so they must be given a single component.
     fn parent<'p>(&self, path: &'p Path) -> Result<Option<(Parent, &'p Path)>> {
         let name = path.file_name().map_or(path, Path::new);
         match path.parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -335,7 +335,7 @@ impl Dir {
         let mut tries = 1..OPEN_TRIES;
         loop {
             match rustix::fs::openat2(&self.file, path, flags, mode, beneath) {
-                // What was found had been moved elsewhere before it was open (`complete_walk` of Linux's `fs/namei.c`).
+                // The path was moved out while it was being resolved (`complete_walk` in Linux's `fs/namei.c`).
                 Err(Errno::XDEV | Errno::AGAIN) if tries.next().is_some() => {}
                 outcome => return outcome,
             }
@@ -343,7 +343,7 @@ impl Dir {
     }
 }
 
-/// A name in a directory.
+/// An entry of a directory.
 #[derive(Debug)]
 pub(crate) struct DirEntry {
     pub(crate) name: String,
@@ -352,16 +352,16 @@ pub(crate) struct DirEntry {
     pub(crate) is_file: bool,
 }
 
-/// Why a link was not made.
+/// The reason why a link was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoLink {
-    /// There is nothing to link to.
+    /// The file to link to does not exist.
     Gone,
     /// The new name is taken.
     There,
-    /// The file has as many links as it may.
+    /// The file has the maximum number of links.
     Full,
-    /// This file system has no links, or the file is on another one, or not this user's to link to.
+    /// The file system has no hard links, the file is on another file system, or this user may not link to it.
     Impossible,
 }
 
@@ -387,13 +387,13 @@ fn regular(file: File, path: &Path) -> Result<File> {
     }
 }
 
-/// The content of an open file, which must not be larger than `limit` bytes.
+/// Reads an open file of at most `limit` bytes.
 pub(crate) fn read_bounded(file: &File, limit: u64, path: &Path) -> Result<Vec<u8>> {
     let failed = |e| fail("read", path, e);
     let mut bytes = vec![0; USUAL_READ];
     let read = retry_on_intr(|| rustix::io::read(file, &mut bytes)).map_err(|e| failed(e.into()))?;
     bytes.truncate(read);
-    // A regular file gives less than it is asked for only at its end.
+    // A regular file returns less than requested only at its end.
     if read == USUAL_READ {
         let more = limit.saturating_add(1).saturating_sub(read as u64);
         file.take(more).read_to_end(&mut bytes).map_err(failed)?;

@@ -1,4 +1,4 @@
-//! Errors of the file system: which path they name, and which of them tell of damage.
+//! File system errors: which path they name, and which of them mean damage.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::path::Path;
 use hoist_core::{Error, ErrorKind, Result};
 use rustix::io::Errno;
 
-/// An error of the file system, naming what was being done to which path.
+/// A file system error that names the operation and the path.
 pub(crate) fn fail(doing: impl Display, path: &Path, cause: impl Into<std::io::Error>) -> Error {
     Error::io(format!("cannot {doing} {}", path.display()), cause.into())
 }
 
-/// Whether an error says that what is there is not what it should be, or that the disk does not give it back: and not that
-/// it could not be looked at for now.
+/// Whether an error means that the content is not as it should be, or that the disk cannot return it, rather
+/// than that it could not be read for now.
 pub(crate) fn is_damage(error: &Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
     let is_of_the_disk =
@@ -20,7 +20,7 @@ pub(crate) fn is_damage(error: &Error) -> bool {
     cause.is_none_or(|cause| cause.raw_os_error().is_some_and(is_of_the_disk))
 }
 
-/// What was looked for. `None`: it is not there, or is not what it should be.
+/// Turns damage into `None`: the entry is missing, or is not what it should be.
 pub(crate) fn unless_damaged<T>(found: Result<Option<T>>) -> Result<Option<T>> {
     match found {
         Err(error) if is_damage(&error) => Ok(None),
@@ -30,5 +30,5 @@ pub(crate) fn unless_damaged<T>(found: Result<Option<T>>) -> Result<Option<T>> {
 
 pub(crate) fn unexpected(path: &Path, wanted: &str) -> Error {
     Error::new(ErrorKind::Storage, format!("{} is not {wanted}", path.display()))
-        .with_help("something else wrote there; move it away and try again")
+        .with_help("another program wrote there; move it away and try again")
 }

@@ -1,4 +1,4 @@
-//! Hashing what is in files.
+//! Hashes the content of files.
 
 use std::fs::File;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use crate::fs::dir::fail;
 
 const READ_BUFFER: usize = 256 << 10;
 
-/// Hashes a whole file, and counts its bytes.
+/// Hashes a whole file, and returns its size as well.
 pub(crate) fn hash(file: &File, path: &Path, algorithm: Algorithm) -> Result<(Digest, u64)> {
     let size = file.metadata().map_err(|e| fail("read", path, e))?.len();
     let mut hasher = Hasher::new(algorithm);
@@ -19,7 +19,7 @@ pub(crate) fn hash(file: &File, path: &Path, algorithm: Algorithm) -> Result<(Di
     Ok((hasher.finish(), size))
 }
 
-/// Adds a range of a file to a hash. `buffer` is what is read through, to be used again.
+/// Adds a range of a file to a hash. `buffer` is scratch space that the caller can reuse.
 pub(crate) fn hash_range(
     file: &File,
     path: &Path,
@@ -30,7 +30,7 @@ pub(crate) fn hash_range(
     each_chunk(file, path, range, buffer, |_, bytes| hasher.update(bytes))
 }
 
-/// Reads a range of a file chunk by chunk, each with its offset.
+/// Reads a range of a file in chunks, and passes each with its offset to `see`.
 pub(crate) fn each_chunk(
     file: &File,
     path: &Path,

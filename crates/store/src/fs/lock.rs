@@ -1,8 +1,8 @@
-//! Directories and files as locks: who holds the lock owns what is in it, and the lock dies with its owner.
+//! Locks on directories and files: the holder of the lock owns the content, and the lock ends with its process.
 //!
-//! The lock is `flock(2)` on the directory or file itself, so there is no lock file to leave behind. What
-//! is locked can meanwhile have been removed or replaced by whoever had it before; so each function
-//! here looks again at what it has locked.
+//! The lock is `flock(2)` on the directory or file itself, so there is no separate lock file to leave behind.
+//! The previous holder may have removed or replaced the directory before the lock was granted. So each function
+//! here checks again that the name still leads to what it locked.
 
 use std::fs::{File, Metadata, TryLockError};
 use std::os::unix::fs::MetadataExt;
@@ -13,7 +13,8 @@ use rustix::fs::Stat;
 
 use crate::fs::dir::{Dir, fail};
 
-/// Makes a directory where it is missing, and locks it for this owner alone. `None`: it has another owner.
+/// Creates a directory if it is missing, and locks it exclusively. `None`: another process or handle holds a
+/// lock on it.
 pub(crate) fn own(parent: &Dir, name: &str) -> Result<Option<Dir>> {
     loop {
         let dir = parent.make_unsynced(name)?;
@@ -26,8 +27,8 @@ pub(crate) fn own(parent: &Dir, name: &str) -> Result<Option<Dir>> {
     }
 }
 
-/// Makes a directory, with its parents, where it is missing, and waits until it can be locked for this owner
-/// alone: for a moment's work, since who waits here cannot be called off.
+/// Creates a directory, with its parents, if it is missing, and waits for an exclusive lock on it. Hold this
+/// lock only for a moment, because waiting for it cannot be cancelled.
 pub(crate) fn hold(root: &Dir, path: &str) -> Result<Dir> {
     loop {
         let dir = root.make(path)?;
@@ -38,7 +39,7 @@ pub(crate) fn hold(root: &Dir, path: &str) -> Result<Dir> {
     }
 }
 
-/// Locks a directory for this owner alone, if it is there and nobody else has it.
+/// Locks a directory exclusively. `None`: it does not exist, or is already locked.
 pub(crate) fn try_own(parent: &Dir, name: &str) -> Result<Option<Dir>> {
     match parent.sub(name)? {
         Some(dir) if try_lock(&dir)? && is_at(&dir, parent, name)? => Ok(Some(dir)),
@@ -46,7 +47,7 @@ pub(crate) fn try_own(parent: &Dir, name: &str) -> Result<Option<Dir>> {
     }
 }
 
-/// Locks a directory together with others who share it. `None`: it is not there.
+/// Takes a shared lock on a directory, and waits for it. `None`: the directory does not exist.
 pub(crate) fn share(parent: &Dir, name: &str) -> Result<Option<Dir>> {
     while let Some(dir) = parent.sub(name)? {
         dir.file().lock_shared().map_err(|e| fail("lock", dir.path(), e))?;
@@ -57,16 +58,16 @@ pub(crate) fn share(parent: &Dir, name: &str) -> Result<Option<Dir>> {
     Ok(None)
 }
 
-/// What came of trying to share a directory.
+/// The outcome of trying to share a directory.
 #[derive(Debug)]
 pub(crate) enum Shared {
     Locked(Dir),
-    /// Somebody has it alone, for a moment.
+    /// Another owner holds an exclusive lock for a moment.
     Busy,
     Gone,
 }
 
-/// As [`share`], without waiting.
+/// Like [`share`], without waiting.
 pub(crate) fn try_share(parent: &Dir, name: &str) -> Result<Shared> {
     while let Some(dir) = parent.sub(name)? {
         match dir.file().try_lock_shared() {
@@ -81,17 +82,17 @@ pub(crate) fn try_share(parent: &Dir, name: &str) -> Result<Shared> {
     Ok(Shared::Gone)
 }
 
-/// A file that is locked for this owner alone, for as long as it is open.
+/// A file that is locked exclusively for as long as it is open.
 #[derive(Debug)]
 pub(crate) struct OwnFile {
     pub(crate) file: File,
-    /// In bytes, when it was locked.
+    /// The length in bytes when it was locked.
     pub(crate) length: u64,
-    /// Whether it was made by this owner, and nobody has written to it.
+    /// Whether this owner created it, and nothing was written to it yet.
     pub(crate) is_new: bool,
 }
 
-/// Makes a file where it is missing, and locks it for this owner alone. `None`: it has another owner.
+/// Creates a file if it is missing, and locks it exclusively. `None`: another owner holds the lock.
 pub(crate) fn own_file(parent: &Dir, name: &str) -> Result<Option<OwnFile>> {
     loop {
         let (file, is_new) = match parent.create_new(name)? {
@@ -107,14 +108,14 @@ pub(crate) fn own_file(parent: &Dir, name: &str) -> Result<Option<OwnFile>> {
             return Ok(None);
         }
         if let Some(meta) = is_named(&file, parent, name)? {
-            // Another may have had it for a moment, and died.
+            // Another owner may have locked it for a moment, written to it, and died.
             let is_new = is_new && meta.len() == 0;
             return Ok(Some(OwnFile { file, length: meta.len(), is_new }));
         }
     }
 }
 
-/// Locks a file for this owner alone, if it is there and nobody else has it; it can be read.
+/// Locks a file exclusively, and opens it for reading. `None`: it does not exist, or is already locked.
 pub(crate) fn try_own_file(parent: &Dir, name: &str) -> Result<Option<(File, Metadata)>> {
     let Some(file) = parent.open_file(name)? else { return Ok(None) };
     if !try_lock_file(&file, parent, name)? {
@@ -123,7 +124,8 @@ pub(crate) fn try_own_file(parent: &Dir, name: &str) -> Result<Option<(File, Met
     Ok(is_named(&file, parent, name)?.map(|meta| (file, meta)))
 }
 
-/// Makes a file writable again that its last owner had made read-only, and then died. `false`: it is none.
+/// Makes a file writable again whose last owner made it read-only and then died. `false`: it is not such a
+/// file.
 fn unseal(parent: &Dir, name: &str) -> Result<bool> {
     match try_own_file(parent, name)? {
         Some((file, meta)) if meta.mode() & 0o200 == 0 => parent.unseal(&file, name).map(|()| true),
@@ -147,12 +149,12 @@ fn try_lock_at(file: &File, path: &Path) -> Result<bool> {
     }
 }
 
-/// Whether this open directory is still the one of that name.
+/// Whether this open directory still has that name.
 pub(crate) fn is_at(dir: &Dir, parent: &Dir, name: &str) -> Result<bool> {
     Ok(is_named(dir.file(), parent, name)?.is_some())
 }
 
-/// What is known of an open file. `None`: it is not the one of that name any more.
+/// The metadata of an open file. `None`: the name no longer leads to this file.
 fn is_named(file: &File, parent: &Dir, name: &str) -> Result<Option<Metadata>> {
     let meta = file.metadata().map_err(|e| fail("read", &parent.path().join(name), e))?;
     let is_it = |now: &Stat| now.st_ino == meta.ino() && now.st_dev == meta.dev();

@@ -1,5 +1,5 @@
-//! The file system below a store's root, without symlinks: directories, locks, scratch space, hashing, and the threads that
-//! wait for the disk.
+//! The file system below a store's root, without symlinks: directories, locks, scratch space, hashing, and the
+//! threads that wait for the disk.
 
 pub(crate) mod blocking;
 pub mod descriptors;

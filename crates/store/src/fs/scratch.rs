@@ -1,4 +1,4 @@
-//! A directory of one's own below `staging/`, gone when its guard is dropped.
+//! Private directories below `staging/`, removed when their guard is dropped.
 
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,11 +8,11 @@ use hoist_core::Result;
 use crate::fs::dir::Dir;
 use crate::fs::lock;
 
-/// Tells the scratch directories of one process apart.
+/// Numbers the scratch directories of this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// A locked directory below `staging/`. Dropping it removes it; if the process dies first, the next one
-/// to sweep finds its lock free.
+/// A locked directory below `staging/`, removed on drop. If the process dies first, the lock is released, and
+/// the next sweep removes the directory.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Scratch {
@@ -22,13 +22,13 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes a directory that nobody else has.
+    /// Creates a directory that no other process uses.
     pub(crate) fn new(root: &Dir) -> Result<Self> {
-        // What is in there is of no use to anybody after a power cut, so its name need not last.
+        // The content is useless after a power cut, so its name need not be durable.
         let staging = root.make_unsynced("staging")?;
         loop {
             let name = format!("{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            // A name that is there belongs to a process of another PID namespace, or to a dead one.
+            // An existing name belongs to a process in another PID namespace, or to a dead one.
             if staging.stat(&name)?.is_none()
                 && let Some(dir) = lock::own(&staging, &name)?
             {

@@ -1,4 +1,4 @@
-//! Whole directories: moved and removed with all that is below them.
+//! Whole directories: moves and removes them with everything below.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use hoist_core::Result;
 use super::dir::{Dir, DirEntry};
 
 impl Dir {
-    /// Moves all files below this directory to the same places below another, each in one step over what may be
-    /// there.
+    /// Moves every file below this directory to the same path below another directory. Each move is atomic, and
+    /// replaces an existing file.
     pub(crate) fn move_all(&self, to: &Self) -> Result<()> {
         for entry in self.entries()? {
             let DirEntry { name, is_dir, .. } = entry?;
@@ -21,7 +21,7 @@ impl Dir {
         to.sync()
     }
 
-    /// Removes a directory with all that is in it.
+    /// Removes a directory with everything in it.
     pub(crate) fn remove_all(&self, name: impl AsRef<Path>) -> Result<()> {
         let name = name.as_ref();
         if let Some(dir) = self.sub(name)? {

@@ -1,4 +1,4 @@
-//! What is wrong with a store, and where.
+//! Findings: what is wrong with a store, and where.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,52 +6,52 @@ use std::path::PathBuf;
 use hoist_core::{Digest, Reference};
 use serde::Serialize;
 
-/// Something that is wrong with a store. `Display` says what, where, and what to do, in one line.
+/// A fault in a store. `Display` says in one line what is wrong, where, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Where, below the store's root.
+    /// The path, relative to the store's root.
     pub path: PathBuf,
-    /// What it is.
+    /// The kind of fault.
     pub problem: Problem,
-    /// The references that are not to be had until it is repaired, and they are pulled again.
+    /// The references that are unavailable until the store is repaired and they are pulled again.
     pub references: Vec<Reference>,
     /// Whether it was repaired.
     pub repaired: bool,
 }
 
-/// What can be wrong.
+/// The kinds of faults.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 #[non_exhaustive]
 pub enum Problem {
-    /// A blob's content does not have its digest, or the disk does not give it back.
+    /// A blob's content does not match its digest, or the disk cannot return it.
     DamagedBlob,
-    /// An image's blob is not there.
+    /// An image lacks a blob.
     LacksBlob {
-        /// Which one.
+        /// The missing blob.
         blob: Digest,
     },
-    /// An image's blob is not what it should be.
+    /// A blob of an image is damaged.
     HasDamagedBlob {
-        /// Which one.
+        /// The damaged blob.
         blob: Digest,
     },
-    /// An image's `oci-layout` or `index.json` is not what it should be.
+    /// An image's `oci-layout` or `index.json` is damaged.
     DamagedLayout,
     /// A ref cannot be read, or belongs elsewhere.
     DamagedRef,
-    /// A ref leads to an image that is not there.
+    /// A ref leads to an image that is missing.
     DanglingRef {
-        /// Which one.
+        /// The missing image.
         image: Digest,
     },
-    /// The image or index that a ref leads to does not know of it, so that it could be collected.
+    /// The image or index that a ref leads to has no marker for the ref, so that it could be collected.
     UnmarkedRef {
-        /// Which one.
+        /// The image or index.
         digest: Digest,
     },
-    /// Something that the store did not put there.
+    /// Something that the store did not create.
     Stray,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for Problem {
             Self::DamagedLayout => f.write_str("the image's layout is damaged"),
             Self::DamagedRef => f.write_str("this name cannot be read"),
             Self::DanglingRef { image } => write!(f, "this name leads to {image}, which is not here"),
-            Self::UnmarkedRef { digest } => write!(f, "{digest} does not know that it has this name"),
+            Self::UnmarkedRef { digest } => write!(f, "{digest} has no record of this name"),
             Self::Stray => f.write_str("this is no part of a store"),
         }
     }
@@ -93,7 +93,7 @@ impl Problem {
                 "it has no name any more"
             }
             Self::DamagedRef | Self::DanglingRef { .. } => "it was removed",
-            Self::UnmarkedRef { .. } => "it was told",
+            Self::UnmarkedRef { .. } => "the name was recorded there",
         }
     }
 }

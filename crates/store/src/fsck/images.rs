@@ -1,4 +1,4 @@
-//! Images: each has a sound layout, with all the blobs that its manifest names.
+//! Checks images: each must have a sound layout, with all blobs that its manifest names.
 
 use std::collections::HashSet;
 
@@ -27,7 +27,7 @@ impl Check<'_> {
     }
 
     fn image(&mut self, images: &Dir, digest: &Digest) -> Result<()> {
-        // Nobody can collect it as long as it is shared.
+        // No process can collect it while it is locked.
         let Some(image) = lock::share(images, digest.hex())? else { return Ok(()) };
         self.checked.images += 1;
         let problems = self.problems(&image, digest)?;
@@ -66,7 +66,7 @@ impl Check<'_> {
         let Some(stat) = unless_damaged(image.stat(&path))? else {
             return Ok(Some(Problem::LacksBlob { blob }));
         };
-        // The pool's own file was hashed before, and need not be again.
+        // The pool's own file was hashed before, and need not be hashed again.
         let is_pooled = self.store.dir().stat(&path)?.is_some_and(|pooled| is_same(&pooled, &stat));
         let sound = u64::try_from(stat.st_size) == Ok(size)
             && if is_pooled { !self.damaged.contains(digest) } else { self.is_sound_in(image, digest)? };
@@ -87,8 +87,8 @@ impl Check<'_> {
         Ok(refs.into_iter().map(|(_, record)| record.reference).collect())
     }
 
-    /// Takes an image's names away, and what is damaged of it: then the next pull does not find it whole, and
-    /// replaces it. It is deleted, unless somebody leases it.
+    /// Removes an image's names and its damaged files, so that the next pull sees that it is incomplete and
+    /// replaces it. Deletes the image, unless it is leased.
     fn withdraw(&self, images: &Dir, image: Dir, digest: &Digest, problems: &[Problem]) -> Result<()> {
         for (place, _) in self.store.refs_to(digest)? {
             self.store.forget(&place, |record| record.image == *digest)?;

@@ -1,8 +1,8 @@
-//! Checking a whole store: every byte hashed again, every name followed; and its repair.
+//! Checks a whole store, and repairs it: hashes every byte again, and follows every name.
 //!
-//! Whatever a crash can leave is no finding: what is in staging, an ingest that broke off, a marker without its
-//! ref. The collector takes that. What is found here should never be, and comes of a failing disk, of other
-//! programs, or of `durability = "none"`.
+//! Leftovers of crashes are not faults: files in staging, interrupted ingests, markers without a ref. The
+//! collector deletes those. A finding should never occur. It comes from a failing disk, from other programs, or
+//! from `durability = "none"`.
 
 mod finding;
 mod images;
@@ -23,41 +23,41 @@ use crate::store::Store;
 #[non_exhaustive]
 #[must_use]
 pub struct FsckOptions {
-    /// Whether what is damaged is taken away, so that the next pull fetches it again.
+    /// Whether to remove damaged content, so that the next pull fetches it again.
     pub repair: bool,
 }
 
 impl FsckOptions {
-    /// Takes away what is damaged, so that the next pull fetches it again: blobs go into quarantine, and images
-    /// that cannot be whole lose their names.
+    /// Removes damaged content, so that the next pull fetches it again: damaged blobs go into quarantine, and
+    /// images that cannot be completed lose their names.
     pub fn with_repair(self, repair: bool) -> Self {
         Self { repair }
     }
 }
 
-/// What a check of a store came to.
+/// The result of a check of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct Checked {
-    /// What is wrong.
+    /// The faults.
     pub findings: Vec<Finding>,
-    /// How many blobs were hashed.
+    /// The number of hashed blobs.
     pub blobs: u64,
-    /// How many bytes those had.
+    /// The total size of those, in bytes.
     pub bytes: u64,
-    /// How many images were looked at.
+    /// The number of checked images.
     pub images: u64,
-    /// How many refs were followed.
+    /// The number of checked refs.
     pub refs: u64,
 }
 
 impl Store {
-    /// Checks the whole store: hashes every blob, looks at every image and follows every ref.
+    /// Checks the whole store: hashes every blob, examines every image and follows every ref.
     ///
-    /// Others may use the store meanwhile, also while it is repaired. Memory is bounded, but for what is found.
-    /// Fails where the store cannot be read; a blob that the disk does not give back is a finding.
+    /// Other processes may use the store during the check, and during a repair. Memory use is bounded, except
+    /// for the findings. Fails if the store cannot be read. A blob that the disk cannot return is a finding.
     ///
-    /// Waits for the disk, for long: not to be called from asynchronous code.
+    /// Blocks on the disk for a long time; do not call it from asynchronous code.
     pub fn fsck(&self, options: FsckOptions) -> Result<Checked> {
         let mut check = Check {
             store: self,
@@ -65,8 +65,8 @@ impl Store {
             damaged: HashSet::new(),
             checked: Checked::default(),
         };
-        // Images are looked at when it is known which blobs are damaged, and refs when it is known which
-        // images are.
+        // Images are checked after the blobs, when it is known which blobs are damaged; refs are checked after
+        // the images.
         for algorithm in Algorithm::ALL {
             check.pool(algorithm)?;
         }
@@ -79,11 +79,11 @@ impl Store {
     }
 }
 
-/// A check on its way.
+/// A running check.
 struct Check<'a> {
     store: &'a Store,
     repair: bool,
-    /// The pool's blobs that are not what they should be.
+    /// The damaged blobs of the pool.
     damaged: HashSet<Digest>,
     checked: Checked,
 }

@@ -1,4 +1,4 @@
-//! What is on its way, and what the store did not put where it is.
+//! Checks for unfinished content, and for files that the store did not create.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use crate::fs::dir::{Dir, DirEntry};
 use crate::paths::hex_of;
 
 impl Check<'_> {
-    /// What dead processes left in staging and ingest is no finding: the next one sweeps it.
+    /// Leftovers of dead processes in staging and ingest are not faults: the next process sweeps them.
     pub(super) fn places(&mut self) -> Result<()> {
         let is_blob = |name: &str| Algorithm::ALL.iter().any(|&a| Digest::of_hex(a, name).is_some());
         self.strays("staging", |entry| entry.is_dir)?;
-        // Directories are those of an older version.
+        // Directories come from an older version.
         self.strays("ingest", |entry| (entry.is_file || entry.is_dir) && is_blob(hex_of(&entry.name)))?;
         for algorithm in Algorithm::ALL {
             self.strays(&format!("names/{}", algorithm.as_str()), |entry| {
@@ -23,7 +23,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Reports what is in a directory and should not be.
+    /// Reports the entries of a directory that do not belong there.
     fn strays(&mut self, path: &str, is_ours: impl Fn(&DirEntry) -> bool) -> Result<()> {
         let Some(dir) = self.store.dir().sub(path)? else { return Ok(()) };
         for entry in dir.entries()? {

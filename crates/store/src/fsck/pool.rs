@@ -1,4 +1,4 @@
-//! The pool: every blob is hashed.
+//! Checks the pool: hashes every blob.
 
 use std::fs::File;
 
@@ -39,7 +39,7 @@ impl Check<'_> {
         }
     }
 
-    /// Whether a blob hashes to its digest. Where the disk does not give it back, it does not.
+    /// Whether a blob's content matches its digest. Content that the disk cannot return does not.
     pub(super) fn is_sound(&mut self, blobs: &Dir, file: &File, digest: &Digest) -> Result<bool> {
         let hashed = hash(file, &blobs.path().join(digest.hex()), digest.algorithm());
         let (found, bytes) = match hashed {

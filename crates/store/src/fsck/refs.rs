@@ -1,4 +1,4 @@
-//! Refs: each can be read, leads to an image, and is known to it.
+//! Checks refs: each must be readable, lead to an image, and have a marker there.
 
 use hoist_core::{Platform, Reference, Result};
 
@@ -35,7 +35,8 @@ impl Check<'_> {
         if self.ref_problem(place)?.is_none() {
             return Ok(());
         }
-        // It may have been on its way: while its directory is held, nobody writes or removes it.
+        // It may have been in the middle of a change. While its directory is locked, no process writes or
+        // removes it.
         let dir = lock::hold(self.store.dir(), &place.dir)?;
         let Some(problem) = self.ref_problem(place)? else {
             return self.store.prune_empty(&place.dir);
@@ -66,7 +67,7 @@ impl Check<'_> {
         match self.store.has_image(&record.image) {
             Ok(true) => {}
             Ok(false) => return Ok(Some(Problem::DanglingRef { image: record.image })),
-            Err(error) if is_damage(&error) => {} // it was found when images were looked at
+            Err(error) if is_damage(&error) => {} // the check of the images reported it
             Err(error) => return Err(error),
         }
         for digest in record.leads_to() {

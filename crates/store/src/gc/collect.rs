@@ -1,4 +1,4 @@
-//! Collecting: deleting the images that no ref leads to, and the blobs that no image has.
+//! Collecting: deletes the images that no ref leads to, and the blobs that no image has.
 
 use hoist_core::{Algorithm, Digest, Result};
 
@@ -10,8 +10,8 @@ use crate::store::Store;
 impl Store {
     /// Deletes an image, unless a ref leads to it or it is leased. `true`: it was deleted.
     ///
-    /// Who names an image holds it shared while the ref is written, so that what is held alone here, and has
-    /// no name, cannot get one.
+    /// Naming an image holds a shared lock on it while the ref is written. So an image that is locked
+    /// exclusively here, and has no name, cannot get one.
     pub(crate) fn collect(&self, image: &Digest) -> Result<bool> {
         let Some(images) = self.dir().sub(images_path(image.algorithm()))? else { return Ok(false) };
         let Some(_owned) = lock::try_own(&images, image.hex())? else { return Ok(false) };
@@ -22,7 +22,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Deletes an image that is held alone.
+    /// Deletes an image. The caller holds an exclusive lock on it.
     pub(crate) fn dismantle(&self, images: &Dir, image: &Digest) -> Result<()> {
         let scratch = self.scratch()?;
         images.rename(image.hex(), scratch.dir(), "image")?;
@@ -39,12 +39,13 @@ impl Store {
         self.release(&released)
     }
 
-    /// Deletes of blobs that an image had those that no other image has.
+    /// Deletes those of a deleted image's blobs that no other image has.
     fn release(&self, blobs: &[Digest]) -> Result<()> {
         let in_use = self.in_use()?;
         for blob in blobs {
             let path = pool_file(blob);
-            // Somebody may link it in this moment; then the bytes are theirs, and only the pool's name is lost.
+            // Another process may link it at this moment. It then keeps the bytes, and only the pool's name is
+            // lost.
             if self.dir().stat(&path)?.is_some_and(|stat| !in_use.has(blob, &stat)) {
                 self.dir().unlink(&path)?;
             }

@@ -1,4 +1,4 @@
-//! What images hold on the disk: each alone, and together.
+//! The disk space of images: of each alone, and of all together.
 
 use std::collections::HashMap;
 
@@ -9,25 +9,25 @@ use crate::fs::dir::Dir;
 use crate::fs::space::disk_space;
 use crate::paths::pool_path;
 
-/// What an image holds, in bytes of disk space.
+/// The disk space of an image, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Holding {
     /// All its files.
     pub(crate) total: u64,
-    /// Those that no other image has: what its end would free.
+    /// The files that no other image has: deleting the image would free this much.
     pub(crate) own: u64,
-    /// How many of those are blobs.
+    /// The number of blobs among those.
     pub(crate) own_blobs: usize,
-    /// Those that the pool does not have.
+    /// The files that are not in the pool.
     pub(crate) unpooled: u64,
 }
 
-/// The links that images would have given up, had they been deleted.
+/// Counts, by inode, the links that images would give up if they were deleted.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(HashMap<u64, u64>);
 
 impl Ledger {
-    /// What this image holds.
+    /// The disk space of this image.
     pub(crate) fn holding(&self, images: &Dir, image: &Digest) -> Result<Holding> {
         let mut holding = Holding::default();
         for name in ["oci-layout", "index.json"] {
@@ -41,7 +41,7 @@ impl Ledger {
             let space = disk_space(stat);
             let links = links(stat) - self.0.get(&stat.st_ino).copied().unwrap_or_default();
             holding.total += space;
-            // The image's own link, and the pool's, if that still has it.
+            // The image's own link, and the pool's if the pool still has the blob.
             if links <= 2 {
                 holding.own += space;
                 holding.own_blobs += 1;
@@ -53,10 +53,10 @@ impl Ledger {
         Ok(holding)
     }
 
-    /// Goes on as if the image had been deleted.
+    /// Continues as if the image had been deleted.
     pub(crate) fn strike(&mut self, images: &Dir, image: &Digest) -> Result<()> {
         each_blob(images, image, |stat| {
-            // Whose links are its own and the pool's, no other image asks for.
+            // A blob with only its own link and the pool's belongs to no other image.
             if links(stat) > 2 {
                 *self.0.entry(stat.st_ino).or_default() += 1;
             }

@@ -1,4 +1,4 @@
-//! Eviction: deleting images, with their names, to keep a store to a limit; least recently used first.
+//! Eviction: deletes images and their names to keep a store within a limit, least recently used first.
 
 use std::time::SystemTime;
 
@@ -14,10 +14,11 @@ use crate::refs::Names;
 use crate::store::Store;
 
 impl Store {
-    /// Keeps the store to its limit, if it has one and an image was added since the last time: after a pull that
-    /// succeeded whatever becomes of this. [`name`](Self::name) does it by itself; who adds images without names has to.
+    /// Evicts images to keep the store within its limit, if it has one and an image was added since the last
+    /// call. A failure is only logged, because the pull that added the image succeeded. [`name`](Self::name)
+    /// calls this; code that adds images without names must call it.
     ///
-    /// Waits for the disk: not to be called from asynchronous code.
+    /// Blocks on the disk; do not call it from asynchronous code.
     pub fn keep_to_limit(&self) {
         if !self.has_grown() {
             return;
@@ -29,26 +30,31 @@ impl Store {
                     tracing::info!(digest = %image.digest, names = ?image.references, "evicted an image");
                 }
                 if collected.held.is_some_and(|held| held > limit) {
-                    tracing::warn!(limit, held = collected.held, "the store is larger than it should be");
+                    tracing::warn!(
+                        limit,
+                        held = collected.held,
+                        "the store exceeds its size limit, and its images are in use"
+                    );
                 }
             }
             Err(error) => tracing::warn!(error = Error::report(&error), "cannot keep the store to its limit"),
         }
     }
 
-    /// Takes what was refused before, so that a store with a limit does not grow by it; nothing that has a name goes for
-    /// it. What is refused just now is leased still, and costs no transfer if it is admitted soon.
+    /// Collects images that were refused before, so that they do not make a store with a limit grow. No named
+    /// image is evicted for this. An image that was refused just now is still leased, and needs no transfer if
+    /// it is admitted soon.
     pub(crate) fn collect_refused(&self) {
         if self.options().max_size.is_some()
             && let Err(error) = self.gc(GcOptions::default())
         {
-            tracing::warn!(error = Error::report(&error), "what was refused cannot be collected");
+            tracing::warn!(error = Error::report(&error), "cannot collect images that were not admitted");
         }
     }
 }
 
 impl Collection<'_> {
-    /// What the store holds, without what a dry run would have taken.
+    /// The disk space of the store, not counting what a dry run would have deleted.
     pub(crate) fn held(&self) -> Result<u64> {
         let mut held = self.store.space_of("ingest")? + self.store.space_of("quarantine")?;
         for algorithm in Algorithm::ALL {
@@ -74,7 +80,7 @@ impl Collection<'_> {
                     break;
                 }
                 let freed = self.evict_one(&image, last_used)?;
-                // Without links, the pool's blobs of the image went as well.
+                // Without hard links, the image's blobs in the pool were deleted as well.
                 held = if self.store.has_links()? { held.saturating_sub(freed) } else { self.held()? };
             }
         }
@@ -88,7 +94,7 @@ impl Collection<'_> {
             let Some(images) = self.store.dir().sub(images_path(algorithm))? else { continue };
             for image in images.digests(algorithm)? {
                 let image = image?;
-                // What has no name was taken before, or is leased.
+                // An image without a name was collected before, or is leased.
                 if let Some(last_used) = self.store.names_of_image(&image)?.last_used {
                     candidates.push((last_used, image));
                 }
@@ -98,10 +104,10 @@ impl Collection<'_> {
         Ok(candidates)
     }
 
-    /// Evicts an image, unless it is leased, or was used since; says how many bytes that freed.
+    /// Evicts an image, unless it is leased or was used since. Returns the number of freed bytes.
     fn evict_one(&mut self, image: &Digest, last_used: SystemTime) -> Result<u64> {
         let Some(images) = self.store.dir().sub(images_path(image.algorithm()))? else { return Ok(0) };
-        // Nobody can lease or name it as long as it is held alone.
+        // While it is locked exclusively, no process can lease or name it.
         let Some(_owned) = lock::try_own(&images, image.hex())? else { return Ok(0) };
         let names = self.store.names_of_image(image)?;
         if names.last_used != Some(last_used) {

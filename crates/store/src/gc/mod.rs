@@ -1,5 +1,5 @@
-//! Garbage collection: what no name leads to, what nobody has gone on from, and, to keep a limit, what was not
-//! used for the longest time.
+//! Garbage collection: deletes images without a name, unfinished blobs that no process continues, and, to keep
+//! a limit, the least recently used images.
 
 mod collect;
 pub(crate) mod disk_usage;
@@ -21,70 +21,70 @@ use crate::paths::{images_path, pool_path};
 use crate::store::Store;
 use crate::store::sweep::sweep;
 
-/// How long blobs without an image, and ingests that broke off, are kept for a next try; and what is in
-/// quarantine for who wants to look at it.
+/// How long to keep blobs without an image, and interrupted ingests, for another attempt; and damaged files in
+/// quarantine, for inspection.
 const KEPT_FOR: Duration = Duration::from_hours(24);
 
-/// What a collection takes.
+/// What a collection deletes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 #[must_use]
 pub struct GcOptions {
-    /// Whether blobs without an image and ingests that broke off are taken at once, and not a day later.
+    /// Whether to delete blobs without an image and interrupted ingests at once, instead of a day later.
     pub all: bool,
-    /// Whether it is only said what would be taken.
+    /// Whether to only report what would be deleted.
     pub dry_run: bool,
-    /// How much the store may hold, in bytes of disk space.
+    /// The limit on the store's size, in bytes of disk space.
     pub max_size: Option<u64>,
 }
 
 impl GcOptions {
-    /// Takes blobs without an image and ingests that broke off at once, and not a day later.
+    /// Deletes blobs without an image and interrupted ingests at once, instead of a day later.
     pub fn with_all(self, all: bool) -> Self {
         Self { all, ..self }
     }
 
-    /// Only says what would be taken.
+    /// Only reports what would be deleted.
     pub fn with_dry_run(self, dry_run: bool) -> Self {
         Self { dry_run, ..self }
     }
 
-    /// Keeps the store to so many bytes of disk space, in which blobs that images share count once. Where it
-    /// holds more, what [`all`](Self::all) takes is taken, and then images with their names: the one that
-    /// was not used for the longest time first. Those that are leased stay.
+    /// Limits the store to `bytes` of disk space. Blobs that images share count once. If the store exceeds the
+    /// limit, the collection first deletes everything that [`all`](Self::all) does, and then images with their
+    /// names, least recently used first. Leased images stay.
     pub fn with_max_size(self, bytes: u64) -> Self {
         Self { max_size: Some(bytes), ..self }
     }
 
-    /// Whether what was last changed at this time, in seconds since 1970, is taken.
+    /// Whether to delete a file that was last changed at this time, in seconds since 1970.
     fn takes(self, changed: i64) -> bool {
         let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(changed).unwrap_or_default());
         self.all || SystemTime::now().duration_since(changed).is_ok_and(|age| age > KEPT_FOR)
     }
 }
 
-/// What a collection took, or would have taken.
+/// What a collection deleted, or would have deleted in a dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct Collected {
-    /// Images that no name led to, by their manifests.
+    /// The images that no name led to, by manifest digest.
     pub images: Vec<Digest>,
-    /// Images that had to go to keep the limit, in this order.
+    /// The images that were evicted to keep the limit, in the order of eviction.
     pub evicted: Vec<Evicted>,
-    /// How many blobs belonged to no image, among them those that only these images had.
+    /// The number of deleted blobs that belonged to no image, including those that only the deleted images had.
     pub blobs: usize,
-    /// How many ingests were given up.
+    /// The number of unfinished ingests that were deleted.
     pub ingests: usize,
-    /// How much of what was in quarantine was deleted: files.
+    /// The number of files that were deleted from quarantine.
     pub quarantined: usize,
-    /// The disk space of all of that, in bytes.
+    /// The disk space of everything that was deleted, in bytes.
     pub bytes: u64,
-    /// What the store holds now, in bytes of disk space; counted only if there is a limit. It is more than that
-    /// where the rest is leased.
+    /// The store's disk space after the collection, in bytes. Only computed if there is a limit. It exceeds the
+    /// limit if the remaining images are leased.
     pub held: Option<u64>,
 }
 
-/// An image that had to go.
+/// An evicted image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Evicted {
@@ -95,11 +95,11 @@ pub struct Evicted {
 }
 
 impl Store {
-    /// Deletes what nothing needs: images that no name leads to and that nobody leases, blobs that belong to no
-    /// image, and ingests that nobody has gone on from. What a pull is working with is spared.
+    /// Deletes everything that is not needed: images that no name leads to and that are not leased, blobs that
+    /// belong to no image, and interrupted ingests. It spares everything that a running pull uses.
     ///
-    /// Memory does not grow with the number of blobs, but where the file system has no hard links. Waits for the disk: not to be called from asynchronous
-    /// code.
+    /// Memory use does not grow with the number of blobs, except on file systems without hard links. Blocks on
+    /// the disk; do not call it from asynchronous code.
     pub fn gc(&self, options: GcOptions) -> Result<Collected> {
         if !options.dry_run {
             sweep(self.dir())?;
@@ -111,12 +111,12 @@ impl Store {
     }
 }
 
-/// A collection on its way.
+/// A running collection.
 pub(crate) struct Collection<'a> {
     pub(crate) store: &'a Store,
     pub(crate) options: GcOptions,
     pub(crate) collected: Collected,
-    /// In a dry run: what would be gone.
+    /// In a dry run: the links that would be gone.
     pub(crate) ledger: Ledger,
 }
 
@@ -126,7 +126,7 @@ impl Collection<'_> {
             self.unnamed_images(algorithm)?;
         }
         if let Some(limit) = self.options.max_size {
-            // What nobody may ever use goes before any image does.
+            // Files that may never be used again are deleted before any image.
             self.options.all |= self.held()? > limit;
         }
         for algorithm in Algorithm::ALL {
@@ -144,7 +144,7 @@ impl Collection<'_> {
         let Some(images) = self.store.dir().sub(images_path(algorithm))? else { return Ok(()) };
         for image in images.digests(algorithm)? {
             let image = image?;
-            // It is looked at first: afterwards it is gone.
+            // Measured first, because the image is gone afterwards.
             let holding = self.ledger.holding(&images, &image)?;
             let taken = if self.options.dry_run {
                 lock::try_own(&images, image.hex())?.is_some() && !self.store.is_named(&image)?
@@ -169,7 +169,7 @@ impl Collection<'_> {
         for blob in pool.digests(algorithm)? {
             let blob = blob?;
             let Some(stat) = pool.stat(blob.hex())?.filter(|stat| !in_use.has(&blob, stat)) else { continue };
-            // Whoever links it in this moment has the bytes; only the pool's name is lost.
+            // A process that links it at this moment has the bytes; only the pool's name is lost.
             if self.options.takes(stat.st_ctime) && (self.options.dry_run || pool.unlink(blob.hex())?) {
                 self.collected.bytes += disk_space(&stat);
                 self.collected.blobs += 1;
@@ -182,7 +182,7 @@ impl Collection<'_> {
         let Some(ingests) = self.store.dir().sub("ingest")? else { return Ok(()) };
         for entry in ingests.entries()? {
             let entry = entry?;
-            // A journal goes with its data, and what is a directory an older version works with.
+            // A journal is deleted with its data. A directory is in use by an older version.
             if entry.is_dir || data_of(&entry.name).is_some() {
                 continue;
             }

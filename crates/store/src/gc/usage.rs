@@ -1,4 +1,4 @@
-//! What a store holds, in bytes of disk space: blobs that images share are counted once.
+//! The disk space of a store, in bytes. Blobs that images share are counted once.
 
 use std::cmp::Reverse;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,55 +12,56 @@ use crate::paths::{images_path, pool_path};
 use crate::refs::Names;
 use crate::store::Store;
 
-/// What a store holds. All sizes are in bytes of disk space.
+/// The disk space of a store. All sizes are in bytes of disk space.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Usage {
     /// The pool: every blob, once.
     pub pool: u64,
-    /// Of that, blobs that no image has: those of a pull on its way, or of one that failed.
+    /// The part of the pool that no image uses: blobs of running or failed pulls.
     pub unused: u64,
-    /// What images have beside the pool: their own small files, and copies where links cannot be had.
+    /// Files of images outside of the pool: their own small files, and copies where hard links are not
+    /// possible.
     pub beside_pool: u64,
-    /// Blobs on their way.
+    /// Blobs being fetched.
     pub ingests: u64,
-    /// Images on their way.
+    /// Images being assembled.
     pub staging: u64,
-    /// What was damaged.
+    /// Damaged content.
     pub quarantine: u64,
-    /// Each image, the one that was used last first.
+    /// Each image, most recently used first.
     pub images: Vec<ImageUsage>,
 }
 
-/// What one image holds, in bytes of disk space.
+/// The disk space of one image, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ImageUsage {
     /// Its manifest's digest.
     pub digest: Digest,
-    /// Its names, for whatever platform. None: `gc` takes it.
+    /// Its names, for any platform. Empty: `gc` deletes the image.
     pub references: Vec<Reference>,
-    /// When it was last used, in seconds since 1970. None: it has no name.
+    /// When it was last used, in seconds since 1970. `None`: it has no name.
     pub last_used: Option<u64>,
     /// All its files.
     pub total: u64,
-    /// Those that no other image has: what its end would free.
+    /// The files that no other image has: deleting the image would free this much.
     pub own: u64,
 }
 
 impl Usage {
-    /// All of the store.
+    /// The disk space of the whole store.
     pub fn total(&self) -> u64 {
         self.pool + self.beside_pool + self.ingests + self.staging + self.quarantine
     }
 }
 
 impl Store {
-    /// What the store holds. It looks at every file, and reads no blob.
+    /// Measures the store's disk space. It reads the metadata of every file, and the content of no blob.
     ///
-    /// Waits for the disk: not to be called from asynchronous code.
+    /// Blocks on the disk; do not call it from asynchronous code.
     pub fn usage(&self) -> Result<Usage> {
         let (mut usage, mut images) = (Usage::default(), Vec::new());
         for algorithm in Algorithm::ALL {
@@ -89,7 +90,7 @@ impl Store {
         Ok(())
     }
 
-    /// Adds the images, with when exactly each was last used.
+    /// Adds the images, each with the exact time of its last use.
     fn image_usage(
         &self,
         algorithm: Algorithm,

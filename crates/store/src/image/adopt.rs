@@ -1,4 +1,4 @@
-//! Adopting: taking an image from a layout elsewhere into the store, hashed on the way.
+//! Adoption: takes an image from a layout elsewhere into the store, and hashes it on the way.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,16 +16,18 @@ use crate::store::lease::Lease;
 const COPY_BUFFER: usize = 256 << 10;
 
 impl Store {
-    /// Takes the image with this manifest from a layout elsewhere, and leases it. What the store has already
-    /// is not read again, unless nothing is to be trusted; all else is hashed, and is copied (as a reflink where
-    /// the file system can), or linked to where the layout is [immutable for](Layout::immutable).
+    /// Copies the image with this manifest from a layout elsewhere into the store, and leases it.
     ///
-    /// An image of this very store is leased, and costs nothing.
+    /// With [`Trust::Pool`], blobs that the store already has are not read again. All others are hashed. They
+    /// are copied, as a reflink where the file system supports it, or hard-linked if the layout is declared
+    /// [immutable](Layout::immutable).
+    ///
+    /// Adopting an image of this same store only leases it.
     pub async fn adopt(&self, layout: Layout, manifest: Descriptor, trust: Trust) -> Result<Lease> {
         self.adopt_reporting(layout, manifest, trust, Events::default()).await
     }
 
-    /// As [`adopt`](Self::adopt); what becomes of each blob is reported.
+    /// Like [`adopt`](Self::adopt), and reports the progress of each blob.
     pub async fn adopt_reporting(
         &self,
         layout: Layout,
@@ -80,8 +82,8 @@ impl Staging {
         self.share(&blob.digest)
     }
 
-    /// Adds the very file of a layout that is immutable for, if it is what the descriptor says. `false`: it
-    /// cannot be linked to.
+    /// Hard-links a file of an immutable layout, if it matches the descriptor. `false`: the file cannot be
+    /// linked.
     fn link_in(&self, layout: &Layout, blob: &Descriptor) -> Result<bool> {
         let (scratch, name) = (self.scratch(), blob.digest.hex());
         let Some(blobs) = layout.blobs(&blob.digest)? else { return Ok(false) };
@@ -101,7 +103,7 @@ impl Staging {
         Ok(true)
     }
 
-    /// Adds a copy of a file, if it is what the descriptor says.
+    /// Adds a copy of a file, if it matches the descriptor.
     pub(crate) fn copy_in(&self, mut source: File, blob: &Descriptor) -> Result<()> {
         let (scratch, name) = (self.scratch(), blob.digest.hex());
         let path = scratch.path().join(name);
@@ -122,7 +124,8 @@ impl Staging {
     }
 }
 
-/// Copies, and hashes what is copied. One byte too many is enough to know that the size is wrong.
+/// Copies a file and hashes the copied bytes. Reads at most one byte more than `blob.size`, which is enough to
+/// detect a wrong size.
 fn copy_hashed(source: &mut File, mut copy: &File, blob: &Descriptor) -> std::io::Result<hoist_core::Digest> {
     use std::io::Seek;
     source.rewind()?;

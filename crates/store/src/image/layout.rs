@@ -1,4 +1,4 @@
-//! Reading OCI image layouts that somebody else may have made, and trusting nothing in them.
+//! Reading OCI image layouts from any source, without trusting their content.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::fs::dir::Dir;
 use crate::paths::{pool_file, pool_path};
 
-/// The version of the layout's format
+/// The content of `oci-layout`, with the version of the layout format
 /// ([image-layout](https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md#oci-layout-file)).
 pub(crate) const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
-/// An OCI image layout, open for reading. No path below it is followed through a symlink.
+/// An OCI image layout, open for reading. It follows no symlinks below its directory.
 #[derive(Debug)]
 pub struct Layout {
     dir: Dir,
@@ -37,14 +37,14 @@ struct OneImage<'a> {
 impl Layout {
     /// Opens the layout in this directory.
     ///
-    /// Fails with [`Malformed`](ErrorKind::Malformed) where there is none, and with
-    /// [`Unsupported`](ErrorKind::Unsupported) where its version is unknown.
+    /// Fails with [`Malformed`](ErrorKind::Malformed) if the directory is not a layout, and with
+    /// [`Unsupported`](ErrorKind::Unsupported) if the layout's version is unknown.
     pub fn open(path: &Path) -> Result<Self> {
         let dir = Dir::open(path, false)?;
         let path = path.display();
         let none = || {
             Error::new(ErrorKind::Malformed, format!("{path} is not an OCI image layout"))
-                .with_help("it should have the files oci-layout and index.json, and a directory blobs")
+                .with_help("a layout has the files oci-layout and index.json, and a directory blobs")
         };
         let marker = dir.read("oci-layout", MAX_DOCUMENT)?.ok_or_else(none)?;
         let marker: Marker = serde_json::from_slice(&marker).map_err(|e| none().with_source(e))?;
@@ -55,11 +55,12 @@ impl Layout {
         Ok(Self { dir, immutable: false })
     }
 
-    /// Vouches that nobody writes to the files of this layout any more, by whatever name: then a store that
-    /// [adopts](crate::Store::adopt) an image of it links to its files, if it is on the same file system.
+    /// Declares that no process writes to the files of this layout any more, under any name. A store on the
+    /// same file system that [adopts](crate::Store::adopt) an image of this layout then hard-links its files
+    /// instead of copying them.
     ///
-    /// Those become read-only. They are still hashed on the way; but whoever writes to one later damages the
-    /// store, and for as long as the layout has them, their space is not freed by what the store deletes.
+    /// The linked files become read-only. The store still hashes them when it adopts them. A later write to one
+    /// of them damages the store, and while the layout keeps them, deleting them from the store frees no space.
     #[must_use]
     pub fn immutable(self) -> Self {
         Self { immutable: true, ..self }
@@ -69,12 +70,12 @@ impl Layout {
         self.immutable
     }
 
-    /// The directory of the blobs of this digest's algorithm.
+    /// The directory for blobs of this digest's algorithm.
     pub(crate) fn blobs(&self, digest: &Digest) -> Result<Option<Dir>> {
         self.dir.sub(pool_path(digest.algorithm()))
     }
 
-    /// The directory.
+    /// The layout's directory.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
@@ -90,7 +91,7 @@ impl Layout {
         }
     }
 
-    /// The content of a manifest, index or configuration, checked against its descriptor.
+    /// Reads a manifest, index or configuration, and checks it against its descriptor.
     pub fn read(&self, blob: &Descriptor) -> Result<Vec<u8>> {
         let limit = blob.size.min(MAX_DOCUMENT);
         let bytes = self.dir.read(pool_file(&blob.digest), limit)?.ok_or_else(|| self.missing(blob))?;
@@ -98,7 +99,7 @@ impl Layout {
         Ok(bytes)
     }
 
-    /// A blob's file, of the right size; its bytes are not checked.
+    /// Opens a blob's file and checks its size, but not its content.
     pub fn open_blob(&self, blob: &Descriptor) -> Result<File> {
         let file = self.dir.open_file(pool_file(&blob.digest))?.ok_or_else(|| self.missing(blob))?;
         let size = file.metadata().map_err(|e| crate::fs::dir::fail("read", self.path(), e))?.len();
@@ -108,7 +109,10 @@ impl Layout {
 
     fn missing(&self, blob: &Descriptor) -> Error {
         let path = self.path().display();
-        Error::new(ErrorKind::NotFound, format!("{path} names the blob {} and does not have it", blob.digest))
+        Error::new(
+            ErrorKind::NotFound,
+            format!("{path} names the blob {}, but does not contain it", blob.digest),
+        )
     }
 }
 

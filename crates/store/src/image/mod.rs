@@ -1,4 +1,4 @@
-//! Images: gathered in a staging area, adopted from layouts that others wrote, and published whole.
+//! Images: collected in a staging area, adopted from other layouts, and published whole.
 
 pub(crate) mod adopt;
 pub(crate) mod layout;

@@ -1,4 +1,4 @@
-//! Space on the disk: whether there is enough before something is fetched, and how much was missing if not.
+//! Disk space: checks for enough of it before a fetch, and reports a shortage.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -13,13 +13,14 @@ use crate::paths::pool_file;
 use crate::store::Store;
 
 impl Staging {
-    /// Fails with [`NoSpace`](ErrorKind::NoSpace) where the disk has less space than these blobs need, without
-    /// what is here of them already. That is no promise: others write to the disk as well.
+    /// Fails with [`NoSpace`](ErrorKind::NoSpace) if the disk has less free space than these blobs need, not
+    /// counting the bytes that the store already has. Success is no guarantee, because other programs write to
+    /// the disk as well.
     pub fn check_space<'a>(&self, blobs: impl IntoIterator<Item = &'a Descriptor>) -> Result<()> {
         let store = self.store();
         let sizes: HashMap<_, _> = blobs.into_iter().map(|blob| (&blob.digest, blob)).collect();
         let Some(available) = available(store.dir()) else { return Ok(()) };
-        // Where there is room for all of them, nobody has to look which are here.
+        // If all of them fit, there is no need to find out which the store already has.
         if sizes.values().fold(0, |sum: u64, blob| sum.saturating_add(blob.size)) <= available {
             return Ok(());
         }
@@ -36,7 +37,7 @@ impl Staging {
 }
 
 impl Store {
-    /// How many bytes of a blob are still to be written.
+    /// The number of bytes of a blob that are still to be written.
     fn missing(&self, blob: &Descriptor) -> Result<u64> {
         if self.dir().stat(pool_file(&blob.digest))?.is_some() {
             return Ok(0);
@@ -45,7 +46,7 @@ impl Store {
         Ok(blob.size.saturating_sub(begun.as_ref().map_or(0, disk_space)))
     }
 
-    /// Says of an error that came of a full disk how much more this blob needs, and how much is there.
+    /// Adds to an error caused by a full disk how much more space this blob needs, and how much is available.
     pub(crate) fn explain_full(&self, error: Error, blob: &Descriptor) -> Error {
         let needed = self.missing(blob).ok().filter(|_| *error.kind() == ErrorKind::NoSpace);
         match (needed, available(self.dir())) {
@@ -74,8 +75,8 @@ impl Shortage<'_> {
     }
 }
 
-/// The space that this user may still fill on the file system of a directory, in bytes. A quota can leave less.
-/// `None`: the file system does not say.
+/// The free space, in bytes, that this user may fill on the directory's file system. A quota may leave less.
+/// `None`: the file system does not report it.
 fn available(dir: &Dir) -> Option<u64> {
     let stat = rustix::fs::fstatvfs(dir.file()).ok().filter(|stat| stat.f_blocks > 0)?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))

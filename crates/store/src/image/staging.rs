@@ -1,4 +1,4 @@
-//! An image on its way: it gathers what a manifest names, and is published by one rename.
+//! Staging: collects everything that a manifest names, and publishes the image with one rename.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -17,20 +17,21 @@ use crate::store::Store;
 use crate::store::integrity::is_whole;
 use crate::store::lease::Lease;
 
-/// Whether what the pool has is believed.
+/// Whether to trust the content of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Trust {
-    /// A blob was verified when it came, and nobody writes to the pool: it is taken as it is.
+    /// Takes a blob from the pool without hashing it: it was verified on arrival, and pooled files are never
+    /// written again.
     #[default]
     Pool,
-    /// A blob is hashed again before it is taken; one that is damaged goes into quarantine.
+    /// Hashes a blob again before taking it. A damaged blob is moved to quarantine.
     Nothing,
 }
 
-/// An image on its way into a store. Cheap to clone; dropped without [`commit`](Self::commit), it leaves
-/// nothing but the blobs that were whole.
+/// An image being assembled in a store. Cheap to clone. If it is dropped without [`commit`](Self::commit), only
+/// its complete blobs stay in the store.
 ///
-/// Every blob that the image needs is linked here first, so that from then on no collector can take it.
+/// Every blob of the image is linked into the staging first. From then on no collector can remove it.
 #[derive(Debug, Clone)]
 #[must_use = "an image is published by `commit`"]
 pub struct Staging(Arc<Inner>);
@@ -38,25 +39,25 @@ pub struct Staging(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     trust: Trust,
-    /// There until it is dropped.
+    /// `Some` until the staging is dropped.
     scratch: Option<Scratch>,
-    /// The layout that will be published.
+    /// The layout to publish.
     image: Dir,
-    /// By algorithm, and made when the first blob of it comes.
+    /// One per algorithm, created with the first blob of that algorithm.
     blobs: [OnceLock<Blobs>; Algorithm::ALL.len()],
-    /// Where blobs are on their way; opened when the first one has to be fetched.
+    /// The directory of unfinished blobs, opened when the first blob must be fetched.
     ingests: OnceLock<Arc<Dir>>,
-    /// Whether the image has what every layout has.
+    /// Whether the image has the files that every layout has.
     is_begun: Mutex<bool>,
-    /// What removes what dead processes left, if this is the first image of this process.
+    /// The task that removes the leftovers of dead processes, if this is the first image of this process.
     sweeping: Mutex<Option<JoinHandle<Result<()>>>>,
-    /// Set when there is nothing left that it would take long to remove.
+    /// Set when there is nothing left that takes long to remove.
     is_published: AtomicBool,
-    /// Last, since the store is not idle until all of this is cleaned up.
+    /// Last in the drop order: the store is not idle until all other fields are cleaned up.
     store: Store,
 }
 
-/// What a staging leaves is removed where waiting is allowed: it may be dropped in asynchronous code.
+/// Removes the staging's files on a blocking thread, because a staging may be dropped in asynchronous code.
 impl Drop for Inner {
     fn drop(&mut self) {
         let scratch = self.scratch.take();
@@ -72,7 +73,7 @@ impl Drop for Inner {
     }
 }
 
-/// Where the blobs of one algorithm are: the image's, and the pool's.
+/// The directories for blobs of one algorithm: the image's and the pool's.
 #[derive(Debug)]
 struct Blobs {
     staged: Dir,
@@ -80,7 +81,7 @@ struct Blobs {
 }
 
 impl Store {
-    /// Begins an image. The first one has what dead processes left removed meanwhile.
+    /// Begins an image. The first call also starts to remove the leftovers of dead processes in the background.
     pub fn stage(&self, trust: Trust) -> Result<Staging> {
         let sweeping = Mutex::new(self.begin_sweep()?);
         let scratch = Scratch::new(self.dir())?;
@@ -102,10 +103,10 @@ impl Store {
 }
 
 impl Staging {
-    /// Takes the blob from the pool. `false`: the pool does not have it, or it was damaged; then it is in
-    /// quarantine now.
+    /// Links a blob from the pool into the image. `false`: the pool does not have it, or it was damaged and is
+    /// now in quarantine.
     ///
-    /// Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) where it has another size than the descriptor says.
+    /// Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) if its size differs from the descriptor's.
     pub async fn link(&self, blob: &Descriptor) -> Result<bool> {
         let Some(size) = self.pooled_size(blob)? else { return Ok(false) };
         if self.believes(blob, size)
@@ -113,15 +114,15 @@ impl Staging {
         {
             return Ok(linked);
         }
-        // It has to be hashed again, or copied.
+        // The blob must be hashed again, or copied.
         let (this, blob) = (self.clone(), blob.clone());
         blocking(move || this.link_sound(&blob)).await
     }
 
-    /// Adds a document that is in memory, a manifest; it enters the pool as well.
+    /// Adds a document that is in memory, such as a manifest. It enters the pool as well.
     ///
-    /// Fails with [`DigestMismatch`](ErrorKind::DigestMismatch) or
-    /// [`SizeMismatch`](ErrorKind::SizeMismatch) where it is not what the descriptor says.
+    /// Fails with [`DigestMismatch`](ErrorKind::DigestMismatch) or [`SizeMismatch`](ErrorKind::SizeMismatch) if
+    /// the bytes do not match the descriptor.
     pub async fn put(&self, blob: &Descriptor, bytes: Vec<u8>) -> Result<()> {
         blob.verify(&bytes)?;
         if self.link(blob).await? {
@@ -137,27 +138,26 @@ impl Staging {
         .await
     }
 
-    /// The content of a blob that the image has by now, whose descriptor says that it is no larger than `limit` bytes. It is
-    /// hashed again. `None`: the image does not have it yet.
+    /// Reads a blob that the image already has, whose descriptor gives a size of at most `limit` bytes. The
+    /// content is hashed again. `None`: the image does not have the blob yet.
     ///
-    /// Fails with [`DigestMismatch`](ErrorKind::DigestMismatch) or [`SizeMismatch`](ErrorKind::SizeMismatch) where it was
-    /// taken from the pool, and is damaged there; then that is in quarantine, and a next try fetches it.
+    /// Fails with [`DigestMismatch`](ErrorKind::DigestMismatch) or [`SizeMismatch`](ErrorKind::SizeMismatch) if
+    /// the blob came from the pool and is damaged there. The pool's file is then in quarantine, and the next
+    /// attempt fetches the blob.
     pub fn read(&self, blob: &Descriptor, limit: u64) -> Result<Option<Vec<u8>>> {
         let Some(bytes) = self.0.image.read(pool_file(&blob.digest), limit)? else { return Ok(None) };
         if let Err(damaged) = blob.verify(&bytes) {
             self.store().quarantine(self.pool(&blob.digest)?, &blob.digest)?;
-            return Err(damaged
-                .context("what the store had of the image was damaged")
-                .with_help("try again"));
+            return Err(damaged.context("a stored blob of the image was damaged").with_help("try again"));
         }
         Ok(Some(bytes))
     }
 
-    /// Publishes the image, and leases it before anybody could collect it.
+    /// Publishes the image, and leases it before any process could collect it.
     ///
-    /// `manifest` becomes the one entry of the layout's index, with its platform and annotations. All that it
-    /// names must have been added. Where the image is here already, that is leased instead; if it turns out
-    /// damaged, it is replaced, in one step.
+    /// `manifest` becomes the only entry of the layout's index, with its platform and annotations. Every blob
+    /// that it names must have been added. If the store already has the image, this leases the existing one. If
+    /// that one is damaged, this replaces it in one step.
     pub async fn commit(self, manifest: Descriptor) -> Result<Lease> {
         let sweeping = self.0.sweeping.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(sweeping) = sweeping {
@@ -196,7 +196,7 @@ impl Staging {
         Ok(cell.get_or_init(|| Blobs { staged, pool }))
     }
 
-    /// The directory of blobs on their way.
+    /// The directory of unfinished blobs.
     pub(crate) fn ingests(&self) -> Result<Arc<Dir>> {
         if let Some(dir) = self.0.ingests.get() {
             return Ok(dir.clone());
@@ -209,13 +209,13 @@ impl Staging {
         self.0.scratch.as_ref().expect("it is there until it is dropped").dir()
     }
 
-    /// Adds the image's own blob to the pool, which may have got one meanwhile.
+    /// Adds the image's own blob to the pool. Another process may have added it there in the meantime.
     pub(crate) fn share(&self, digest: &Digest) -> Result<()> {
-        // Without links, the pool goes without this blob: the image has its own copy.
+        // Without hard links, the pool goes without this blob: the image has its own copy.
         self.store().link(self.blobs(digest)?, digest.hex(), self.pool(digest)?, digest.hex()).map(drop)
     }
 
-    /// Takes the blob from the pool, having hashed it again where it is not to be believed.
+    /// Takes the blob from the pool, and hashes it again first unless it is trusted.
     pub(crate) fn link_sound(&self, blob: &Descriptor) -> Result<bool> {
         match self.pooled_size(blob)? {
             None => Ok(false),
@@ -223,14 +223,14 @@ impl Staging {
         }
     }
 
-    /// The size of the pool's blob.
+    /// The size of the blob in the pool.
     fn pooled_size(&self, blob: &Descriptor) -> Result<Option<u64>> {
         let stat = self.pool(&blob.digest)?.stat(blob.digest.hex())?;
         Ok(stat.map(|stat| u64::try_from(stat.st_size).unwrap_or_default()))
     }
 
-    /// Whether the pool's blob, of this size, is taken as it is. One of another size than the descriptor says
-    /// never is: either of them is wrong, and only its hash tells which.
+    /// Whether to take the pool's blob, of this size, without hashing it. Never if its size differs from the
+    /// descriptor's: one of the two is wrong, and only the hash tells which.
     fn believes(&self, blob: &Descriptor, size: u64) -> bool {
         self.0.trust == Trust::Pool && size == blob.size
     }
@@ -242,7 +242,7 @@ impl Staging {
         }
     }
 
-    /// `None`: it takes a copy.
+    /// `None`: the blob must be copied.
     fn try_link(&self, blob: &Descriptor) -> Result<Option<bool>> {
         let (digest, name) = (&blob.digest, blob.digest.hex());
         let linked = self.store().link(self.pool(digest)?, name, self.blobs(digest)?, name)?;
@@ -253,14 +253,15 @@ impl Staging {
         })
     }
 
-    /// A copy, where the file system has no links, or no more of this blob.
+    /// Copies the blob, for file systems without hard links, and for files that have reached the limit on
+    /// links.
     fn copy_from_pool(&self, blob: &Descriptor) -> Result<bool> {
         let Some(source) = self.store().dir().open_file(pool_file(&blob.digest))? else { return Ok(false) };
         self.copy_in(source, blob)?;
         Ok(true)
     }
 
-    /// Whether the pool's blob is what it should be. One that is damaged goes into quarantine.
+    /// Whether the content of the pool's blob has the right digest. A damaged blob is moved to quarantine.
     fn is_sound(&self, blob: &Descriptor) -> Result<bool> {
         let (store, pool) = (self.store(), self.pool(&blob.digest)?);
         let Some(file) = pool.open_file(blob.digest.hex())? else { return Ok(false) };
@@ -275,7 +276,7 @@ impl Staging {
         }
     }
 
-    /// What needs no blob: done while those are still on their way.
+    /// Creates the parts of the layout that need no blob, while the blobs are still being fetched.
     fn begin_layout(&self, algorithm: Algorithm) -> Result<()> {
         let mut is_begun = self.0.is_begun.lock().unwrap_or_else(PoisonError::into_inner);
         if !*is_begun {
@@ -298,8 +299,8 @@ impl Staging {
         }
     }
 
-    /// Fails unless the manifest and all that it names are here, in their size. Their digests were checked as
-    /// they were added.
+    /// Fails unless the manifest and all blobs that it names are here, with the right sizes. Their digests were
+    /// checked when they were added.
     fn check_complete(&self, manifest: &Descriptor) -> Result<()> {
         let missing = |blob: &Descriptor| {
             Error::new(ErrorKind::Storage, format!("the image lacks its blob {}", blob.digest))
@@ -316,7 +317,8 @@ impl Staging {
         Ok(())
     }
 
-    /// Makes the layout's names durable, from the innermost outwards, and the pool's new ones.
+    /// Makes the names in the layout durable, from the innermost directory outwards, and the new names in the
+    /// pool.
     fn sync_all(&self) -> Result<()> {
         let blobs = self.0.image.make_unsynced("blobs")?;
         for entry in blobs.entries()? {
@@ -332,7 +334,8 @@ impl Staging {
         self.0.image.sync()
     }
 
-    /// Moves the image to its place, or leases what is there. `None`: that has gone just now; try again.
+    /// Moves the image to its place, or leases the one that is already there. `None`: that one has just been
+    /// removed; try again.
     fn publish(&self, digest: &Digest) -> Result<Option<Lease>> {
         let images = self.store().dir().make(images_path(digest.algorithm()))?;
         let staged = lock::share(self.scratch(), "image")?;
@@ -350,7 +353,7 @@ impl Staging {
         self.replace(&images, staged, digest)
     }
 
-    /// Whether the image that is there need not be replaced by this one.
+    /// Whether the existing image is good enough that this one need not replace it.
     fn is_as_good(&self, there: &Dir, digest: &Digest) -> Result<bool> {
         match self.0.trust {
             Trust::Pool => is_whole(there, digest),
@@ -358,7 +361,7 @@ impl Staging {
         }
     }
 
-    /// Puts the staged image in the place of one that is damaged. `None`: that has gone just now.
+    /// Replaces a damaged image with the staged one. `None`: the damaged one has just been removed.
     fn replace(&self, images: &Dir, staged: Dir, digest: &Digest) -> Result<Option<Lease>> {
         let Some(_owned) = lock::try_own(images, digest.hex())? else { return self.mend(images, digest) };
         if !self.scratch().exchange("image", images, digest.hex())? {
@@ -368,15 +371,15 @@ impl Staging {
         Ok(Some(Lease::new(staged, digest.clone())))
     }
 
-    /// Moves each staged file to its place in a damaged image that is leased. The directory stays the same, since
-    /// it is what leases are held on.
+    /// Moves each staged file to its place in a damaged image that is leased. The directory itself stays,
+    /// because leases are locks on it.
     fn mend(&self, images: &Dir, digest: &Digest) -> Result<Option<Lease>> {
         let Some(damaged) = lock::share(images, digest.hex())? else { return Ok(None) };
         self.0.image.move_all(&damaged)?;
         Ok(Some(Lease::new(damaged, digest.clone())))
     }
 
-    /// Whether the image that is there has the very files that were verified for this one.
+    /// Whether the existing image consists of the same files that were verified for this one.
     fn is_same(&self, there: &Dir, digest: &Digest) -> Result<bool> {
         if there.read("oci-layout", MAX_DOCUMENT)?.as_deref() != Some(OCI_LAYOUT) {
             return Ok(false);
@@ -400,7 +403,7 @@ impl Staging {
     }
 }
 
-/// Whether a layout's index has this one entry.
+/// Whether a layout's index has this manifest as its only entry.
 pub(crate) fn names_only(layout: &Dir, digest: &Digest) -> Result<bool> {
     let bytes = unless_damaged(layout.read("index.json", MAX_DOCUMENT))?.unwrap_or_default();
     Ok(match Document::parse(&bytes, None) {

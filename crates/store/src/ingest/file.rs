@@ -1,6 +1,7 @@
-//! A blob's file below `ingest/`: its data, locked by its owner, and beside it the journal of what of it is there.
+//! A blob's files below `ingest/`: its data, locked by its owner, and the journal, which records the ranges
+//! that are present.
 //!
-//! There is no journal without its data: it is made after it, and removed before it.
+//! A journal never exists without its data: it is created after the data and removed before it.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use crate::image::staging::Staging;
 use crate::paths::journal_of;
 use crate::store::format::take_over;
 
-/// The file of a blob on its way. It is its owner's for as long as it is locked, which it is until it is closed.
+/// The data file of an unfinished blob. Its owner holds the lock on it until the file is closed.
 #[derive(Debug)]
 pub(crate) struct IngestFile {
     ingests: Arc<Dir>,
@@ -25,7 +26,7 @@ pub(crate) struct IngestFile {
 }
 
 impl IngestFile {
-    /// The name of the file for a blob, when so many have been overtaken.
+    /// The name of the file for a blob after `overtaken` stalled ingests of it were overtaken.
     pub(crate) fn name(blob: &Descriptor, overtaken: usize) -> String {
         match overtaken {
             0 => blob.digest.hex().to_owned(),
@@ -33,7 +34,8 @@ impl IngestFile {
         }
     }
 
-    /// Claims the file of this name, with what an earlier owner left of this blob. `None`: another process has it.
+    /// Claims the file of this name, with the part of the blob that an earlier owner left. `None`: another
+    /// process holds it.
     pub(crate) fn claim(
         ingests: Arc<Dir>,
         root: &Dir,
@@ -68,7 +70,7 @@ impl IngestFile {
         self.ingests.path().join(&self.name)
     }
 
-    /// Whether what is written here is synced.
+    /// Whether files written here are synced.
     pub(crate) fn is_durable(&self) -> bool {
         self.ingests.is_durable()
     }
@@ -78,17 +80,18 @@ impl IngestFile {
         self.ingests.seal(&self.data, &self.path())
     }
 
-    /// Gives the data a name in the image. `false`: it needs a copy.
+    /// Hard-links the data into the image. `false`: it must be copied.
     pub(crate) fn link_to(&self, staging: &Staging, digest: &Digest) -> Result<bool> {
         Ok(staging.store().link(&self.ingests, &self.name, staging.blobs(digest)?, digest.hex())?.is_ok())
     }
 
-    /// Moves the data to the pool. `false`: the pool has one.
+    /// Moves the data to the pool. `false`: the pool already has this blob.
     pub(crate) fn move_to(&self, pool: &Dir, digest: &Digest) -> Result<bool> {
         self.ingests.rename_new(&self.name, pool, digest.hex())
     }
 
-    /// Removes all of it. Data without its journal would be believed for its length, so it loses that first.
+    /// Removes the data and the journal. Data without a journal counts as complete up to its length, so it is
+    /// truncated first.
     pub(crate) fn discard(&self, journal: &mut Journal) -> Result<()> {
         if journal.exists() {
             self.data.set_len(0).map_err(|e| fail("write", &self.path(), e))?;

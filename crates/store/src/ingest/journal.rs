@@ -1,7 +1,8 @@
-//! What of a blob is written, so that a process that takes over need not fetch it again.
+//! Records which parts of a blob are written, so that a process that takes over does not fetch them again.
 //!
-//! As long as a blob comes in its order, the length of its data says it all, and there is no journal: most blobs never
-//! have one. The first bytes that come out of order are preceded by a file that notes ranges from then on.
+//! While a blob arrives in order, the length of its data says everything, so most blobs never have a journal.
+//! Before the first bytes that arrive out of order are written, a journal is created that records ranges from
+//! then on.
 
 use std::fs::File;
 use std::io::{Read, Result, Seek, Write};
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use super::ranges::Ranges;
 use crate::fs::dir::{Dir, fail};
 
-/// The notes on one blob.
+/// The journal of one blob.
 #[derive(Debug)]
 pub(crate) struct Journal {
     dir: Arc<Dir>,
@@ -21,13 +22,14 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// The journal of this name, which is not there yet.
+    /// The journal of this name, which does not exist yet.
     pub(crate) fn none(dir: Arc<Dir>, name: String) -> Self {
         Self { dir, name, file: None }
     }
 
-    /// The journal of this name, where there is one, with what is written of the blob of this size: as it says, or as the
-    /// length of the data does. One that claims more than there is, as after a power cut, is not believed at all.
+    /// Opens the journal of this name, if it exists, and returns the written ranges of the blob of this size:
+    /// those in the journal, or else those that the data's length implies. A journal that claims more than the
+    /// data has, as after a power cut, is not trusted at all.
     pub(crate) fn open(
         dir: Arc<Dir>,
         name: String,
@@ -44,7 +46,7 @@ impl Journal {
         self.file.is_some()
     }
 
-    /// Removes it, where there is one: then the length of the data says what is there.
+    /// Removes the journal if it exists. From then on the data's length says what is written.
     pub(crate) fn remove(&mut self) -> hoist_core::Result<()> {
         if self.file.take().is_some() {
             self.dir.unlink(&self.name)?;
@@ -52,7 +54,7 @@ impl Journal {
         Ok(())
     }
 
-    /// To be called before bytes are written at this offset, with what is written.
+    /// Must be called before bytes are written at this offset, with the ranges written so far.
     pub(crate) fn expect(&mut self, offset: u64, written: &Ranges) -> hoist_core::Result<()> {
         if self.file.is_none() && offset != written.end() {
             self.file = Some(self.create()?);
@@ -61,8 +63,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Notes anew what is there, and syncs that: all else is missing from then on, and may be overwritten. A crash on the
-    /// way leaves a journal that says less.
+    /// Rewrites the journal with these ranges and syncs it. All other ranges count as missing from then on, and
+    /// may be overwritten. After a crash on the way, the journal claims less.
     pub(crate) fn begin_anew(&mut self, written: &Ranges) -> hoist_core::Result<()> {
         self.file = Some(self.create()?);
         self.note(written)?;
@@ -73,7 +75,7 @@ impl Journal {
         self.dir.sync()
     }
 
-    /// Notes what was written.
+    /// Records these ranges as written.
     pub(crate) fn note(&self, written: &Ranges) -> hoist_core::Result<()> {
         let Some(mut file) = self.file.as_ref() else { return Ok(()) };
         for Range { start, end } in written.iter() {
@@ -83,7 +85,8 @@ impl Journal {
         Ok(())
     }
 
-    /// An empty file: the notes on what is there no more, which a crash may have left, are none on this blob.
+    /// Creates an empty journal. A crash may have left one about data that no longer exists; that one is
+    /// emptied.
     fn create(&self) -> hoist_core::Result<File> {
         let file = self.dir.open_or_create(&self.name)?;
         file.set_len(0).map_err(|e| fail("write", &self.path(), e))?;
@@ -114,14 +117,14 @@ fn recover((data, length): (&File, u64), journal: Option<&File>, size: u64) -> R
 fn read(mut journal: &File) -> Result<Ranges> {
     let mut bytes = Vec::new();
     journal.read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes); // what is no text is passed over, as a torn line is
+    let text = String::from_utf8_lossy(&bytes); // invalid text is ignored, like a torn line
     if !text.is_empty() && !text.ends_with('\n') {
         journal.write_all(b"\n")?; // a crash tore the last line; the next one must not continue it
     }
     Ok(parse(&text))
 }
 
-/// The ranges that a journal notes; a last line that a crash tore is passed over.
+/// The ranges in a journal. A last line that a crash tore is ignored.
 fn parse(journal: &str) -> Ranges {
     let mut ranges = Ranges::default();
     for line in journal.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {

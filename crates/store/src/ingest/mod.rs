@@ -1,9 +1,10 @@
-//! A blob on its way: fetched by one owner, waited for by all others, and verified before it has a name.
+//! A blob being fetched: one owner fetches it, all others wait for it, and it is verified before it gets a
+//! name.
 //!
-//! [`Claim`] says whether a blob is to be fetched, and [`Ingest`] is the right to do so. Behind it, a
-//! [`WriteQueue`] has one thread at a time write with a [`HashingWriter`](writer::HashingWriter), in a
-//! [`file`] of the blob's own; beside it, a [`journal`] notes which [`ranges`] are there, where they come out of order.
-//! Others who want the blob look for a [`stall`] while they wait.
+//! [`Claim`] says whether the caller must fetch a blob, and [`Ingest`] is the right to do so. Its
+//! [`WriteQueue`] lets one thread at a time write with a [`HashingWriter`](writer::HashingWriter), into a
+//! [`file`] for this blob. A [`journal`] beside that file records which [`ranges`] are present if they arrive
+//! out of order. Others that want the blob watch for a [`stall`] while they wait.
 
 mod file;
 mod journal;
@@ -28,25 +29,27 @@ use crate::fs::blocking::blocking;
 use crate::fs::descriptors;
 use crate::image::staging::Staging;
 
-/// How often it is looked whether another process is done with a blob.
+/// How often to check whether another process has finished with a blob.
 const POLL: Duration = Duration::from_millis(20);
 
-/// What is to be done about a blob.
+/// What the caller must do about a blob.
 #[derive(Debug)]
 pub enum Claim {
-    /// Nothing: the image has it now.
+    /// Nothing: the image has the blob.
     Present,
-    /// It is to be fetched, by this caller; all others wait for it.
+    /// Fetch it. All others wait for this caller.
     Fetch(Ingest),
 }
 
 impl Staging {
-    /// Takes the blob from the pool, or else claims the fetching of it.
+    /// Takes the blob from the pool, or else claims the right to fetch it.
     ///
-    /// Where another task or process is fetching it, this waits until that is done, and takes over if it
-    /// fails. It waits as well while this process has as many blobs open as [it may](crate::fs::descriptors::open_blobs): so
-    /// what is claimed is to be fetched, or dropped, without waiting for further claims. Fails with [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) where the pool's blob of this digest has
-    /// another size than the descriptor says.
+    /// If another task or process is fetching the blob, this waits until that ends, and takes over if it fails.
+    /// It also waits while this process has [the maximum number of blobs](crate::fs::descriptors::open_blobs)
+    /// open. So fetch or drop a claimed blob without waiting for further claims.
+    ///
+    /// Fails with [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) if the pool's blob with this digest has
+    /// another size than the descriptor's.
     pub async fn claim(&self, blob: &Descriptor) -> Result<Claim> {
         if self.link(blob).await? {
             return Ok(Claim::Present);
@@ -55,11 +58,12 @@ impl Staging {
         Ok(ingest.map_or(Claim::Present, Claim::Fetch))
     }
 
-    /// Brings a blob into the image: from the pool, or else as `write` brings it, which is called with the queue that its
-    /// bytes go into, and with the ranges that are missing of it. Writing more than those does no harm. `false`: nothing
-    /// had to be written.
+    /// Brings a blob into the image, from the pool or else through `write`. `write` gets the queue for the
+    /// blob's bytes, and the missing ranges. Writing more than those does no harm. `false`: the blob was
+    /// already there.
     ///
-    /// What an earlier owner of the blob had left may be wrong. Where it is, `write` is called once more, for that part.
+    /// The part of the blob that an earlier owner left may be wrong. In that case `write` is called a second
+    /// time, for that part.
     ///
     /// Fails as [`claim`](Self::claim), `write` and [`commit`](Ingest::commit) do.
     ///
@@ -83,7 +87,7 @@ impl Staging {
         write(ingest.queue.clone(), ingest.missing.clone()).await?;
         match ingest.commit().await {
             Err(error) if ingest.resumed && *error.kind() == ErrorKind::DigestMismatch => {
-                tracing::warn!(digest = %blob.digest, "what was left of a blob is wrong; fetching it again");
+                tracing::warn!(digest = %blob.digest, "the resumed part of a blob is wrong; fetching it again");
                 let mut left = Ranges::from(0..blob.size);
                 ingest.missing.iter().for_each(|range| left.remove(range));
                 let left: Vec<_> = left.iter().collect();
@@ -97,10 +101,10 @@ impl Staging {
     }
 }
 
-/// The right to fetch a blob, and the place to put it.
+/// The right to fetch a blob, and the place to write it.
 ///
-/// Bytes may come in any order and from several tasks at once. Dropped without [`commit`](Self::commit),
-/// what was written stays for the next to go on from.
+/// Bytes may arrive in any order and from several tasks at once. If this is dropped without
+/// [`commit`](Self::commit), the written bytes stay, and the next owner continues from them.
 #[derive(Debug)]
 #[must_use = "a blob enters the store by `commit`"]
 pub struct Ingest {
@@ -110,7 +114,7 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Claims a blob. `None`: another has brought it meanwhile, and the image has it.
+    /// Claims a blob. `None`: another owner has fetched it in the meantime, and the image has it now.
     pub(crate) async fn begin(staging: Staging, blob: Descriptor) -> Result<Option<Self>> {
         let mut overtaken = 0;
         let writer = loop {
@@ -120,7 +124,7 @@ impl Ingest {
                 Waited::Stalled => overtaken += 1,
             }
         };
-        // Whoever had the claim before may have finished between the look and the claim.
+        // The previous owner may have finished between the lookup and the claim.
         if staging.link(&blob).await? {
             writer.discard()?;
             return Ok(None);
@@ -131,22 +135,22 @@ impl Ingest {
         Ok(Some(Self { missing, resumed, queue }))
     }
 
-    /// What was still to be fetched when the blob was claimed: ranges of it, in order.
+    /// The ranges that were missing when the blob was claimed, in order.
     pub fn missing(&self) -> &[Range<u64>] {
         &self.missing
     }
 
-    /// Whether it goes on from what an earlier one had left.
+    /// Whether this continues from bytes that an earlier owner left.
     pub fn is_resumed(&self) -> bool {
         self.resumed
     }
 
-    /// Where its bytes go in, for those who fetch it together.
+    /// The queue for the blob's bytes, shared by the tasks that fetch it together.
     pub fn queue(&self) -> &WriteQueue {
         &self.queue
     }
 
-    /// Hands over the bytes at this offset, as [`WriteQueue::write`] does.
+    /// Queues bytes to be written at this offset, like [`WriteQueue::write`].
     pub async fn write(&self, offset: u64, bytes: Bytes) -> Result<()> {
         self.queue.write(offset, bytes).await
     }
@@ -154,49 +158,53 @@ impl Ingest {
     /// Verifies the blob and puts it into the pool, and into the image that it was claimed for.
     ///
     /// Fails with [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) or
-    /// [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch) where it is not what the descriptor says; then
-    /// none of it is kept, but that of another digest it is until this is dropped, for it can be
-    /// [opened again](Self::reopen).
+    /// [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch) if the bytes do not match the descriptor.
+    /// Mismatched bytes are discarded. On a digest mismatch they stay until this is dropped, because the blob
+    /// can be [opened again](Self::reopen).
     pub async fn commit(&self) -> Result<()> {
         self.queue.commit().await
     }
 
-    /// Goes on with a blob whose [`commit`](Self::commit) failed with
-    /// [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch): these ranges of it are missing again, and what is written
-    /// there replaces what was. All of it is hashed anew. Writing to the [`queue`](Self::queue) works again.
+    /// Continues with a blob whose [`commit`](Self::commit) failed with
+    /// [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch). These ranges count as missing again, and
+    /// bytes written there replace the old ones. The whole blob is hashed again. The [`queue`](Self::queue)
+    /// accepts writes again.
     ///
-    /// The journal says that they are missing before anything is overwritten, so that the next to claim the blob fetches
-    /// them, if this process dies. Fails with [`Unsupported`](hoist_core::ErrorKind::Unsupported) in any other state.
+    /// The journal records the ranges as missing before anything is overwritten. So if this process dies, the
+    /// next owner of the blob fetches them. Fails with [`Unsupported`](hoist_core::ErrorKind::Unsupported) in
+    /// any other state.
     pub async fn reopen(&self, ranges: &[Range<u64>]) -> Result<()> {
         self.queue.reopen(ranges.to_vec()).await
     }
 
-    /// Which of the bytes that were written since the last [`reopen`](Self::reopen) differ from what was there before: in
-    /// order, and as coarse as the pieces that were written. Complete when [`commit`](Self::commit) has returned.
+    /// The ranges written since the last [`reopen`](Self::reopen) whose bytes differ from the previous ones: in
+    /// order, and as coarse as the pieces that were written. Complete when [`commit`](Self::commit) has
+    /// returned.
     pub fn replaced(&self) -> Vec<Range<u64>> {
         self.queue.replaced()
     }
 }
 
-/// A blob that is wrong, and that nobody opens again, is of no use.
+/// Discards a blob that is wrong and was not opened again.
 impl Drop for Ingest {
     fn drop(&mut self) {
         self.queue.give_up();
     }
 }
 
-/// What came of waiting for a blob.
+/// The outcome of waiting for a blob.
 enum Waited {
-    /// It is here.
+    /// The image has the blob.
     Present,
-    /// It is this one's to fetch.
+    /// This caller must fetch it.
     Mine(Box<HashingWriter>),
-    /// Whoever fetches it has stood still for too long.
+    /// The current owner has stalled for too long.
     Stalled,
 }
 
-/// Waits until the blob is there, or can be claimed, so many having been overtaken on the way: each that hangs
-/// keeps its file, and who overtakes it has one beside that, where others wait for it in turn.
+/// Waits until the blob is there or can be claimed, after `overtaken` stalled owners were overtaken. Each
+/// stalled owner keeps its file. The caller that overtakes it uses a second file beside that one, where others
+/// wait in turn.
 async fn wait(staging: &Staging, blob: &Descriptor, overtaken: usize) -> Result<Waited> {
     let (store, name) = (staging.store(), IngestFile::name(blob, overtaken));
     let mut stall = IngestStall::of(&name);
@@ -220,7 +228,7 @@ async fn wait(staging: &Staging, blob: &Descriptor, overtaken: usize) -> Result<
             Err(turn) => turn,
         };
         if stall.has_stopped(store)? {
-            tracing::warn!(digest = %blob.digest, "another process hangs that fetches a blob; fetching it here");
+            tracing::warn!(digest = %blob.digest, "another process stalled on this blob; fetching it ourselves");
             return Ok(Waited::Stalled);
         }
         if has_waited {
@@ -230,10 +238,10 @@ async fn wait(staging: &Staging, blob: &Descriptor, overtaken: usize) -> Result<
     }
 }
 
-/// Claims a blob's file, to write there. `Err`: another process has it, and the turn is given back.
+/// Claims a blob's file for writing. `Err`: another process holds it; returns the turn.
 ///
-/// To make files takes a file system up to a millisecond each, so that is not done where the network waits for it; and
-/// for one blob after the other, so that it takes no more than one thread.
+/// Creating files can take a file system up to a millisecond each. So a blocking thread does it rather than the
+/// task that the network waits for, and for one blob after another, so that it occupies only one thread.
 async fn claim(
     staging: &Staging,
     name: &str,

@@ -1,7 +1,7 @@
-//! The write queue of a blob: bytes are handed over by any number of tasks, and written by one thread at a time.
+//! The write queue of a blob: any number of tasks add bytes to it, and one thread at a time writes them.
 //!
-//! There is no thread for each blob. The first bytes that are handed over while no thread writes have one begin, and it
-//! goes on until there is nothing left to write. So few threads are awake however many blobs are open.
+//! Blobs have no thread of their own. The first bytes that are queued while no thread writes start one, which
+//! runs until the queue is empty. So only few threads run, however many blobs are open.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -15,10 +15,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::writer::HashingWriter;
 use crate::store::WRITE_BUDGET;
 
-/// What a piece counts for at least, in bytes, so that there cannot be too many of them.
+/// The minimum that a piece counts for in the budget, in bytes. This limits the number of queued pieces.
 const SMALLEST_PIECE: usize = 4 << 10;
 
-/// Takes the bytes of an [`Ingest`](crate::Ingest), from any number of tasks. Cheap to clone; clones are one queue.
+/// Accepts the bytes of an [`Ingest`](crate::Ingest) from any number of tasks. Cheap to clone; all clones share
+/// one queue.
 #[derive(Debug, Clone)]
 pub struct WriteQueue(Arc<Shared>);
 
@@ -31,12 +32,12 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     pieces: VecDeque<Piece>,
-    /// Not here while a thread writes with it, and when the writing has ended; but where the blob is wrong, it is here
-    /// still, for the blob to be opened again.
+    /// `None` while a thread writes with it, and after writing has ended. If the blob is wrong, it stays here
+    /// so that the blob can be opened again.
     writer: Option<HashingWriter>,
-    /// Why nothing is written any more.
+    /// The reason why nothing is written any more.
     ended: Option<Error>,
-    /// What of a blob that was opened again differs from what was there before.
+    /// The ranges of a reopened blob whose bytes differ from the previous ones.
     replaced: Vec<Range<u64>>,
 }
 
@@ -48,7 +49,7 @@ enum Piece {
 }
 
 impl WriteQueue {
-    /// The queue of this writer, which begins at once with what an earlier one left.
+    /// Creates the queue of this writer, which starts at once on the bytes that an earlier owner left.
     pub(crate) fn new(writer: HashingWriter, budget: Arc<Semaphore>) -> Self {
         let is_resumed = writer.written().end() > 0;
         let state =
@@ -60,10 +61,11 @@ impl WriteQueue {
         queue
     }
 
-    /// Hands over the bytes at this offset. Waits while too much is waiting for the disk.
+    /// Queues bytes to be written at this offset. Waits while too many bytes of the store are waiting for the
+    /// disk.
     ///
-    /// What is there already stays as it is: a byte is written once, and that is the one that is hashed. Fails
-    /// where an earlier write did, and where the bytes do not belong to the blob.
+    /// Bytes that are already written stay as they are: each byte is written once, and that one is hashed.
+    /// Fails if an earlier write failed, or if the bytes lie outside of the blob.
     pub async fn write(&self, offset: u64, bytes: Bytes) -> Result<()> {
         let size = bytes.len().clamp(SMALLEST_PIECE, WRITE_BUDGET);
         let size = u32::try_from(size).unwrap_or(u32::MAX);
@@ -71,14 +73,14 @@ impl WriteQueue {
         self.push(Piece::Bytes { offset, bytes, _budget: budget })
     }
 
-    /// Has the blob verified and published, when all that was handed over is written.
+    /// Verifies and publishes the blob, after all queued bytes are written.
     pub(crate) async fn commit(&self) -> Result<()> {
         let (done, outcome) = oneshot::channel();
         self.push(Piece::Commit(done))?;
         outcome.await.unwrap_or_else(|_| Err(self.why_ended()))
     }
 
-    /// Goes on with a blob that is wrong, of which these ranges are missing from now on.
+    /// Continues with a wrong blob, of which these ranges count as missing from now on.
     pub(crate) async fn reopen(&self, ranges: Vec<Range<u64>>) -> Result<()> {
         let (done, outcome) = oneshot::channel();
         {
@@ -95,13 +97,13 @@ impl WriteQueue {
         outcome.await.unwrap_or_else(|_| Err(self.why_ended()))
     }
 
-    /// What of a blob that was opened again differs from what was there before, in order.
+    /// The ranges of a reopened blob whose bytes differ from the previous ones, in order.
     pub(crate) fn replaced(&self) -> Vec<Range<u64>> {
         self.state().replaced.clone()
     }
 
-    /// Throws a blob away that turned out wrong, and was not opened again: where waiting is allowed, since this may be
-    /// called in asynchronous code. The next one who claims it waits for that.
+    /// Discards a blob that was wrong and was not opened again. This may be called in asynchronous code, so a
+    /// blocking thread does the work. The next owner waits for that.
     pub(crate) fn give_up(&self) {
         let mut state = self.state();
         let wrong = if state.ended.is_some() { state.writer.take() } else { None };
@@ -126,8 +128,8 @@ impl WriteQueue {
         Ok(())
     }
 
-    /// Has a thread write, unless one does. A runtime that is shutting down drops the work here and now, which ends it:
-    /// so the state must not be locked.
+    /// Starts a thread that writes, unless one is running. A runtime that is shutting down drops the work right
+    /// here, and that drop ends the writing. So the state must not be locked.
     fn begin(&self) {
         let writer = self.state().writer.take();
         if let Some(writer) = writer {
@@ -139,7 +141,7 @@ impl WriteQueue {
     fn end(&self, why: Error) {
         let mut state = self.state();
         state.ended = Some(why);
-        state.pieces.clear(); // who waits for the commit, or for the budget, goes on
+        state.pieces.clear(); // wakes callers that wait for the commit or the budget
     }
 
     fn why_ended(&self) -> Error {
@@ -151,7 +153,7 @@ impl WriteQueue {
     }
 }
 
-/// What a thread does: it writes until there is nothing left to write.
+/// The work of the writing thread: it writes until the queue is empty.
 struct Work {
     queue: WriteQueue,
     writer: Option<HashingWriter>,
@@ -160,7 +162,7 @@ struct Work {
 impl Work {
     fn run(mut self) {
         if let Err(error) = self.write_all() {
-            self.writer = None; // whoever waits for the claim may have it, before anybody hears of this
+            self.writer = None; // releases the claim before any caller gets the error
             self.queue.end(error);
         }
     }
@@ -195,7 +197,8 @@ impl Work {
         }
     }
 
-    /// Ends the writing. A blob that is wrong keeps its writer; else the claim is free before anybody hears of this.
+    /// Ends the writing. A wrong blob keeps its writer; otherwise the claim is released before the caller gets
+    /// the result.
     fn commit(&mut self) -> Result<()> {
         let Some(mut writer) = self.writer.take() else { return Err(broken_off()) };
         let outcome = writer.commit();
@@ -208,7 +211,7 @@ impl Work {
     }
 }
 
-/// Work that did not come to its end, since the thread panicked or the runtime is gone, ends the writing.
+/// If the thread panicked or the runtime is gone, ends the writing with an error.
 impl Drop for Work {
     fn drop(&mut self) {
         if self.writer.take().is_some() {
@@ -218,5 +221,5 @@ impl Drop for Work {
 }
 
 fn broken_off() -> Error {
-    Error::new(ErrorKind::Storage, "the writing of a blob was broken off")
+    Error::new(ErrorKind::Storage, "writing the blob was aborted")
 }

@@ -1,4 +1,4 @@
-//! A set of byte ranges: which parts of a blob are there.
+//! A set of byte ranges: the parts of a blob that are present.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use std::ops::Range;
 pub(crate) struct Ranges(BTreeMap<u64, u64>);
 
 impl Ranges {
-    /// Adds a range, which may overlap what is there.
+    /// Adds a range, which may overlap existing ones.
     pub(crate) fn insert(&mut self, range: Range<u64>) {
         if range.is_empty() {
             return;
@@ -21,7 +21,7 @@ impl Ranges {
         self.0.insert(start, end);
     }
 
-    /// Takes a range away.
+    /// Removes a range.
     pub(crate) fn remove(&mut self, range: &Range<u64>) {
         for part in self.overlap(range) {
             let whole = self.0.range(..=part.start).next_back().map(|(&start, &end)| start..end);
@@ -32,14 +32,13 @@ impl Ranges {
         }
     }
 
-    /// What is there of a range, in order.
+    /// The parts of a range that are present, in order.
     pub(crate) fn overlap(&self, range: &Range<u64>) -> Vec<Range<u64>> {
         let part = |there: Range<u64>| there.start.max(range.start)..there.end.min(range.end);
         self.iter().map(part).filter(|part| !part.is_empty()).collect()
     }
 
-    /// Where the run of bytes that has `offset` in it, or begins there, ends: `offset` itself if there is
-    /// none.
+    /// The end of the range that contains `offset`, or `offset` itself if there is none.
     pub(crate) fn end_of_run(&self, offset: u64) -> u64 {
         self.0.range(..=offset).next_back().map_or(offset, |(_, &end)| end.max(offset))
     }
@@ -54,12 +53,12 @@ impl Ranges {
         self.0.iter().map(|(&start, &end)| start..end)
     }
 
-    /// What is missing of `0..size`, in order.
+    /// The missing ranges of `0..size`, in order.
     pub(crate) fn gaps(&self, size: u64) -> Vec<Range<u64>> {
         self.gaps_in(0..size)
     }
 
-    /// What is missing of a range, in order.
+    /// The missing parts of a range, in order.
     pub(crate) fn gaps_in(&self, wanted: Range<u64>) -> Vec<Range<u64>> {
         let mut gaps = Vec::new();
         let mut front = self.end_of_run(wanted.start);
@@ -71,7 +70,7 @@ impl Ranges {
         gaps
     }
 
-    /// How many bytes there are.
+    /// The number of bytes in the set.
     pub(crate) fn total(&self) -> u64 {
         self.iter().map(|range| range.end - range.start).sum()
     }

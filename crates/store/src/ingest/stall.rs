@@ -1,4 +1,4 @@
-//! Stalls: whether the owner of an ingest, in whatever process, still gets on with its blob.
+//! Stalls: detects whether the owner of an ingest, in any process, still makes progress with its blob.
 
 use std::time::Duration;
 
@@ -8,40 +8,40 @@ use tokio::time::Instant;
 use crate::fs::space::disk_space;
 use crate::store::Store;
 
-/// How often it is looked at least.
+/// The longest interval between two checks.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Less than so many bytes a second is standing still: it may be a registry that keeps a blob from others; and where it is
-/// the link, that is slow for them as well.
+/// In bytes per second. A slower ingest counts as stalled: its registry may be slowing it down, and then others
+/// need not wait for it. If the link is slow instead, others are slow as well.
 const SLOWEST: u64 = 16 << 10;
 
-/// Tells whether somebody else's ingest has stalled, as far as that is seen from outside: by whether its data grows.
+/// Detects from outside whether another owner's ingest has stalled: its data no longer grows.
 #[derive(Debug)]
 pub(crate) struct IngestStall {
     data: String,
-    /// How much disk space the data took when it had last grown by enough, in bytes.
+    /// The disk space of the data, in bytes, when it had last grown enough.
     space: u64,
     /// When that was.
     since: Instant,
 }
 
 impl IngestStall {
-    /// Of the ingest of this name.
+    /// Watches the ingest of this name.
     pub(crate) fn of(name: &str) -> Self {
         Self { data: format!("ingest/{name}"), space: 0, since: Instant::now() }
     }
 
-    /// How often to look.
+    /// How often to check.
     pub(crate) fn interval(store: &Store) -> Duration {
         (store.options().stall / 4).min(LONGEST)
     }
 
-    /// Whether nothing, or next to nothing, has come for as long as the store's options allow.
+    /// Whether nothing, or next to nothing, has arrived for the `stall` time of the store's options.
     pub(crate) fn has_stopped(&mut self, store: &Store) -> Result<bool> {
         let stall = store.options().stall;
         let space = store.dir().stat(&self.data)?.as_ref().map_or(0, disk_space);
         let enough = SLOWEST.saturating_mul(stall.as_secs());
-        // Data that somebody has begun anew is smaller than it was.
+        // Data is smaller than before if an owner has started again.
         if space < self.space || space - self.space > enough {
             (self.space, self.since) = (space, Instant::now());
         }
@@ -59,7 +59,7 @@ mod tests {
     use crate::options::StoreOptions;
 
     const STALL: Duration = Duration::from_secs(8);
-    /// What has to come in that time, in bytes.
+    /// The bytes that must arrive within that time.
     const ENOUGH: u64 = SLOWEST * STALL.as_secs();
 
     fn store(dir: &tempfile::TempDir) -> (Store, File) {
@@ -69,7 +69,7 @@ mod tests {
         (store, File::create(ingests.join("blob")).unwrap())
     }
 
-    /// Whether a blob is found to have stopped that gets so many bytes in each second of a minute.
+    /// Whether a blob that receives `bytes_a_second` in each second of a minute counts as stalled.
     async fn stops_at(bytes_a_second: u64) -> bool {
         use std::io::Write;
 

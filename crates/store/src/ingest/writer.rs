@@ -1,9 +1,9 @@
-//! The one pass over a blob's bytes: written where they belong, and hashed in their order; and the end of it, where a
-//! whole blob gets its names.
+//! The single pass over a blob's bytes, which are written at their offsets and hashed in order. At its end, a
+//! complete blob gets its names.
 //!
-//! A writer works where waiting is allowed, so that the network never waits for the disk or the hash. It takes pieces
-//! in any order. What continues the contiguous front is hashed from memory; what came early is read back when the front
-//! reaches it.
+//! A writer runs on a blocking thread, so that the network never waits for the disk or the hash. It accepts
+//! pieces in any order. A piece that continues the contiguous front is hashed from memory. A piece that arrived
+//! early is read back when the front reaches it.
 
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -22,15 +22,15 @@ use crate::fs::dir::{fail, is_damage};
 use crate::fs::hash::{each_chunk, hash_range};
 use crate::image::staging::Staging;
 
-/// How many bytes are written before they are noted in the journal: what a crash costs at the most.
+/// How many bytes to write before recording them in the journal: the maximum loss in a crash.
 const NOTE_EVERY: u64 = 128 << 10;
 
-/// How many bytes are written before the disk is told to begin with them: large enough that it writes them in
-/// one go, small enough that little is left for the sync at the end.
+/// How many bytes to write before telling the disk to start on them. Large enough for the disk to write them in
+/// one go, and small enough to leave little for the final sync.
 const WRITE_BACK_EVERY: u64 = 8 << 20;
 
-/// Writes and hashes a blob that is claimed, and owns the claim. Waits for the disk. Dropped, it leaves what it has
-/// written to the next one.
+/// Writes and hashes a claimed blob, and owns the claim. It blocks on the disk. When dropped, it leaves its
+/// written bytes to the next owner.
 #[derive(Debug)]
 pub(crate) struct HashingWriter {
     file: IngestFile,
@@ -39,43 +39,43 @@ pub(crate) struct HashingWriter {
     blob: Descriptor,
     staging: Staging,
     hasher: Hasher,
-    /// All before this offset is hashed.
+    /// All bytes before this offset are hashed.
     front: u64,
-    /// What is written.
+    /// The written ranges.
     written: Ranges,
-    /// What is written, but not yet noted in the journal.
+    /// Written, but not recorded in the journal yet.
     unnoted: Ranges,
-    /// What is written, but the disk was not told to begin with.
+    /// Written, but the disk was not told to start on them.
     dirty: Ranges,
-    /// What was there before the blob was opened again, and was not written since.
+    /// Present when the blob was opened again, and not written since.
     suspected: Ranges,
-    /// What was written since then, and differs from what was there.
+    /// Written since then, with bytes that differ from the previous ones.
     replaced: Ranges,
-    /// What is read back goes through this.
+    /// Buffer for reading back.
     buffer: Vec<u8>,
     end: End,
     _held: Held,
 }
 
-/// The turn of this process at the blob, and the right to have it open.
+/// This process's turn at the blob, and the permission to have it open.
 pub(crate) type Held = (OwnedMutexGuard<()>, Option<OwnedSemaphorePermit>);
 
-/// What becomes of what is written when the writer goes.
+/// What happens to the written bytes when the writer is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// The next one goes on from it.
+    /// They stay, and the next owner continues from them.
     Leave,
-    /// It is all as it should be already.
+    /// Nothing is left to do.
     Nothing,
-    /// It is of no use to anybody.
+    /// They are useless, and are discarded.
     Discard,
-    /// It has another digest than it should have, and is discarded unless it is opened again.
+    /// They have the wrong digest, and are discarded unless the blob is opened again.
     Wrong,
 }
 
 impl HashingWriter {
-    /// Goes on with a blob from what an earlier owner of its file left: what is `written`, as the journal says. What of
-    /// that can be hashed is hashed by [`catch_up`](Self::catch_up).
+    /// Continues with a blob from what an earlier owner of its file left: the `written` ranges, according to
+    /// the journal. [`catch_up`](Self::catch_up) hashes them, as far as they reach without a gap.
     pub(crate) fn new(
         (file, journal, written): (IngestFile, Journal, Ranges),
         blob: Descriptor,
@@ -105,12 +105,12 @@ impl HashingWriter {
         &self.written
     }
 
-    /// What was written since the blob was opened again, and differs from what was there before.
+    /// The ranges written since the blob was opened again whose bytes differ from the previous ones.
     pub(crate) fn replaced(&self) -> &Ranges {
         &self.replaced
     }
 
-    /// Has the store's callers wait for what is done under it.
+    /// Makes callers that wait for the store to be idle wait for work done under this token.
     pub(crate) fn token(&self) -> TaskTrackerToken {
         self.staging.store().tracker().token()
     }
@@ -120,13 +120,13 @@ impl HashingWriter {
         self.end == End::Wrong
     }
 
-    /// Hashes what came early, as far as it reaches without a gap: at first, what an earlier owner left.
+    /// Hashes bytes that arrived early, up to the first gap. The first call hashes what an earlier owner left.
     pub(crate) fn catch_up(&mut self) -> Result<()> {
         let outcome = self.hash_written();
         self.settle(outcome)
     }
 
-    /// Takes the bytes at this offset; those that are there already stay as they are.
+    /// Writes the bytes at this offset. Bytes that are already present stay as they are.
     pub(crate) fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         let end = offset.saturating_add(bytes.len() as u64);
         let fits = if end > self.blob.size { self.blob.expect_size(end) } else { Ok(()) };
@@ -148,7 +148,7 @@ impl HashingWriter {
         outcome
     }
 
-    /// Goes on with a blob that is wrong: these ranges of it are missing, and all else is hashed anew.
+    /// Continues with a wrong blob: these ranges count as missing, and all others are hashed again.
     pub(crate) fn reopen(&mut self, ranges: &[Range<u64>]) -> Result<()> {
         let outcome = self.mark_missing(ranges).and_then(|()| self.hash_written());
         self.settle(outcome)
@@ -168,7 +168,7 @@ impl HashingWriter {
         Ok(())
     }
 
-    /// Gives up the claim, and leaves nothing to the next one.
+    /// Gives up the claim, and leaves nothing to the next owner.
     pub(crate) fn discard(mut self) -> Result<()> {
         self.end = End::Nothing;
         self.file.discard(&mut self.journal)
@@ -204,7 +204,8 @@ impl HashingWriter {
         self.hash_written()
     }
 
-    /// Looks where bytes that are to be written differ from those that were there before the blob was opened again.
+    /// Finds the ranges where the new bytes differ from those that were present before the blob was opened
+    /// again.
     fn compare(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         let part = |at: u64| usize::try_from(at - offset).expect("an offset in a buffer");
         for old in self.suspected.overlap(&(offset..offset + bytes.len() as u64)) {
@@ -226,37 +227,38 @@ impl HashingWriter {
         Ok(())
     }
 
-    /// Notes what is written, after it was written: so a process that takes over need not fetch it again.
+    /// Records the written ranges, after they were written, so that a process that takes over does not fetch
+    /// them again.
     fn note(&mut self) -> Result<()> {
         self.journal.note(&std::mem::take(&mut self.unnoted))
     }
 
-    /// Tells the disk to begin with what was written, without waiting for it.
+    /// Tells the disk to start on the written ranges, without waiting for it.
     fn write_back(&mut self) {
         for range in std::mem::take(&mut self.dirty).iter() {
-            // Linux starts to write what is dirty of such a range, and then forgets what is clean (`mm/fadvise.c`).
-            // What it says to it does not matter: all is synced in the end.
+            // Linux starts to write the dirty pages of such a range, and drops the clean ones (`mm/fadvise.c`).
+            // The result does not matter, because everything is synced at the end.
             let length = NonZeroU64::new(range.end - range.start);
             _ = rustix::fs::fadvise(self.file.data(), range.start, length, Advice::DontNeed);
         }
     }
 
-    /// Fails unless all bytes are there and hash to the digest.
+    /// Fails unless all bytes are present and hash to the digest.
     fn verify(&mut self) -> Result<()> {
         self.blob.expect_size(self.front)?;
         let hasher = std::mem::replace(&mut self.hasher, Hasher::new(self.blob.digest.algorithm()));
         self.blob.digest.expect(&hasher.finish())
     }
 
-    /// Gives the verified blob its names: in the image first, so that no collector can take it.
+    /// Gives the verified blob its names: in the image first, so that no collector can remove it.
     fn publish(&mut self) -> Result<()> {
         if let Err(error) = self.file.seal() {
-            // What could not be synced may never reach the disk, though it can be read for now, and the next sync succeeds
-            // (`fsync(2)`): nobody may go on from it.
+            // Data whose sync failed may never reach the disk, even though it can be read for now and the next
+            // sync succeeds (`fsync(2)`). So no other owner may continue from it.
             self.file.discard(&mut self.journal)?;
             return Err(error);
         }
-        // All of it is there now, as its length says.
+        // The data is complete now, as its length says.
         self.journal.remove()?;
         let digest = &self.blob.digest;
         loop {
@@ -267,7 +269,8 @@ impl HashingWriter {
             if self.file.move_to(self.staging.pool(digest)?, digest)? {
                 return Ok(());
             }
-            // Another owner, who overtook this one, has brought it: the image takes that, so that it is there once.
+            // Another owner, which overtook this one, has already added the blob. The image uses that file, so
+            // that the blob is stored once.
             self.staging.blobs(digest)?.unlink(digest.hex())?;
             if self.staging.link_sound(&self.blob)? {
                 return self.file.discard(&mut self.journal);
@@ -275,8 +278,8 @@ impl HashingWriter {
         }
     }
 
-    /// After an error there is nothing more to do here. Bytes that are wrong are thrown away, and those that the disk does
-    /// not give back.
+    /// After an error, the writer has nothing more to do. Wrong bytes are discarded, and so are bytes that the
+    /// disk cannot return.
     fn settle(&mut self, outcome: Result<()>) -> Result<()> {
         let outcome = outcome.map_err(|error| self.staging.store().explain_full(error, &self.blob));
         if let Err(error) = &outcome {
@@ -287,7 +290,7 @@ impl HashingWriter {
         outcome
     }
 
-    /// Leaves what is written to the next one.
+    /// Leaves the written bytes to the next owner.
     fn leave(&mut self) -> Result<()> {
         self.note()?;
         if self.written.end() == 0 { self.file.discard(&mut self.journal) } else { Ok(()) }
@@ -304,7 +307,7 @@ impl Drop for HashingWriter {
         if let Err(error) = outcome {
             tracing::debug!(
                 error = error.report(),
-                "what was written of a blob is not as the next one should find it"
+                "cannot clean up the partly written blob for the next fetch"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Admission: who says which of a store's images may be handed out.
+//! Admission: which images of a store may be handed out.
 
 use std::sync::Arc;
 
@@ -8,31 +8,32 @@ use crate::refs::StoredImage;
 use crate::store::Store;
 
 impl Store {
-    /// The same store, where images get names, and are handed out, only as this admits it, and those that were given
-    /// before. Clones of what is returned, and all that is made with them, ask it; other handles do not.
+    /// Adds an admission policy to this handle, after those that it has already. All of them must admit an
+    /// image before it gets a name or is handed out. Clones of the returned handle ask the policies too; other
+    /// handles do not.
     #[must_use]
     pub fn with_admission(mut self, admission: Arc<dyn Admission>) -> Self {
         self.admissions = self.admissions.and(admission);
         self
     }
 
-    /// Fails where no image may be asked for by this name: to be asked before anybody else is, by who is to pull it.
+    /// Fails if no image may be requested by this name. A pull calls this before it contacts anything else.
     pub fn admit_reference(&self, reference: &Reference) -> Result<()> {
         let Some(admission) = self.admissions.get() else { return Ok(()) };
         admission.admit_reference(reference).map_err(|error| error.context(not_admitted(reference)))
     }
 
-    /// Fails where this image may not be handed out by this name. It may [block](Admission::admit).
+    /// Fails if this image may not be handed out by this name. It may [block](Admission::admit).
     ///
-    /// [`name`](Self::name), [`confirm`](Self::confirm), [`resolve`](Self::resolve) and [`hit`](Self::hit) ask by
-    /// themselves.
+    /// [`name`](Self::name), [`confirm`](Self::confirm), [`resolve`](Self::resolve) and [`hit`](Self::hit) call
+    /// this themselves.
     pub fn admit(&self, image: &Candidate<'_>) -> Result<()> {
         let Some(admission) = self.admissions.get() else { return Ok(()) };
         let admitted = admission.admit_reference(image.reference).and_then(|()| admission.admit(image));
         admitted.map_err(|error| error.context(not_admitted(image.reference)))
     }
 
-    /// As [`admit`](Self::admit), for what another registry has answered with, wherever that is.
+    /// Like [`admit`](Self::admit), for an image that another registry returned, wherever it is stored.
     pub async fn admit_pulled(
         &self,
         reference: &Reference,
@@ -53,7 +54,7 @@ impl Store {
         .await
     }
 
-    /// Finds an image where it is allowed to wait for who has to admit it. Where nobody has to, that is here.
+    /// Finds an image on a thread where a policy may block. Without a policy, finds it on the current thread.
     pub(crate) async fn find(
         &self,
         reference: &Reference,

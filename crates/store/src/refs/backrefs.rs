@@ -1,7 +1,7 @@
-//! Back references: which refs lead to an image, so that nobody has to search for them.
+//! Back references: which refs lead to an image, to avoid a search for them.
 //!
 //! `names/<algorithm>/<hex>/` has one marker for each ref that leads to this manifest or index. A marker is
-//! written before its ref, and may outlive it: who reads one checks the ref.
+//! written before its ref and may outlive it. So every reader of a marker checks the ref.
 
 use hoist_core::{Digest, Result};
 
@@ -11,7 +11,7 @@ use crate::store::Store;
 const MAX_MARKER: u64 = 4096; // the longest path that Linux takes
 
 impl Store {
-    /// Notes that the ref at this path, below the root, leads to `digest`.
+    /// Records that the ref at this path, relative to the root, leads to `digest`.
     pub(crate) fn mark(&self, digest: &Digest, ref_path: &str) -> Result<()> {
         let scratch = self.scratch()?;
         let names = lock::hold(self.dir(), &names_path(digest))?;
@@ -24,12 +24,12 @@ impl Store {
         names.sync()
     }
 
-    /// Whether it is noted that the ref at this path leads to `digest`.
+    /// Whether a marker records that the ref at this path leads to `digest`.
     pub(crate) fn is_marked(&self, digest: &Digest, ref_path: &str) -> Result<bool> {
         Ok(self.dir().stat(format!("{}/{}", names_path(digest), marker(ref_path)))?.is_some())
     }
 
-    /// Takes the note back.
+    /// Removes the marker.
     pub(crate) fn unmark(&self, digest: &Digest, ref_path: &str) -> Result<()> {
         let path = names_path(digest);
         let names = lock::hold(self.dir(), &path)?;
@@ -54,7 +54,7 @@ fn names_path(digest: &Digest) -> String {
     format!("names/{}/{}", digest.algorithm().as_str(), digest.hex())
 }
 
-/// A marker's name: of a fixed length, however long the ref's path is.
+/// A marker's name, which has a fixed length whatever the length of the ref's path.
 fn marker(ref_path: &str) -> String {
     Digest::sha256(ref_path.as_bytes()).hex().to_owned()
 }

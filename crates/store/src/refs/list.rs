@@ -1,7 +1,7 @@
-//! Listing: the names of all images that are here for a platform.
+//! Listing: the names of all images in the store for a platform.
 //!
-//! A store may have very many. So each ref costs a handful of system calls, and several threads share the
-//! repositories.
+//! A store may hold very many images. So each ref costs only a handful of system calls, and several threads
+//! divide the repositories among them.
 
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
@@ -14,19 +14,20 @@ use crate::paths::images_path;
 use crate::refs::record::{MAX_RECORD, Place, Record};
 use crate::store::Store;
 
-/// Fewer names than this are not worth another thread.
+/// The number of names that justifies another thread.
 const FOR_A_THREAD: usize = 1000;
 
-/// A directory below `refs/` that has a directory for each tag or digest of a repository, and their names.
+/// A directory below `refs/` with a subdirectory for each tag or digest of a repository, and the names of
+/// those.
 struct Leaf {
     path: String,
     names: Vec<String>,
 }
 
-/// What is looked for.
+/// The data of one search.
 struct Search<'a> {
     refs: &'a Dir,
-    /// By algorithm; there may be none.
+    /// One per algorithm; it may be missing.
     images: [Option<Dir>; Algorithm::ALL.len()],
     /// The name of a ref's file.
     file: String,
@@ -83,7 +84,7 @@ impl Search<'_> {
     fn some(&self, leaves: &[Leaf]) -> Result<Vec<Reference>> {
         let mut references = Vec::new();
         for leaf in leaves {
-            // Its last name may have been removed meanwhile.
+            // Another process may have removed its last name in the meantime.
             let Some(dir) = self.refs.sub(&leaf.path)? else { continue };
             for name in &leaf.names {
                 references.extend(self.one(&dir, name)?);
@@ -92,7 +93,8 @@ impl Search<'_> {
         Ok(references)
     }
 
-    /// The reference of this tag or digest, if it has an image for the platform. What cannot be read leads nowhere.
+    /// The reference of this tag or digest, if it has an image for the platform. `None` as well if its file is
+    /// not a record.
     fn one(&self, leaf: &Dir, name: &str) -> Result<Option<Reference>> {
         let path = format!("{name}/{}", self.file);
         let Some(file) = leaf.open_file(&path)? else { return Ok(None) };

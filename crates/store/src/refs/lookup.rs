@@ -1,4 +1,4 @@
-//! From a name to its image: to look at it, or to hand it out.
+//! Finds the image of a name: to report it, or to hand it out.
 
 use std::fs::File;
 use std::time::{Duration, UNIX_EPOCH};
@@ -14,11 +14,11 @@ use crate::store::Store;
 use crate::store::lease::Lease;
 
 impl Store {
-    /// What the store has under this name, to be told and not to be handed out: it may be an image that is not
-    /// [admitted](Self::with_admission). Nothing is written, and nobody asked.
+    /// The image that the store has under this name, for reporting only. It may be an image that is not
+    /// [admitted](Self::with_admission), so do not hand it out. Writes nothing, and asks no policy.
     ///
-    /// A digest is found also where it came by a tag of the same repository, by the manifest's digest or the
-    /// index's. A few reads of small files: cheap enough to be called from asynchronous code.
+    /// A digest (the manifest's or the index's) is also found if the image was pulled by a tag of the same
+    /// repository. The lookup reads a few small files, which is cheap enough for asynchronous code.
     pub fn known(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
         match self.record_of(reference, platform)? {
             Some((_, record)) => self.stored(reference, &record),
@@ -26,8 +26,8 @@ impl Store {
         }
     }
 
-    /// As [`known`](Self::known), if it is this leased image: whose files were looked at when it was leased, and are not
-    /// looked at again.
+    /// Like [`known`](Self::known), for this leased image only. Its files were checked when it was leased, and
+    /// are not checked again.
     pub fn known_as(
         &self,
         reference: &Reference,
@@ -39,15 +39,15 @@ impl Store {
         Ok(record.map(|record| self.describe(reference, &record)))
     }
 
-    /// The image that this reference leads to, if it is [`known`](Self::known), to be handed out.
+    /// The [`known`](Self::known) image that this reference leads to, for handing out.
     ///
-    /// Fails where it is not [admitted](Self::with_admission).
+    /// Fails if the image is not [admitted](Self::with_admission).
     pub async fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
         self.find(reference, platform, Self::resolve_now).await
     }
 
-    /// As [`resolve`](Self::resolve), and noted as a use; and a
-    /// digest that was found by another name has one of its own from now on.
+    /// Like [`resolve`](Self::resolve), and records the use of the image. A digest that was found under another
+    /// name also gets a ref of its own.
     pub async fn hit(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
         let own = self.find(reference, platform, Self::hit_own).await?;
         if let Some(image) = own {
@@ -60,7 +60,7 @@ impl Store {
         self.blocking(move |store| store.hit_alias(&reference, &platform)).await
     }
 
-    /// Leases an image that was found, where anybody wants leases. `None`: it has gone meanwhile.
+    /// Leases a found image if any caller wants leases. `None`: the image was removed in the meantime.
     async fn still_there(&self, image: StoredImage) -> Result<Option<StoredImage>> {
         if !self.is_leasing() {
             return Ok(Some(image));
@@ -82,7 +82,7 @@ impl Store {
         Ok(Some(image))
     }
 
-    /// Gives a digest that has no name of its own one, if it is here by another.
+    /// Gives a digest without a ref of its own one, if the image is in the store under another name.
     fn hit_alias(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
         if self.record_at(&Place::of(reference, platform))?.is_some() {
             return Ok(None);
@@ -90,20 +90,20 @@ impl Store {
         let Some((place, record)) = self.alias_of(reference, platform)? else { return Ok(None) };
         let Some(lease) = self.lease(&record.image)? else { return Ok(None) };
         let index = self.dir().read(format!("{}/{}", place.dir, place.index()), hoist_core::MAX_DOCUMENT)?;
-        // A ref and the index beside it are two files: after a crash, they may be of different pulls.
+        // A ref and the index beside it are two files. After a crash they may come from different pulls.
         let index = index.as_deref().filter(|bytes| record.resolved.verify(bytes).is_ok());
         let index = index.map(|bytes| (&record.resolved, bytes));
         self.name(reference, platform, &lease, index).map(Some)
     }
 
-    /// The image, if it may be handed out by its name.
+    /// Returns the image if it may be handed out by its name.
     pub(super) fn admitted(&self, image: StoredImage, platform: &Platform) -> Result<StoredImage> {
         let StoredImage { path, reference, digest, resolved, .. } = &image;
         self.admit(&Candidate::new(reference, platform, resolved, digest, path))?;
         Ok(image)
     }
 
-    /// The record of this reference, and where it is.
+    /// The record of this reference, and its place.
     fn record_of(&self, reference: &Reference, platform: &Platform) -> Result<Option<(Place, Record)>> {
         let place = Place::of(reference, platform);
         match self.record_at(&place)? {
@@ -112,7 +112,7 @@ impl Store {
         }
     }
 
-    /// The record of another reference of this repository that leads to the same digest, and where it is.
+    /// The record of another reference of this repository that leads to the same digest, and its place.
     fn alias_of(&self, reference: &Reference, platform: &Platform) -> Result<Option<(Place, Record)>> {
         let Some(digest) = reference.digest() else { return Ok(None) };
         for place in self.aliases(reference, digest, platform)? {
@@ -123,7 +123,7 @@ impl Store {
         Ok(None)
     }
 
-    /// The refs of this repository and platform that lead to `digest`, be it an image's or an index's.
+    /// The refs of this repository and platform that lead to `digest`, which may be an image's or an index's.
     pub(super) fn aliases(
         &self,
         reference: &Reference,
@@ -148,7 +148,7 @@ impl Store {
             reference: reference.clone(),
             digest: image.clone(),
             resolved: resolved.clone(),
-            // No clock shows a time that cannot be told; who ages by it takes this for very old.
+            // A time out of range becomes 1970, so that it counts as very old.
             pulled: UNIX_EPOCH.checked_add(Duration::from_secs(*pulled)).unwrap_or(UNIX_EPOCH),
         }
     }
@@ -159,7 +159,7 @@ impl Store {
     }
 }
 
-/// The time of a ref's file is that of its last use.
+/// The modification time of a ref's file is the time of its last use.
 fn note_use(file: &File) -> rustix::io::Result<()> {
     let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
     let times = Timestamps { last_access: time(UTIME_OMIT), last_modification: time(UTIME_NOW) };

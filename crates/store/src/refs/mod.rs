@@ -1,4 +1,4 @@
-//! References: which image a name leads to, for each platform, in one small file each.
+//! References: which image a name leads to. Each name has one small file per platform.
 
 mod admission;
 mod backrefs;
@@ -20,19 +20,21 @@ pub(crate) use self::remove::unlink_ref;
 #[cfg(doc)]
 use crate::store::Store;
 
-/// An image of a store, under the name that it was asked for by.
+/// An image of a store, under the name by which it was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredImage {
     /// The image's layout directory.
     pub path: PathBuf,
-    /// The name that it was asked for by.
+    /// The name by which it was requested.
     pub reference: Reference,
     /// The digest of its manifest.
     pub digest: Digest,
-    /// What the name was resolved to: the manifest, or the index that it was chosen from.
+    /// The digest that the name resolved to: the manifest's, or that of the index from which the manifest was
+    /// chosen.
     pub resolved: Digest,
-    /// When it was begun to be resolved, or last asked whether it is [still so](Store::confirm): to the second.
+    /// When the last resolution of the name, or the last check that it [still leads here](Store::confirm),
+    /// began. Accurate to the second.
     pub pulled: SystemTime,
 }
 

@@ -1,4 +1,4 @@
-//! From an image to its names, and the images that no name leads to.
+//! Finds the names of an image, and the images that no name leads to.
 
 use std::time::SystemTime;
 
@@ -15,12 +15,12 @@ pub(crate) struct Names {
     /// Sorted.
     pub(crate) references: Vec<Reference>,
     pub(crate) places: Vec<Place>,
-    /// When it was last used by any of them.
+    /// The last use by any of its names.
     pub(crate) last_used: Option<SystemTime>,
 }
 
 impl Store {
-    /// The names by which this image, or the index that it was chosen from, is here for this platform: in all
+    /// The names of this image, or of the index that it was chosen from, for this platform: in all
     /// repositories, sorted.
     pub fn names_of(&self, digest: &Digest, platform: &Platform) -> Result<Vec<Reference>> {
         let mut references = Vec::new();
@@ -33,8 +33,8 @@ impl Store {
         Ok(references)
     }
 
-    /// The images that no name leads to, of whatever platform: a moved tag has left them, and [`gc`](Self::gc)
-    /// takes those that nobody leases.
+    /// The images that no name leads to, for any platform. A tag that moved leaves such images behind.
+    /// [`gc`](Self::gc) deletes those that are not leased.
     pub fn unnamed(&self) -> Result<Vec<Digest>> {
         let mut unnamed = Vec::new();
         for algorithm in Algorithm::ALL {
@@ -50,14 +50,14 @@ impl Store {
         Ok(unnamed)
     }
 
-    /// The refs that lead to this image, of whatever platform.
+    /// The refs that lead to this image, for any platform.
     pub(crate) fn refs_to(&self, image: &Digest) -> Result<Vec<(Place, Record)>> {
         let mut refs = self.refs_by(image)?;
         refs.retain(|(_, record)| record.image == *image);
         Ok(refs)
     }
 
-    /// The refs that lead to this image or index, of whatever platform.
+    /// The refs that lead to this image or index, for any platform.
     pub(super) fn refs_by(&self, digest: &Digest) -> Result<Vec<(Place, Record)>> {
         let mut refs = Vec::new();
         for place in self.marked(digest)?.iter().filter_map(|path| Place::from_path(path)) {
@@ -69,7 +69,7 @@ impl Store {
         Ok(refs)
     }
 
-    /// The names of this image, of whatever platform.
+    /// The names of this image, for any platform.
     pub(crate) fn names_of_image(&self, image: &Digest) -> Result<Names> {
         let mut names = Names::default();
         for (place, record) in self.refs_to(image)? {

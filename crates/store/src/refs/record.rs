@@ -1,4 +1,4 @@
-//! A ref's file: what it holds, and where it is.
+//! A ref's file: its content and its path.
 
 use std::fs::File;
 
@@ -8,22 +8,23 @@ use serde::{Deserialize, Serialize};
 use crate::fs::dir::read_bounded;
 use crate::store::Store;
 
-pub(crate) const MAX_RECORD: u64 = 64 << 10; // a reference and two digests; more than this is not ours
+pub(crate) const MAX_RECORD: u64 = 64 << 10; // a reference and two digests; a larger file is not ours
 
-/// What a ref's file holds.
+/// The content of a ref's file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) reference: Reference,
     pub(crate) image: Digest,
     pub(crate) resolved: Digest,
-    /// When it was last asked for of who knows, in seconds since 1970. The file's own time is that of its last use.
+    /// When the origin was last asked, in seconds since 1970. The file's own modification time is that of its
+    /// last use.
     pub(crate) pulled: u64,
-    /// The same in nanoseconds; it is not known of what older versions wrote.
+    /// The same in nanoseconds. 0 in records of older versions.
     #[serde(default)]
     pub(crate) asked: u64,
 }
 
-/// Where the ref of a (reference, platform) is.
+/// The path of the ref of a (reference, platform) pair.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) dir: String,
@@ -44,12 +45,12 @@ impl Place {
         format!("{}/{}", self.dir, self.file)
     }
 
-    /// Whether a directory of this name has a directory for each tag, or each digest, of a repository.
+    /// Whether a directory of this name has a subdirectory for each tag, or each digest, of a repository.
     pub(crate) fn is_leaf(name: &str) -> bool {
         name == "_tag" || name == "_digest"
     }
 
-    /// Where the raw index is kept that the image was chosen from. No platform's key has a `~`.
+    /// The file name of the raw index that the image was chosen from. No platform's key contains a `~`.
     pub(crate) fn index(&self) -> String {
         format!("{}~index.json", self.file)
     }
@@ -66,7 +67,7 @@ impl Place {
 }
 
 impl Record {
-    /// The digests that this reference can also be asked for by: the image's, and its index's.
+    /// The digests that this reference also answers to: the image's, and its index's.
     pub(crate) fn leads_to(&self) -> impl Iterator<Item = &Digest> {
         let index = Some(&self.resolved).filter(|resolved| **resolved != self.image);
         std::iter::once(&self.image).chain(index)
@@ -74,12 +75,12 @@ impl Record {
 }
 
 impl Store {
-    /// What the ref at this place holds. `None`: there is none.
+    /// The record of the ref at this place. `None`: there is no ref.
     pub(crate) fn record_at(&self, place: &Place) -> Result<Option<Record>> {
         Ok(self.open_record(place)?.map(|(_, record)| record))
     }
 
-    /// The file of the ref at this place, and what it holds. `None`: there is none.
+    /// The file of the ref at this place, and its record. `None`: there is no ref.
     pub(crate) fn open_record(&self, place: &Place) -> Result<Option<(File, Record)>> {
         let Some(file) = self.dir().open_file(place.path())? else { return Ok(None) };
         let path = self.root().join(place.path());

@@ -1,4 +1,4 @@
-//! Forgetting names, and what no other name leads to.
+//! Removes names, and the images that no other name leads to.
 
 use hoist_core::{Digest, Platform, Reference, Result};
 
@@ -13,9 +13,9 @@ impl Store {
         self.collect(image)
     }
 
-    /// Forgets the image under this name; a digest is forgotten under all names that it has in its
-    /// repository. What no name leads to any more is deleted, unless it is leased: then it is deleted by the
-    /// next to collect it. `true`: it was here.
+    /// Removes the image's name; a digest loses all names that it has in its repository. Images that no name
+    /// leads to any more are deleted. A leased one stays until a later collection. `true`: the image was in the
+    /// store.
     pub fn remove(&self, reference: &Reference, platform: &Platform) -> Result<bool> {
         let mut found = false;
         let digest = reference.digest().cloned();
@@ -36,7 +36,7 @@ impl Store {
         Ok(whole)
     }
 
-    /// Removes a ref, if what it holds is as it should be for that; its image stays as it is.
+    /// Removes a ref if `if_is` accepts its record. The image itself stays.
     pub(crate) fn forget(&self, place: &Place, if_is: impl Fn(&Record) -> bool) -> Result<Option<Record>> {
         if self.record_at(place)?.is_none() {
             return Ok(None);
@@ -49,12 +49,12 @@ impl Store {
                 self.unmark(digest, &place.path())?;
             }
         }
-        // Last of all: whoever makes the directory anew need not wait for who holds this one.
+        // Last of all, so that a process that recreates the directory does not have to wait for this lock.
         self.prune_empty(&place.dir)?;
         Ok(record)
     }
 
-    /// Removes directories of refs that have become empty, from the innermost outwards.
+    /// Removes empty directories of refs, from the innermost outwards.
     pub(crate) fn prune_empty(&self, dir: &str) -> Result<()> {
         let mut path = dir;
         while path != "refs" && self.dir().remove_empty(path)? {
@@ -64,7 +64,7 @@ impl Store {
     }
 }
 
-/// Removes the files of a ref, whose directory is held.
+/// Removes the files of a ref. The caller holds its directory's lock.
 pub(crate) fn unlink_ref(dir: &Dir, place: &Place) -> Result<()> {
     dir.unlink(&place.file)?;
     dir.unlink(place.index())?;

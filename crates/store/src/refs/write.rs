@@ -1,4 +1,4 @@
-//! Naming an image, so that no pull undoes what a later one has done.
+//! Names an image, and makes sure that no pull undoes the result of a later one.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,14 +14,16 @@ use crate::store::Store;
 use crate::store::lease::Lease;
 
 impl Store {
-    /// Makes a leased image known by a reference, in place of what that led to before.
+    /// Makes a reference lead to a leased image, in place of the image that it led to before.
     ///
-    /// `index` is what the image was chosen from, where it was: its digest, and its bytes, which are kept.
+    /// `index` is the digest and the raw bytes of the index that the image was chosen from, if any. The store
+    /// keeps the bytes.
     ///
-    /// If an image was added since the last time, and the store has a [limit](StoreOptions::with_max_size),
-    /// others are evicted now; not this one, since it is leased.
+    /// If the store has a [limit](StoreOptions::with_max_size) and an image was added since the last call, this
+    /// evicts other images. It does not evict this one, because it is leased.
     ///
-    /// Fails where the image is not [admitted](Self::with_admission): the name leads to what it did before.
+    /// Fails if the image is not [admitted](Self::with_admission). The name then leads to the same image as
+    /// before.
     pub fn name(
         &self,
         reference: &Reference,
@@ -32,9 +34,9 @@ impl Store {
         self.name_where(reference, platform, lease, index, SystemTime::now(), |_| true)
     }
 
-    /// As [`name`](Self::name), of what was begun to be resolved at this time. What the reference leads to stays, and is
-    /// returned, where that was begun to be resolved later: a pull that takes long does not undo what another one has
-    /// done meanwhile.
+    /// Like [`name`](Self::name), for a resolution that began at `asked`. If the reference already leads to an
+    /// image whose resolution began later, that image stays and is returned: a slow pull does not undo the
+    /// result of a newer one.
     pub fn name_as_of(
         &self,
         reference: &Reference,
@@ -47,7 +49,8 @@ impl Store {
         self.name_where(reference, platform, lease, index, asked, gives_way)
     }
 
-    /// Names an image, unless what the reference leads to does not give way: then that is returned.
+    /// Names an image. If the reference's current record does not give way, keeps that and returns its image
+    /// instead.
     fn name_where(
         &self,
         reference: &Reference,
@@ -68,7 +71,7 @@ impl Store {
         };
         let admitted = self.admitted(self.describe(reference, &record), platform);
         admitted.inspect_err(|_| self.collect_refused())?;
-        // Refs are written one after the other, so that each knows what it replaces.
+        // Refs are written one after another, so that each writer knows what it replaces.
         let dir = lock::hold(self.dir(), &place.dir)?;
         let before = self.record_at(&place)?;
         if let Some(later) = before.as_ref().filter(|before| !gives_way(before))
@@ -76,7 +79,7 @@ impl Store {
         {
             drop(dir);
             self.lease_found(&image.digest)?;
-            return self.admitted(image, platform); // whoever named it may not have had to have it admitted
+            return self.admitted(image, platform); // another handle may have named it without asking this policy
         }
         for digest in record.leads_to() {
             self.mark(digest, &place.path())?;
@@ -97,11 +100,12 @@ impl Store {
         Ok(self.describe(reference, &record))
     }
 
-    /// Notes that a reference still leads to this leased image, as somebody was told who asked at this time: it counts as
-    /// [pulled](StoredImage::pulled) then, and what else is known of it stays. One that leads elsewhere by now is
-    /// [named](Self::name_as_of) anew, unless somebody else asked later.
+    /// Records that a reference still leads to this leased image, according to a check that began at `asked`.
+    /// The image then counts as [pulled](StoredImage::pulled) at that time, and the rest of its record stays.
+    /// If the reference leads elsewhere by now, this [names](Self::name_as_of) the image again, unless another
+    /// check began later.
     ///
-    /// Fails where the image is not [admitted](Self::with_admission).
+    /// Fails if the image is not [admitted](Self::with_admission).
     pub fn confirm(
         &self,
         reference: &Reference,
@@ -136,7 +140,8 @@ impl Store {
         if let Some(bytes) = index {
             scratch.dir().write_new("index", bytes)?;
         }
-        // No name is given after the call was dropped: the last look, and nothing but the renaming.
+        // No name may be written after the call was dropped. So this is the last check, and only the renames
+        // follow.
         let goes_on = self.goes_on()?;
         if index.is_some() {
             scratch.dir().rename("index", dir, &place.index())?;
@@ -146,7 +151,7 @@ impl Store {
         dir.sync()
     }
 
-    /// Takes back what was prepared for a ref that was not written, whose directory is held.
+    /// Undoes the preparation of a ref that was not written. The caller holds its directory's lock.
     fn unmark_in_vain(&self, place: &Place, record: &Record) -> Result<()> {
         let before = self.record_at(place)?;
         let is_led_to = |digest: &Digest| before.iter().flat_map(Record::leads_to).any(|to| to == digest);
@@ -159,7 +164,7 @@ impl Store {
     }
 }
 
-/// A time in seconds since 1970, as a record has it.
+/// A time in seconds since 1970, as in a record.
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
@@ -170,9 +175,9 @@ fn nanoseconds(time: SystemTime) -> u64 {
 }
 
 impl Record {
-    /// Whether somebody who asked at this time knows better than this.
+    /// Whether an answer to a question asked at this time is newer than this record.
     fn gives_way_to(&self, asked: SystemTime) -> bool {
-        // A time that is still to come is that of a clock which was wrong.
+        // A time in the future comes from a clock that was wrong.
         self.asked <= nanoseconds(asked) || self.asked > nanoseconds(SystemTime::now())
     }
 }

@@ -1,16 +1,16 @@
-//! The admission policies of a store's handle.
+//! The admission policies of a store handle.
 
 use std::fmt;
 use std::sync::Arc;
 
 use hoist_core::{Admission, Candidate, Reference, Result};
 
-/// The policies that are asked before an image is handed out: usually none, which costs nothing.
+/// The policies that are asked before an image is handed out. Usually there are none, which costs nothing.
 #[derive(Clone, Default)]
 pub(crate) struct Admissions(Option<Arc<dyn Admission>>);
 
 impl Admissions {
-    /// These, and one more.
+    /// These policies and one more.
     pub(crate) fn and(self, admission: Arc<dyn Admission>) -> Self {
         Self(Some(match self.0 {
             Some(before) => Arc::new(Both(before, admission)),
@@ -29,7 +29,7 @@ impl fmt::Debug for Admissions {
     }
 }
 
-/// Both have to admit an image.
+/// Both policies must admit an image.
 struct Both(Arc<dyn Admission>, Arc<dyn Admission>);
 
 impl Admission for Both {

@@ -1,4 +1,4 @@
-//! Calls: what a store does for one caller, who may drop it; and when all of that has ended.
+//! Calls: the work that a store does for one caller, which the caller can drop; and waiting until all of it has ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,10 +9,11 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::fs::blocking::blocking;
 use crate::store::Store;
 
-/// One call on a store. When this is dropped, the call's handles give no more names.
+/// One call on a store. After this is dropped, the call's handles write no more names.
 ///
-/// A name is given under the lock that the drop takes, from the last look whether the call still goes on until the
-/// file is renamed. So after the drop returned, a thread that was about to give a name does not.
+/// A handle writes a name under the lock that the drop takes. It holds the lock from the last check that the
+/// call goes on until the file is renamed. So once the drop has returned, a thread that was about to write a
+/// name does not.
 #[derive(Debug)]
 #[must_use = "the call ends when it is dropped"]
 pub struct Call(Arc<Mutex<bool>>);
@@ -23,25 +24,25 @@ impl Drop for Call {
     }
 }
 
-/// What a handle knows of the call that it is for.
+/// The state of the call that a handle belongs to.
 #[derive(Debug)]
 pub(crate) struct Scope {
     has_ended: Arc<Mutex<bool>>,
-    /// The call in which this one was begun.
+    /// The call in which this one began.
     outer: Option<Arc<Scope>>,
-    /// For as long as anybody has the handle, the store has something to do.
+    /// Keeps the store busy for as long as the handle exists.
     _busy: TaskTrackerToken,
 }
 
-/// That a call goes on, for as long as this is held.
+/// Proof that a call goes on, for as long as this is held.
 #[must_use]
 pub(crate) struct GoesOn<'a>(#[expect(dead_code, reason = "they are held")] Vec<MutexGuard<'a, bool>>);
 
 impl Store {
-    /// A handle for one call, and the call. When the call was dropped, the handle and its clones give no more
-    /// names; all else goes on to its end, and [`idle`](Self::idle) waits for it.
+    /// Returns a handle for one call, and the call. After the call is dropped, the handle and its clones write
+    /// no more names. All other work continues to its end, and [`idle`](Self::idle) waits for it.
     ///
-    /// The call is to be kept where the caller drops it: in the future that was handed out.
+    /// Keep the call in the future that the caller holds, so that dropping the future drops the call.
     pub fn call(&self) -> (Self, Call) {
         let call = Call(Arc::default());
         let (has_ended, outer) = (call.0.clone(), self.scope.clone());
@@ -51,25 +52,26 @@ impl Store {
         (store, call)
     }
 
-    /// Waits until all [calls](Self::call) on this store have ended, in all clones of this handle: with what they
-    /// had begun on the disk and what they left to be cleaned up. Calls that are begun meanwhile are waited for as
-    /// well.
+    /// Waits until all [calls](Self::call) on this store have ended, in all clones of this handle, with the
+    /// disk work that they started and the cleanup that they left. Also waits for calls that begin while it
+    /// waits.
     pub async fn idle(&self) {
         self.tracker().wait().await;
     }
 
-    /// As [`blocking`](crate::blocking()), on this store, so that [`idle`](Self::idle) waits for it.
+    /// Like [`blocking`](crate::blocking()), for work on this store that [`idle`](Self::idle) waits for.
     pub async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (store, _call) = self.call();
-        // Whoever drops the outcome, a lease, say, drops the handle after it.
+        // The outcome, a lease for example, is dropped before the handle.
         let (outcome, _store) = blocking(move || Ok((work(&store), store))).await?;
         outcome
     }
 
-    /// Fails where the call that this handle is for was dropped; else it goes on until what is returned is dropped.
+    /// Fails if the call of this handle was dropped. Otherwise the call goes on until the returned value is
+    /// dropped.
     pub(crate) fn goes_on(&self) -> Result<GoesOn<'_>> {
         let (mut held, mut scope) = (Vec::new(), self.scope.as_ref());
         while let Some(call) = scope {
@@ -85,10 +87,10 @@ impl Store {
     }
 }
 
-/// Counts calls; to be waited for at any time.
+/// Counts calls. It can be waited for at any time.
 pub(crate) fn tracker() -> TaskTracker {
     let tracker = TaskTracker::new();
-    tracker.close(); // only then does it say when it is empty; calls are counted all the same
+    tracker.close(); // a closed tracker reports when it is empty, and still counts calls
     tracker
 }
 

@@ -1,4 +1,4 @@
-//! The store's root: made, checked and protected when a store is opened, and brought up to the format of this version.
+//! The store's root: created, checked and protected when a store is opened, and upgraded to the current format.
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use crate::fs::lock;
 use crate::fs::scratch::Scratch;
 use crate::paths::journal_of;
 
-/// The version of the format that this code reads and writes.
+/// The version of the store format that this code reads and writes.
 const FORMAT: u32 = 2;
-/// Nobody but the owner may look into a store: images can be private.
+/// Only the owner can read a store, because images can be private.
 const ROOT_MODE: u32 = 0o700;
-/// Unless a group is let in.
+/// The mode if a group can read the store.
 const GROUP_MODE: u32 = 0o750;
-const PARENT_MODE: u32 = 0o777; // as for any directory: the user's umask takes from it
-const MAX_STORE_JSON: u64 = 64 << 10; // it is a few bytes; more than this is not ours
+const PARENT_MODE: u32 = 0o777; // as for any directory: the user's umask restricts it
+const MAX_STORE_JSON: u64 = 64 << 10; // the file has a few bytes; a larger one is not ours
 
-/// `store.json`: what a program must know before it touches anything else.
+/// `store.json`: what a program must know before it touches anything else in the store.
 #[derive(Serialize, Deserialize)]
 struct Format {
     format: u32,
@@ -30,7 +30,7 @@ pub(super) fn absolute(root: &Path) -> Result<PathBuf> {
     std::path::absolute(root).map_err(|e| fail("find", root, e))
 }
 
-/// Makes the root and the directories above it, where they are missing.
+/// Creates the root and the directories above it, if they are missing.
 pub(super) fn create_root(root: &Path, durable: bool) -> Result<()> {
     let missing: Vec<_> = root.ancestors().take_while(|dir| !dir.is_dir()).collect();
     for dir in missing.into_iter().rev() {
@@ -73,7 +73,7 @@ pub(super) fn check_format(root: &Dir) -> Result<()> {
     Ok(())
 }
 
-/// Makes an empty directory a store. One that holds something else stays as it is.
+/// Turns an empty directory into a store. A directory with other content stays as it is.
 fn write_format(root: &Dir) -> Result<()> {
     let is_ours = |name: &str| name == "store.json" || name == "staging";
     let others = root.entries()?.find(|entry| entry.as_ref().map_or(true, |entry| !is_ours(&entry.name)));
@@ -85,7 +85,7 @@ fn write_format(root: &Dir) -> Result<()> {
     write_store_json(root)
 }
 
-/// Says that the store has this format, when all of it has.
+/// Records the format version, once the whole store has this format.
 fn write_store_json(root: &Dir) -> Result<()> {
     let scratch = Scratch::new(root)?;
     scratch.dir().write_new("store.json", format!("{{\"format\":{FORMAT}}}\n").as_bytes())?;
@@ -93,14 +93,14 @@ fn write_store_json(root: &Dir) -> Result<()> {
     root.sync()
 }
 
-/// Takes from a directory what others may do with it; what its owner may do is the owner's to say.
+/// Removes the group's and other users' rights on a directory. The owner's rights stay as they are.
 fn close_to_others(path: &Path) -> Result<()> {
     let failed = |e| fail("protect", path, e);
     let mode = path.metadata().map_err(failed)?.permissions().mode() & ROOT_MODE;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)
 }
 
-/// Lets a group look into a directory, unless it may already.
+/// Gives a group read access to a directory, unless it already has it.
 pub(super) fn open_to_group(path: &Path, group: u32) -> Result<()> {
     let failed = |e| {
         let help = format!("choose a group that this user is in, and not {group}");
@@ -116,7 +116,7 @@ pub(super) fn open_to_group(path: &Path, group: u32) -> Result<()> {
     Ok(())
 }
 
-/// Takes over what was left of blobs in format 1, where each had a directory with `data` and `journal` in it.
+/// Takes over unfinished blobs of format 1, where each had a directory with `data` and `journal` in it.
 fn take_over_all(root: &Dir) -> Result<()> {
     let Some(ingests) = root.sub("ingest")? else { return Ok(()) };
     for entry in ingests.entries()? {
@@ -128,17 +128,17 @@ fn take_over_all(root: &Dir) -> Result<()> {
     Ok(())
 }
 
-/// Makes the file of a blob from its directory in format 1. `false`: that has an owner, of an older version.
+/// Turns a blob's directory of format 1 into a file. `false`: the directory is in use by an older version.
 pub(crate) fn take_over(root: &Dir, ingests: &Dir, name: &str) -> Result<bool> {
     let owned = match lock::try_own(ingests, name) {
-        Err(_) if !ingests.has_dir(name)? => return Ok(true), // somebody else was faster
+        Err(_) if !ingests.has_dir(name)? => return Ok(true), // another process was faster
         outcome => outcome?,
     };
     let Some(_owned) = owned else { return Ok(false) };
     let scratch = Scratch::new(root)?;
     ingests.rename(name, scratch.dir(), "ingest")?;
     let Some(old) = scratch.dir().sub("ingest")? else { return Ok(true) };
-    // It is locked until it has its journal.
+    // The data stays locked until it has its journal.
     if let Some(_data) = lock::try_own_file(&old, "data")?
         && old.rename_new("data", ingests, name)?
     {

@@ -1,4 +1,4 @@
-//! Whether an image is whole: what is looked at on each hit, without reading its layers.
+//! Whether an image is whole: the check on every hit, which does not read the layers.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,19 +12,19 @@ use crate::paths::{images_path, pool_file, pool_path};
 use crate::store::Store;
 
 impl Store {
-    /// Whether the image with this manifest is here, with all its files in their size. Its manifest is hashed
-    /// again; `fsck` does that to all else.
+    /// Whether the image with this manifest is here, with all its files in the right sizes. This hashes the
+    /// manifest again; `fsck` does so for all other files.
     pub(crate) fn has_whole(&self, digest: &Digest) -> Result<bool> {
         let Some(images) = self.dir().sub(images_path(digest.algorithm()))? else { return Ok(false) };
         match images.sub(digest.hex())? {
-            // Whoever opens an image that is just being deleted finds parts of it.
+            // An image that is opened while it is being deleted may still have some of its files.
             Some(image) => Ok(is_whole(&image, digest)? && lock::is_at(&image, &images, digest.hex())?),
             None => Ok(false),
         }
     }
 }
 
-/// Whether this image has all its files, in their size.
+/// Whether this image has all its files, in the right sizes.
 pub(crate) fn is_whole(image: &Dir, digest: &Digest) -> Result<bool> {
     let Some(manifest) = manifest(image, digest)? else { return Ok(false) };
     for name in ["index.json", "oci-layout"] {
@@ -48,13 +48,13 @@ pub(crate) fn is_whole(image: &Dir, digest: &Digest) -> Result<bool> {
     Ok(true)
 }
 
-/// The manifest of an image. `None`: it is not there, or not what its digest says.
+/// The manifest of an image. `None`: it is missing, or does not match its digest.
 pub(crate) fn manifest(image: &Dir, digest: &Digest) -> Result<Option<Manifest>> {
     let Some(bytes) = image.read(pool_file(digest), MAX_DOCUMENT)? else { return Ok(None) };
     let document = digest.verify(&bytes).and_then(|()| Document::parse(&bytes, None));
     let manifest = if let Ok(Document::Manifest(manifest)) = document { Some(manifest) } else { None };
     if manifest.is_none() {
-        tracing::warn!(image = %digest, "an image is damaged: its manifest is not what it should be");
+        tracing::warn!(image = %digest, "an image is damaged: its manifest has the wrong content");
     }
     Ok(manifest)
 }

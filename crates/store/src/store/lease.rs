@@ -1,4 +1,4 @@
-//! Leases: what keeps an image from being collected.
+//! Leases: they keep an image from being collected.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -11,14 +11,15 @@ use crate::paths::{images_path, pool_file};
 use crate::store::Store;
 use crate::store::integrity::is_whole;
 
-/// A hold on an image of a store. As long as any process has its descriptor open, the image's bytes stay.
+/// A hold on an image of a store. The image's content stays as long as any process has the lease's descriptor
+/// open.
 ///
-/// The descriptor ([`AsFd`]) can be handed to another process, say the one that runs the VM: the lease
-/// then lives until the last copy is closed, by whatever means.
+/// The descriptor ([`AsFd`]) can be handed to another process, for example the one that runs the VM. The lease
+/// then lasts until the last copy is closed, for whatever reason.
 #[derive(Debug)]
 #[must_use = "the lease ends when it is dropped"]
 pub struct Lease {
-    /// The image's directory, open and locked (shared).
+    /// The image's directory, open, with a shared lock on it.
     image: Dir,
     digest: Digest,
 }
@@ -28,7 +29,7 @@ impl Lease {
         Self { image, digest }
     }
 
-    /// The same lease once more: the image stays until both are dropped.
+    /// A second lease of the same image, which stays until both are dropped.
     pub(crate) fn again(&self) -> Result<Self> {
         let again = |cause| Error::io(format!("cannot lease {} once more", self.digest), cause);
         Ok(Self { image: self.image.try_clone().map_err(again)?, digest: self.digest.clone() })
@@ -39,11 +40,11 @@ impl Lease {
         &self.digest
     }
 
-    /// The content of a blob of the leased image, whose descriptor says that it is no larger than `limit` bytes. It is
-    /// hashed again. `None`: the image does not have it.
+    /// Reads a blob of the leased image, whose descriptor gives a size of at most `limit` bytes. The content is
+    /// hashed again. `None`: the image does not have this blob.
     ///
     /// Fails with [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch) or
-    /// [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) where it was damaged.
+    /// [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) if the blob is damaged.
     pub fn read(&self, blob: &Descriptor, limit: u64) -> Result<Option<Vec<u8>>> {
         let Some(bytes) = self.image.read(pool_file(&blob.digest), limit)? else { return Ok(None) };
         blob.verify(&bytes)?;
@@ -60,13 +61,14 @@ impl AsFd for Lease {
 impl Store {
     /// Leases the image with this manifest. `None`: it is not here, or not whole.
     ///
-    /// Waits while somebody collects or replaces the image: asynchronous code calls [`lease_async`](Self::lease_async).
+    /// Blocks while another process collects or replaces the image. Asynchronous code should call
+    /// [`lease_async`](Self::lease_async).
     pub fn lease(&self, digest: &Digest) -> Result<Option<Lease>> {
         let Some(images) = self.dir().sub(images_path(digest.algorithm()))? else { return Ok(None) };
         lease_whole(lock::share(&images, digest.hex())?, digest)
     }
 
-    /// As [`lease`](Self::lease), and waits on a thread for that, where it has to wait.
+    /// Like [`lease`](Self::lease). If it has to wait, it waits on a blocking thread.
     pub async fn lease_async(&self, digest: &Digest) -> Result<Option<Lease>> {
         let Some(images) = self.dir().sub(images_path(digest.algorithm()))? else { return Ok(None) };
         match lock::try_share(&images, digest.hex())? {

@@ -1,4 +1,4 @@
-//! Leasing: while somebody wants a lease of what is pulled, all that is named or hit is leased.
+//! Leasing: collects leases of all images that are named or hit while a caller wants them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -8,20 +8,20 @@ use hoist_core::{Digest, Result};
 use crate::store::Store;
 use crate::store::lease::Lease;
 
-/// Leases of what was named and hit since this was begun; see [`Store::leasing`].
+/// The leases of images that were named or hit since this was created; see [`Store::leasing`].
 #[derive(Debug)]
 #[must_use = "the leases end when it is dropped"]
 pub struct Leasing(Arc<Leases>);
 
-/// By image. The descriptors of an image's leases are one.
+/// One lease per image. Leases of the same image share it.
 type Leases = Mutex<HashMap<Digest, Lease>>;
 
-/// Those that are wanted now.
+/// The collections that are wanted now.
 #[derive(Debug, Default)]
 pub(crate) struct Leasings(Mutex<Vec<Weak<Leases>>>);
 
 impl Leasing {
-    /// The lease of this image, if it was named or hit meanwhile.
+    /// Takes the lease of this image, if the image was named or hit since [`Store::leasing`].
     pub fn take(&self, digest: &Digest) -> Option<Lease> {
         lock(&self.0).remove(digest)
     }
@@ -42,21 +42,21 @@ impl Leasings {
 }
 
 impl Store {
-    /// From now on, and until what is returned is dropped, each image that any clone of this handle names or hits
-    /// is leased, by whatever call, before anybody could remove it.
+    /// Until the returned value is dropped, leases every image that a clone of this handle names or hits, in
+    /// any call, before any process could remove it.
     ///
-    /// So a lease is had of what a registry pulled that knows nothing of leases, whatever is put around it:
-    /// [`take`](Leasing::take) the one of the image that the pull answered with.
+    /// This gives the caller a lease of an image that was pulled through a registry without lease support,
+    /// whatever layers are around it: [`take`](Leasing::take) the lease of the image that the pull returned.
     pub fn leasing(&self) -> Leasing {
         self.leasings().open()
     }
 
-    /// Whether anybody wants leases now.
+    /// Whether any caller wants leases now.
     pub(crate) fn is_leasing(&self) -> bool {
         lock(&self.leasings().0).iter().any(|leases| leases.strong_count() > 0)
     }
 
-    /// Leases this image, for all who want leases, as it is leased already.
+    /// Adds a copy of this lease to every collection that wants leases.
     pub(crate) fn lease_named(&self, lease: &Lease) -> Result<()> {
         for leases in self.leasings().all() {
             let mut leases = lock(&leases);
@@ -67,7 +67,7 @@ impl Store {
         Ok(())
     }
 
-    /// Leases this image, for all who want leases. `false`: it has gone.
+    /// Leases this image for every collection that wants leases. `false`: the image is gone.
     pub(crate) fn lease_found(&self, digest: &Digest) -> Result<bool> {
         if !self.is_leasing() {
             return Ok(true);

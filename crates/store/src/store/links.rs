@@ -1,5 +1,5 @@
-//! Where hard links cannot be had: the link count says nothing there, and a blob of the pool is in use for as long as an
-//! image has a copy of it.
+//! Which blobs are in use, on file systems with and without hard links. Without them, the link count says
+//! nothing. A blob of the pool is then in use for as long as an image has a copy of it.
 
 use std::collections::HashSet;
 
@@ -11,17 +11,17 @@ use crate::fs::scratch::Scratch;
 use crate::paths::{images_path, pool_path};
 use crate::store::Store;
 
-/// Which blobs of the pool are in use.
+/// The blobs of the pool that are in use.
 #[derive(Debug)]
 pub(crate) enum InUse {
-    /// Those that have another link.
+    /// Those with more than one link.
     Linked,
     /// Those that an image has a copy of.
     Copied(HashSet<Digest>),
 }
 
 impl InUse {
-    /// Whether this blob of the pool is.
+    /// Whether this blob of the pool is in use.
     pub(crate) fn has(&self, blob: &Digest, stat: &Stat) -> bool {
         match self {
             Self::Linked => stat.st_nlink > 1,
@@ -31,7 +31,7 @@ impl InUse {
 }
 
 impl Store {
-    /// Whether the file system has hard links: tried when it first matters.
+    /// Whether the file system has hard links. Tested on the first call.
     pub(crate) fn has_links(&self) -> Result<bool> {
         let known = self.links();
         if let Some(has_links) = known.get() {
@@ -44,7 +44,7 @@ impl Store {
         Ok(*known.get_or_init(|| has_links))
     }
 
-    /// Which blobs of the pool are in use now. Where there are no links, every image is looked at.
+    /// The blobs of the pool that are in use now. Without hard links, this lists every image.
     pub(crate) fn in_use(&self) -> Result<InUse> {
         if self.has_links()? {
             return Ok(InUse::Linked);
@@ -69,7 +69,7 @@ impl Store {
     }
 }
 
-/// Adds the blobs of an image. One that others remove meanwhile has none.
+/// Adds the blobs of an image. An image that another process removes in the meantime has none.
 fn add_blobs(dir: &Dir, image: &str, found: &mut HashSet<Digest>) -> Result<()> {
     for algorithm in Algorithm::ALL {
         if let Some(blobs) = dir.sub(format!("{image}/{}", pool_path(algorithm)))? {

@@ -1,4 +1,4 @@
-//! The store's handle: its root directory, what all other rooms share of it, and the calls and leases that go through it.
+//! The store's handle: its root directory, the state that the other modules share, and its calls and leases.
 
 pub(crate) mod admissions;
 pub(crate) mod call;
@@ -32,12 +32,12 @@ use crate::options::{Access, Durability, StoreOptions};
 
 use crate::paths::{images_path, pool_file, pool_path};
 
-/// How much fetched data may wait to be written, in bytes, for all blobs of a store together.
+/// How many fetched bytes may wait to be written, for all blobs of a store together.
 pub(crate) const WRITE_BUDGET: usize = 4 << 20;
 
-/// A directory that holds images, open. Cheap to clone; clones share everything.
+/// An open store: a directory that holds images. Cheap to clone; clones share everything.
 ///
-/// Any number of stores, in any number of processes, may be open on one directory at once.
+/// Any number of handles, in any number of processes, may be open on one directory at once.
 ///
 /// ```
 /// use hoist_core::{Descriptor, Platform, media_type};
@@ -47,7 +47,7 @@ pub(crate) const WRITE_BUDGET: usize = 4 << 20;
 /// # let dir = tempfile::tempdir().unwrap();
 /// let store = Store::open(dir.path().join("store"), StoreOptions::default())?;
 ///
-/// // An image enters by way of a staging, which checks every byte of it.
+/// // An image enters through a staging, which verifies every byte of it.
 /// let config = Descriptor::of(media_type::OCI_CONFIG, b"{}");
 /// let manifest = format!(r#"{{"schemaVersion":2,"config":{},"layers":[]}}"#, serde_json::to_string(&config).unwrap());
 /// let entry = Descriptor::of(media_type::OCI_MANIFEST, manifest.as_bytes());
@@ -56,7 +56,7 @@ pub(crate) const WRITE_BUDGET: usize = 4 << 20;
 /// staging.put(&entry, manifest.into_bytes()).await?;
 /// let lease = staging.commit(entry).await?;
 ///
-/// // It is known by a name from now on, and stays at least as long as it is leased.
+/// // The image is known by a name from now on, and stays at least as long as it is leased.
 /// let (reference, platform) = ("example.com/demo:v1".parse()?, "linux/amd64".parse::<Platform>()?);
 /// store.name(&reference, &platform, &lease, None)?;
 /// drop(lease);
@@ -68,42 +68,42 @@ pub(crate) const WRITE_BUDGET: usize = 4 << 20;
 #[derive(Debug, Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-    /// Those of this handle and its clones: others may have the same directory open without them.
+    /// The policies of this handle and its clones. Other handles may have the same directory open without them.
     pub(crate) admissions: Admissions,
-    /// The call that this handle is for, if it is for one.
+    /// The call that this handle belongs to, if any.
     pub(crate) scope: Option<Arc<Scope>>,
 }
 
 #[derive(Debug)]
 struct Inner {
     root: Dir,
-    /// Its limit can be changed while the store is open.
+    /// The size limit can change while the store is open.
     options: Mutex<StoreOptions>,
     events: Mutex<Events>,
-    /// Taken by who ingests a blob, by the ingest's name, so that others in this process wait without polling.
+    /// Locks of the ingests in this process, by name, so that tasks wait for each other without polling.
     ingests: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
-    /// Taken by who makes the files of an ingest.
+    /// Held while an ingest's files are created.
     claims: tokio::sync::Mutex<()>,
     write_budget: Arc<Semaphore>,
     swept: OnceLock<()>,
-    /// Whether an image was added since it was last asked.
+    /// Whether an image was added since the last check.
     grown: AtomicBool,
-    /// Set when it was said that links cannot be had.
+    /// Set after the warning that hard links are not possible.
     copies: OnceLock<()>,
-    /// Whether links can be had, as far as that is known.
+    /// Whether hard links are possible, once known.
     links: OnceLock<bool>,
-    /// Who wants leases of what is named and hit.
+    /// The callers that want leases of named and hit images.
     leasings: Leasings,
-    /// Counts the calls that go on.
+    /// Counts the running calls.
     tracker: TaskTracker,
 }
 
 impl Store {
-    /// Opens the store in this directory, which is made where it is missing.
+    /// Opens the store in this directory, and creates the directory if it is missing.
     ///
-    /// Fails with [`Unsupported`](hoist_core::ErrorKind::Unsupported) where a newer version of hoist wrote the store, or
-    /// the file system has no working locks; with [`Storage`](hoist_core::ErrorKind::Storage) where the directory holds
-    /// something else or cannot be written.
+    /// Fails with [`Unsupported`](hoist_core::ErrorKind::Unsupported) if a newer version of hoist wrote the
+    /// store, or the file system has no working locks. Fails with [`Storage`](hoist_core::ErrorKind::Storage)
+    /// if the directory holds other files, or cannot be written.
     pub fn open(root: impl AsRef<Path>, options: StoreOptions) -> Result<Self> {
         let root = absolute(root.as_ref())?;
         let durable = options.durability == Durability::Synced;
@@ -136,18 +136,18 @@ impl Store {
         self.inner.root.path()
     }
 
-    /// How the store was opened, with the limit that it has now.
+    /// The options with which the store was opened, with the current size limit.
     pub fn options(&self) -> StoreOptions {
         *self.inner.options.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on keeps the store to so many bytes of disk space, in all clones of this: as
-    /// [`StoreOptions::with_max_size`] does from the beginning. Nothing is evicted yet.
+    /// Limits the store to `max_size` bytes of disk space from now on, in all clones, as
+    /// [`StoreOptions::with_max_size`] does on opening. `None` removes the limit. Nothing is evicted yet.
     pub fn limit_to(&self, max_size: Option<u64>) {
         self.inner.options.lock().unwrap_or_else(PoisonError::into_inner).max_size = max_size;
     }
 
-    /// From now on reports to these what this store, in all its clones, evicts:
+    /// Reports evictions of this store, in all clones, to these events from now on:
     /// [`Event::Evicted`](hoist_core::Event::Evicted).
     pub fn report_to(&self, events: Events) {
         *self.inner.events.lock().unwrap_or_else(PoisonError::into_inner) = events;
@@ -157,14 +157,13 @@ impl Store {
         self.inner.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The layout directory that the image with this manifest has, or would have.
+    /// The layout directory of the image with this manifest, whether or not the image exists.
     pub fn image_path(&self, digest: &Digest) -> PathBuf {
         self.root().join(images_path(digest.algorithm())).join(digest.hex())
     }
 
-    /// The content of a blob that the pool has, whose descriptor says that it is no larger than `limit`
-    /// bytes. It is hashed again. `None`: the pool does not have it, or it was damaged; then it is in
-    /// quarantine now.
+    /// Reads a blob of the pool, whose descriptor gives a size of at most `limit` bytes. The content is hashed
+    /// again. `None`: the pool does not have the blob, or it was damaged and is now in quarantine.
     pub fn read_blob(&self, blob: &Descriptor, limit: u64) -> Result<Option<Vec<u8>>> {
         let Some(bytes) = self.dir().read(pool_file(&blob.digest), limit)? else { return Ok(None) };
         if blob.digest.verify(&bytes).is_err() {
@@ -184,7 +183,7 @@ impl Store {
         self.dir().make(pool_path(digest.algorithm()))
     }
 
-    /// A directory to prepare something in. The first call removes what dead processes left there.
+    /// Creates a directory for preparing files. The first call removes the leftovers of dead processes.
     pub(crate) fn scratch(&self) -> Result<Scratch> {
         if self.inner.swept.set(()).is_ok() {
             sweep(self.dir())?;
@@ -192,7 +191,8 @@ impl Store {
         Scratch::new(self.dir())
     }
 
-    /// Has what dead processes left removed, unless that was done: by a thread for that, where there is a runtime.
+    /// Removes the leftovers of dead processes, unless that was done before: on a blocking thread if there is a
+    /// runtime.
     pub(crate) fn begin_sweep(&self) -> Result<Option<JoinHandle<Result<()>>>> {
         if self.inner.swept.set(()).is_err() {
             return Ok(None);
@@ -206,7 +206,7 @@ impl Store {
         })))
     }
 
-    /// The turn-taking of this process at the ingest of this name.
+    /// The lock of this process for the ingest of this name.
     pub(crate) fn local_claim(&self, ingest: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut ingests = self.inner.ingests.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turn) = ingests.get(ingest).and_then(Weak::upgrade) {
@@ -218,7 +218,7 @@ impl Store {
         turn
     }
 
-    /// As [`Dir::link`]; where links cannot be had at all, it is said, once, that there will be copies.
+    /// Like [`Dir::link`]. If hard links are not possible at all, logs one warning that images will be copied.
     pub(crate) fn link(
         &self,
         from: &Dir,
@@ -230,7 +230,7 @@ impl Store {
         if linked == Err(NoLink::Impossible) && self.inner.copies.set(()).is_ok() {
             let (from, to) = (from.path().display(), to.path().display());
             tracing::warn!(
-                "what is in {from} cannot be linked to from {to}: images take the disk space of copies"
+                "files in {from} cannot be linked to {to}, so images are copied and take more disk space"
             );
         }
         Ok(linked)
@@ -240,12 +240,12 @@ impl Store {
         &self.inner.links
     }
 
-    /// Notes that an image was added.
+    /// Records that an image was added.
     pub(crate) fn grow(&self) {
         self.inner.grown.store(true, Ordering::Relaxed);
     }
 
-    /// Whether an image was added since this was last asked.
+    /// Whether an image was added since the last call.
     pub(crate) fn has_grown(&self) -> bool {
         self.inner.grown.swap(false, Ordering::Relaxed)
     }

@@ -1,8 +1,10 @@
-//! Calls that own their work: it goes on in a task whether or not the caller's future is polled, and ends with it.
+//! Calls that own their work: it runs in a task, whether or not the caller polls its future, and ends with the
+//! call.
 //!
-//! A future that nobody polls stands still, with all that it holds: permits, locks, connections. A task does not. But
-//! a task that is aborted ends some time later, where a future ends as it is dropped. So the future is kept in a
-//! [`Slot`] that the task polls it in, and whoever drops the call drops it there, with all that it holds.
+//! A future that is not polled stands still and keeps everything that it holds: permits, locks, connections. A
+//! task keeps running, but an aborted task ends some time later, while a future ends as it is dropped. So the
+//! future lives in a [`Slot`], where the task polls it. Dropping the call drops the future in the slot, with
+//! everything that it holds.
 
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,19 +20,20 @@ use tracing::instrument::WithSubscriber;
 
 use crate::store::Store;
 
-/// How long a drop waits for a thread that polls the future just then. A poll takes microseconds; one that takes this
-/// long may be waiting for something that the dropping thread holds, such as a lock in a function for events.
+/// How long a drop waits for a thread that is polling the future. A poll takes microseconds. One that takes
+/// longer than this may be waiting for something that the dropping thread holds, such as a lock in an event
+/// callback.
 const LONGEST_POLL: Duration = Duration::from_secs(1);
 
-/// Runs this in a task of the current tokio runtime, and waits for its outcome.
+/// Runs this work in a task of the current tokio runtime, and waits for its outcome.
 ///
-/// The work goes on whether or not the future is polled again after the first time, in the span and with the
-/// `tracing` subscriber of the caller. Dropping the future drops the work before the drop returns; if a thread is
-/// polling the work at that moment, the drop waits for the end of that poll, for one second at most. A panic of the
-/// work is resumed in the caller.
+/// After the future is polled once, the work continues whether or not it is polled again, in the span and with
+/// the `tracing` subscriber of the caller. Dropping the future drops the work before the drop returns. If a
+/// thread is polling the work at that moment, the drop waits for the end of that poll, for one second at most.
+/// A panic in the work is resumed in the caller.
 ///
-/// Fails with [`Unsupported`](ErrorKind::Unsupported) outside of a runtime, with [`Storage`](ErrorKind::Storage)
-/// where the runtime is shut down first, and otherwise as the work does.
+/// Fails with [`Unsupported`](ErrorKind::Unsupported) outside of a runtime, with
+/// [`Storage`](ErrorKind::Storage) if the runtime is shut down first, and otherwise as the work does.
 pub fn owned<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> impl Future<Output = Result<T>> + Send {
@@ -38,11 +41,11 @@ pub fn owned<T: Send + 'static>(
 }
 
 impl Store {
-    /// As [`owned`], of work that is one [call](Self::call) on this store: it is given a handle that gives no names
-    /// once the future was dropped.
+    /// Like [`owned`], for work that is one [call](Self::call) on this store. The work gets a handle that
+    /// writes no more names after the future is dropped.
     ///
-    /// Dropping the future waits for no poll, so the work itself may end a moment later; [`idle`](Self::idle) says
-    /// when.
+    /// Dropping the future does not wait for a running poll, so the work may end a moment later.
+    /// [`idle`](Self::idle) waits for that end.
     pub fn owned<T, F>(&self, work: impl FnOnce(Self) -> F) -> impl Future<Output = Result<T>> + Send
     where
         T: Send + 'static,
@@ -57,12 +60,12 @@ impl Store {
     }
 }
 
-/// What a drop does about a thread that polls the future just then.
+/// What a drop does if a thread is polling the future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Drops {
-    /// It waits for it: what the future holds may be calls of others, which have to end first.
+    /// Waits for the poll to end: the future may hold calls of others, which must end first.
     Waiting,
-    /// It leaves the future to that thread.
+    /// Leaves the future to that thread.
     Later,
 }
 
@@ -93,7 +96,7 @@ fn shut_down() -> Error {
     Error::new(ErrorKind::Storage, "the tokio runtime was shut down before the call had ended")
 }
 
-/// Where a future is polled by its task, and dropped by whoever comes first.
+/// Holds a future that its task polls, and that the task or the call drops, whichever is first.
 struct Slot<F> {
     state: Mutex<State<F>>,
     changed: Condvar,
@@ -101,10 +104,10 @@ struct Slot<F> {
 
 enum State<F> {
     Waiting(Pin<Box<F>>),
-    /// This thread polls the future, or drops it.
+    /// This thread is polling or dropping the future.
     Busy {
         by: ThreadId,
-        /// Whether it is to be dropped when it was polled.
+        /// Whether to drop the future after the poll.
         doomed: bool,
     },
     Gone,
@@ -119,7 +122,7 @@ impl<F> Slot<F> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the future out, if it is there and nobody else has it. It is this thread's until the turn is dropped.
+    /// Takes the future out, if no other thread has it. It is this thread's until the turn is dropped.
     fn take(&self) -> Option<Turn<'_, F>> {
         let mut state = self.lock();
         if !matches!(*state, State::Waiting(_)) {
@@ -132,10 +135,10 @@ impl<F> Slot<F> {
         }
     }
 
-    /// Drops the future, or has that thread do so which has it.
+    /// Drops the future, or makes the thread that has it do so.
     fn clear(&self, drops: Drops) {
         if self.take().is_some() {
-            return; // the turn's end has dropped it
+            return; // the end of the turn dropped it
         }
         let mut state = self.lock();
         if let State::Busy { by, doomed } = &mut *state {
@@ -148,7 +151,8 @@ impl<F> Slot<F> {
     }
 }
 
-/// A thread's turn with the future. Unless it keeps it, it drops it, outside of any lock.
+/// A thread's turn with the future. Ending the turn drops the future outside of any lock, unless `keeps` is
+/// set.
 struct Turn<'a, F> {
     slot: &'a Slot<F>,
     future: Option<Pin<Box<F>>>,
@@ -167,12 +171,12 @@ impl<F> Drop for Turn<'_, F> {
             drop(state);
             self.future = None;
             *self.slot.lock() = State::Gone;
-            self.slot.changed.notify_all(); // only a future that is doomed is waited for
+            self.slot.changed.notify_all(); // threads only wait for a doomed future
         }
     }
 }
 
-/// The task's future: what is in the slot.
+/// The task's future: polls the future in the slot.
 struct Running<F>(Arc<Slot<F>>);
 
 impl<F: Future> Future for Running<F> {
@@ -196,7 +200,7 @@ impl<F> Drop for Running<F> {
     }
 }
 
-/// The end of the call, however it comes.
+/// Ends the call when it is dropped, however that comes about.
 struct End<F> {
     slot: Arc<Slot<F>>,
     drops: Drops,

@@ -1,4 +1,4 @@
-//! Sweeping: removing what dead processes left, which nobody will go on from.
+//! Sweeping: removes the leftovers of dead processes that no other process will continue from.
 
 use hoist_core::{Algorithm, Result};
 
@@ -6,8 +6,8 @@ use crate::fs::dir::{Dir, DirEntry};
 use crate::fs::lock;
 use crate::paths::{data_of, hex_of, journal_of};
 
-/// Removes staging directories whose owner is dead, and what is left of ingests whose blob is in the pool:
-/// their owner died after it had put it there.
+/// Removes staging directories whose owner is dead, and the rest of ingests whose blob is in the pool, because
+/// their owner died after it had put the blob there.
 pub(crate) fn sweep(root: &Dir) -> Result<()> {
     if let Some(staging) = root.sub("staging")? {
         for entry in staging.entries()? {
@@ -35,9 +35,9 @@ fn remove_unowned(dir: &Dir, name: &str) -> Result<()> {
 fn sweep_ingest(root: &Dir, ingests: &Dir, entry: &DirEntry) -> Result<()> {
     let name = &*entry.name;
     if entry.is_dir {
-        // An older version left it after the store was taken over.
+        // An older version left it after the store was upgraded.
         let removed = remove_unowned(ingests, name);
-        return if ingests.has_dir(name)? { removed } else { Ok(()) }; // somebody else made a file of it meanwhile
+        return if ingests.has_dir(name)? { removed } else { Ok(()) }; // another process made a file of it
     }
     if !entry.is_file {
         return Ok(());
@@ -55,7 +55,7 @@ fn sweep_ingest(root: &Dir, ingests: &Dir, entry: &DirEntry) -> Result<()> {
     Ok(())
 }
 
-/// Whether the pool has a blob with this digest, of whatever algorithm.
+/// Whether the pool has a blob with this digest, in any algorithm.
 fn is_pooled(root: &Dir, hex: &str) -> Result<bool> {
     for algorithm in Algorithm::ALL {
         if root.stat(format!("blobs/{}/{hex}", algorithm.as_str()))?.is_some() {
