@@ -20,8 +20,8 @@ stall-timeout = 20
 plain-http = ["10.0.0.5:5000"]
 foreign-layers = ["go.microsoft.com", "*"]
 retries = 2
-connect-timeout = 5
-response-timeout = 60
+connect-timeout = "5s 500ms"
+response-timeout = "1m"
 hosts-dir = "/etc/hosts.d"
 
 [remote.mirrors]
@@ -59,7 +59,7 @@ fn every_key_is_read() {
     assert_eq!(config.durability, Durability::None);
     assert!(!config.asks_registries() && !config.caches() && config.local.immutable);
     assert_eq!(config.remote.connections.unwrap().get(), 3);
-    assert_eq!(config.remote.stall_timeout.unwrap().get(), 20);
+    assert_eq!(config.remote.stall_timeout, Some(Duration::from_secs(20)));
     assert_eq!(config.remote.credentials["ghcr.io"].password.expose(), "hunter2");
     let built = Config::default()
         .with_root("/srv/store")
@@ -69,13 +69,13 @@ fn every_key_is_read() {
         .without_remote()
         .with_client(RemoteClient::Hoist)
         .with_connections(3.try_into().unwrap())
-        .with_stall_timeout(20.try_into().unwrap())
+        .with_stall_timeout(Duration::from_secs(20))
         .with_plain_http("10.0.0.5:5000")
         .with_foreign_layers("go.microsoft.com")
         .with_foreign_layers("*")
         .with_retries(2)
-        .with_connect_timeout(5.try_into().unwrap())
-        .with_response_timeout(60.try_into().unwrap())
+        .with_connect_timeout(Duration::from_millis(5500))
+        .with_response_timeout(Duration::from_mins(1))
         .with_hosts_dir("/etc/hosts.d")
         .with_mirror("docker.io", "https://mirror.lan")
         .with_mirror("docker.io", "http://10.0.0.6:5000")
@@ -117,7 +117,11 @@ fn a_complaint_names_the_key_and_the_line() {
             &["remote.credentials", "\"ghcr\""],
         ),
         ("[cache]\npolicy = \"newest\"", &["line 2", "policy", "newer-than 1h"]),
-        ("[cache]\npolicy = \"newer-than 1y\"", &["line 2", "1y", "7d"]),
+        ("[cache]\npolicy = \"newer-than 1x\"", &["line 2", "1x", "7d"]),
+        ("[remote]\nstall-timeout = \"soon\"", &["line 2", "remote.stall-timeout", "soon", "30s"]),
+        ("[remote]\nstall-timeout = -1", &["line 2", "negative"]),
+        ("[remote]\nstall-timeout = true", &["line 2", "\"10s\"", "seconds"]),
+        ("[remote]\nresponse-timeout = 0", &["`remote.response-timeout`", "zero", "10s"]),
         ("[cache]\nremember-not-found = \"soon\"", &["line 2", "soon", "30s"]),
         ("[admission]\nallow = [\"nginx\"]", &["line 2", "\"nginx\"", "docker.io/library"]),
         ("[admission]\nallowed = []", &["line 2", "`allowed`"]),
@@ -166,6 +170,9 @@ fn a_policy_is_spelled_as_it_is_shown() {
         ("never", CachePolicy::Never, "never"),
         ("newer-than 1h", hour, "newer-than 3600s"),
         ("newer-than 3600s", hour, "newer-than 3600s"),
+        ("newer-than 3600", hour, "newer-than 3600s"),
+        ("newer-than 1h 30m", CachePolicy::NewerThan(Duration::from_mins(90)), "newer-than 5400s"),
+        ("newer-than 1s 500ms", CachePolicy::NewerThan(Duration::from_millis(1500)), "newer-than 1s 500ms"),
     ] {
         let config = Config::from_toml(&format!("[cache]\npolicy = \"{text}\"")).unwrap();
         assert_eq!(config, Config::default().with_policy(policy));

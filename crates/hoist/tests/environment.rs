@@ -41,6 +41,7 @@ fn each_variable_goes_before_its_key() {
         ("HOIST_REMOTE_CLIENT", "hoist"),
         ("HOIST_REMOTE_CONNECTIONS", "5"),
         ("HOIST_REMOTE_STALL_TIMEOUT", "7"),
+        ("HOIST_REMOTE_CONNECT_TIMEOUT", "1m 30s"),
         ("HOIST_REMOTE_RETRIES", "0"),
         ("HOIST_REMOTE_PLAIN_HTTP", "a:5000, b:5000"),
         ("HOIST_LOCAL_PATH", "/srv/images"),
@@ -63,7 +64,8 @@ fn each_variable_goes_before_its_key() {
         .with_remote()
         .with_client(RemoteClient::Hoist)
         .with_connections(5.try_into().unwrap())
-        .with_stall_timeout(7.try_into().unwrap())
+        .with_stall_timeout(Duration::from_secs(7))
+        .with_connect_timeout(Duration::from_secs(90))
         .with_retries(0)
         .with_plain_http("a:5000")
         .with_plain_http("b:5000")

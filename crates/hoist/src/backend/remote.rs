@@ -19,25 +19,23 @@ pub(super) fn backend(registry: &Registry) -> Box<dyn Backend> {
 #[cfg(feature = "remote")]
 #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
 pub(crate) fn open(config: &RemoteConfig, context: &SourceContext) -> Result<Registry> {
-    use std::time::Duration;
-
     use hoist_remote::{Credentials, Keychain, RemoteRegistry};
     let SourceContext { store, platform, events } = context.clone();
     let mut remote = RemoteRegistry::new(store).with_platform(platform).with_events(events);
     if let Some(connections) = config.connections {
         remote = remote.with_connections(connections.get());
     }
-    if let Some(seconds) = config.stall_timeout {
-        remote = remote.with_stall_timeout(Duration::from_secs(seconds.get()));
+    if let Some(limit) = config.stall_timeout {
+        remote = remote.with_stall_timeout(limit);
     }
     if let Some(retries) = config.retries {
         remote = remote.with_retries(retries);
     }
-    if let Some(seconds) = config.connect_timeout {
-        remote = remote.with_connect_timeout(Duration::from_secs(seconds.get()));
+    if let Some(limit) = config.connect_timeout {
+        remote = remote.with_connect_timeout(limit);
     }
-    if let Some(seconds) = config.response_timeout {
-        remote = remote.with_response_timeout(Duration::from_secs(seconds.get()));
+    if let Some(limit) = config.response_timeout {
+        remote = remote.with_response_timeout(limit);
     }
     if let Some(directories) = &config.hosts_dir {
         remote = directories.iter().fold(remote.without_hosts_dirs(), RemoteRegistry::with_hosts_dir);

@@ -22,7 +22,8 @@ pub struct CacheConfig {
     /// Whether it answers with what it has, however old, where its policy is to ask and nobody can be reached. It
     /// is told with an event and in the log. By default it does not.
     pub serve_stale: bool,
-    /// How long it remembers that there is no such image, spelled `5s` or `1m`; by default not at all.
+    /// How long the cache remembers that there is no such image, spelled `5s` or `1m`; a bare number is in seconds. By
+    /// default it does not remember this.
     #[serde(deserialize_with = "values::duration")]
     pub remember_not_found: Option<Duration>,
 }
@@ -67,7 +68,8 @@ impl fmt::Display for CachePolicy {
             Self::IfNotPresent => f.write_str("if-not-present"),
             Self::Always => f.write_str("always"),
             Self::Never => f.write_str("never"),
-            Self::NewerThan(age) => write!(f, "newer-than {}s", age.as_secs()),
+            Self::NewerThan(age) if age.subsec_nanos() == 0 => write!(f, "newer-than {}s", age.as_secs()),
+            Self::NewerThan(age) => write!(f, "newer-than {}", humantime::format_duration(*age)),
         }
     }
 }

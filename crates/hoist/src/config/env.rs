@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use hoist_core::Result;
 
@@ -32,14 +33,14 @@ const VARIABLES: &[Variable] = &[
         number(value).map(|it| config.remote.connections = Some(it))
     }),
     ("HOIST_REMOTE_STALL_TIMEOUT", |config, value| {
-        number(value).map(|it| config.remote.stall_timeout = Some(it))
+        duration(value).map(|it| config.remote.stall_timeout = Some(it))
     }),
     ("HOIST_REMOTE_RETRIES", |config, value| number(value).map(|it| config.remote.retries = Some(it))),
     ("HOIST_REMOTE_CONNECT_TIMEOUT", |config, value| {
-        number(value).map(|it| config.remote.connect_timeout = Some(it))
+        duration(value).map(|it| config.remote.connect_timeout = Some(it))
     }),
     ("HOIST_REMOTE_RESPONSE_TIMEOUT", |config, value| {
-        number(value).map(|it| config.remote.response_timeout = Some(it))
+        duration(value).map(|it| config.remote.response_timeout = Some(it))
     }),
     ("HOIST_REMOTE_HOSTS_DIR", |config, value| {
         config.remote.hosts_dir = Some(std::env::split_paths(value).collect());
@@ -58,7 +59,7 @@ const VARIABLES: &[Variable] = &[
     ("HOIST_CACHE_POLICY", |config, value| text(value)?.parse().map(|it| config.cache.policy = Some(it))),
     ("HOIST_CACHE_SERVE_STALE", |config, value| flag(value).map(|it| config.cache.serve_stale = it)),
     ("HOIST_CACHE_REMEMBER_NOT_FOUND", |config, value| {
-        values::parse_duration(text(value)?).map(|it| config.cache.remember_not_found = Some(it))
+        duration(value).map(|it| config.cache.remember_not_found = Some(it))
     }),
     ("HOIST_ADMISSION_ALLOW", |config, value| patterns(value).map(|it| config.admission.allow = Some(it))),
     ("HOIST_ADMISSION_DENY", |config, value| patterns(value).map(|it| config.admission.deny = it)),
@@ -148,6 +149,10 @@ fn flag(value: &OsStr) -> Result<bool> {
 fn number<T: FromStr>(value: &OsStr) -> Result<T> {
     let text = text(value)?;
     text.parse().map_err(|_| invalid(format!("{text:?} is not a number that this can be")))
+}
+
+fn duration(value: &OsStr) -> Result<Duration> {
+    values::parse_duration(text(value)?)
 }
 
 /// Values with commas between them.

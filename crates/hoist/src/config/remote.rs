@@ -1,9 +1,10 @@
 //! The keys of `[remote]`.
 
 use std::collections::BTreeMap;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use hoist_core::{Error, Reference, Result};
 use serde::Deserialize;
@@ -26,16 +27,18 @@ pub struct RemoteConfig {
     pub client: Option<RemoteClient>,
     /// How many connections bring blobs from one registry at once; by default what the backend finds best.
     pub connections: Option<NonZeroUsize>,
-    /// How many seconds a connection may bring nothing, or next to nothing, of a blob before the rest is asked for
-    /// over another; by default what the backend finds best.
-    pub stall_timeout: Option<NonZeroU64>,
+    /// How long a connection may bring nothing, or next to nothing, of a blob before the rest is requested over another
+    /// one, spelled `10s` or `1m`; a bare number is in seconds. By default the backend chooses.
+    #[serde(deserialize_with = "super::values::duration")]
+    pub stall_timeout: Option<Duration>,
     /// How often a request that failed, and may succeed, is made again; by default what the backend finds best.
     pub retries: Option<usize>,
-    /// How many seconds a connection may take to be there, handshake and proxy included; by default what the
-    /// backend finds best.
-    pub connect_timeout: Option<NonZeroU64>,
-    /// How many seconds a request may go without an answer; by default what the backend finds best.
-    pub response_timeout: Option<NonZeroU64>,
+    /// How long it may take to open a connection, handshake and proxy included. By default the backend chooses.
+    #[serde(deserialize_with = "super::values::duration")]
+    pub connect_timeout: Option<Duration>,
+    /// How long a request may go without an answer. By default the backend chooses.
+    #[serde(deserialize_with = "super::values::duration")]
+    pub response_timeout: Option<Duration>,
     /// The directories that hosts are described in, as containerd (`<host>/hosts.toml`) or Docker
     /// (`<host>/*.crt`) has them: one, or a list, in their order. By default `/etc/containerd/certs.d` and
     /// `/etc/docker/certs.d`, where they exist; with an empty list, none.
@@ -108,7 +111,21 @@ impl RemoteConfig {
             }
             Some((key, name)) => Err(invalid(format!("`{key}` has {name:?}, which is not a registry"))
                 .with_help("write it as host or host:port, without https://")),
-            None => self.check_client(),
+            None => self.check_limits().and_then(|()| self.check_client()),
+        }
+    }
+
+    /// Fails where a time limit is zero, which nothing could keep.
+    fn check_limits(&self) -> Result<()> {
+        let limits = [
+            ("stall-timeout", self.stall_timeout),
+            ("connect-timeout", self.connect_timeout),
+            ("response-timeout", self.response_timeout),
+        ];
+        match limits.iter().find(|(_, limit)| limit.is_some_and(|limit| limit.is_zero())) {
+            Some((key, _)) => Err(invalid(format!("`remote.{key}` is zero"))
+                .with_help("write it as 10s, or leave it out for the default")),
+            None => Ok(()),
         }
     }
 
@@ -166,33 +183,33 @@ impl Config {
         self
     }
 
-    /// Brings blobs from one registry over so many connections at once.
+    /// Sets the maximum number of connections per registry, shared by all pulls.
     pub fn with_connections(mut self, connections: NonZeroUsize) -> Self {
         self.remote.connections = Some(connections);
         self
     }
 
-    /// Gives up a connection that brings nothing of a blob for so many seconds, and asks over another.
-    pub fn with_stall_timeout(mut self, seconds: NonZeroU64) -> Self {
-        self.remote.stall_timeout = Some(seconds);
+    /// Gives up a connection that brings nothing of a blob for `limit`, and requests the rest over another one.
+    pub fn with_stall_timeout(mut self, limit: Duration) -> Self {
+        self.remote.stall_timeout = Some(limit);
         self
     }
 
-    /// Makes a request that failed, and may succeed, again so many times.
+    /// Retries a request that failed, and may succeed, up to `retries` times.
     pub fn with_retries(mut self, retries: usize) -> Self {
         self.remote.retries = Some(retries);
         self
     }
 
-    /// Gives up a connection that is not there after so many seconds.
-    pub fn with_connect_timeout(mut self, seconds: NonZeroU64) -> Self {
-        self.remote.connect_timeout = Some(seconds);
+    /// Gives up a connection that is not open after `limit`.
+    pub fn with_connect_timeout(mut self, limit: Duration) -> Self {
+        self.remote.connect_timeout = Some(limit);
         self
     }
 
-    /// Gives up a request that is not answered for so many seconds.
-    pub fn with_response_timeout(mut self, seconds: NonZeroU64) -> Self {
-        self.remote.response_timeout = Some(seconds);
+    /// Gives up a request that is not answered for `limit`.
+    pub fn with_response_timeout(mut self, limit: Duration) -> Self {
+        self.remote.response_timeout = Some(limit);
         self
     }
 

@@ -1,6 +1,6 @@
 //! How single values are written, in a file or in the environment.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(super) fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Read<Option<
 }
 
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Read<Option<Duration>, D::Error> {
-    read(deserializer, parse_duration).map(Some)
+    deserializer.deserialize_any(DurationVisitor).map(Some)
 }
 
 /// A path, or a list of them.
@@ -75,12 +75,36 @@ pub(super) fn parse_durability(text: &str) -> Result<Durability> {
     }
 }
 
-/// A number and one unit: nobody means `1h30m` when a cache asks again.
+/// Parses `10s`, `1h 30m` or `500ms`, as the crate `humantime` does, or a bare number of seconds.
 pub(super) fn parse_duration(text: &str) -> Result<Duration> {
-    let unit = |(name, seconds)| Some((text.strip_suffix(name)?.trim_end().parse::<u64>().ok()?, seconds));
-    let units = [('s', 1), ('m', 60), ('h', 60 * 60), ('d', 24 * 60 * 60)];
-    let seconds = units.into_iter().find_map(unit).and_then(|(count, seconds)| count.checked_mul(seconds));
-    seconds.map(Duration::from_secs).ok_or_else(|| unreadable(text, "a duration", "30s, 5m, 1h or 7d"))
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    humantime::parse_duration(text).map_err(|_| unreadable(text, "a duration", "30s, 5m, 1h or 7d"))
+}
+
+/// Reads a duration from a text, or from a number of seconds.
+struct DurationVisitor;
+
+impl de::Visitor<'_> for DurationVisitor {
+    type Value = Duration;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration such as \"10s\", or a number of seconds")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Read<Duration, E> {
+        parse_duration(text).map_err(|error| E::custom(error.report()))
+    }
+
+    fn visit_i64<E: de::Error>(self, seconds: i64) -> Read<Duration, E> {
+        let seconds = u64::try_from(seconds);
+        seconds.map(Duration::from_secs).map_err(|_| E::custom("a duration cannot be negative"))
+    }
+
+    fn visit_u64<E: de::Error>(self, seconds: u64) -> Read<Duration, E> {
+        Ok(Duration::from_secs(seconds))
+    }
 }
 
 pub(super) fn unreadable(text: &str, wanted: impl Display, example: &str) -> Error {
