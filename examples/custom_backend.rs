@@ -10,7 +10,7 @@ use hoist_core::{
     Descriptor, Digest, Document, Error, ErrorKind, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage,
     Reference, Result,
 };
-use hoist_store::{Durability, Store, StoreOptions, StoredImage, Trust, WriteQueue, blocking};
+use hoist_store::{Durability, Store, StoreOptions, StoredImage, Verify, WriteQueue, blocking};
 use hoist_testkit::contract::{self, Ability, Subject};
 use hoist_testkit::{Image, Origin, Publishable};
 
@@ -58,12 +58,12 @@ struct Memory {
 }
 
 impl Memory {
-    async fn fetch(&self, name: &str, trust: Trust) -> Result<PulledImage> {
+    async fn fetch(&self, name: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = name.parse()?;
         self.store.admit_reference(&reference)?; // whoever has it, it may be one that nobody is to have
-        if trust == Trust::Pool
+        if verify == Verify::Cached
             && reference.digest().is_some()
-            && let Some(image) = self.store.hit(&reference, &self.platform).await?
+            && let Some(image) = self.store.get_and_touch(&reference, &self.platform).await?
         {
             return Ok(image.into()); // a digest cannot have moved
         }
@@ -79,7 +79,7 @@ impl Memory {
             Document::Manifest(manifest) => (Descriptor::of(&manifest.media_type, &bytes), bytes, None),
             _ => return Err(Error::new(ErrorKind::Unsupported, format!("{top} is no image"))),
         };
-        Ok(self.bring(&reference, &manifest, bytes, index, trust).await?.into())
+        Ok(self.bring(&reference, &manifest, bytes, index, verify).await?.into())
     }
 
     /// Puts an image together in the store, and names it.
@@ -89,9 +89,9 @@ impl Memory {
         descriptor: &Descriptor,
         bytes: Vec<u8>,
         index: Option<(Digest, Vec<u8>)>,
-        trust: Trust,
+        verify: Verify,
     ) -> Result<StoredImage> {
-        let staging = self.store.stage(trust)?;
+        let staging = self.store.stage(verify)?;
         staging.put(descriptor, bytes.clone()).await?; // checks size and digest
         let Document::Manifest(manifest) = Document::parse(&bytes, Some(&descriptor.media_type))? else {
             return Err(Error::new(ErrorKind::Malformed, format!("{} is no manifest", descriptor.digest)));
@@ -121,13 +121,13 @@ impl Memory {
 #[async_trait::async_trait]
 impl ImageRegistry for Memory {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.fetch(reference, Trust::Pool).await
+        self.fetch(reference, Verify::Cached).await
     }
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.fetch(reference, Trust::Nothing).await
+        self.fetch(reference, Verify::Rehash).await
     }
     async fn is_cached(&self, reference: &str) -> bool {
-        let found = reference.parse().and_then(|r| self.store.known(&r, &self.platform));
+        let found = reference.parse().and_then(|r| self.store.peek(&r, &self.platform));
         found.is_ok_and(|image| image.is_some())
     }
     async fn remove(&self, reference: &str) -> Result<bool> {

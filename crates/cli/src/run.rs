@@ -261,7 +261,7 @@ async fn list(hoist: &Hoist, json: bool) -> Result<ExitCode> {
 async fn stored(hoist: &Hoist, reference: &str) -> Result<Option<PulledImage>> {
     match hoist.resolve(reference).await {
         Err(error) if *error.kind() == ErrorKind::Refused => {
-            let known = hoist.store().known(&reference.parse()?, hoist.platform())?;
+            let known = hoist.store().peek(&reference.parse()?, hoist.platform())?;
             Ok(known.map(Into::into))
         }
         image => image,

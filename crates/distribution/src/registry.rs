@@ -8,7 +8,7 @@ use hoist_core::{
     Descriptor, Document, Error, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform,
     PulledImage, Reference, Result, Source, config_platform,
 };
-use hoist_store::{Fetched, Staging, Store, Trust, WriteQueue};
+use hoist_store::{Fetched, Staging, Store, Verify, WriteQueue};
 use oci_distribution::client::{Client, ClientProtocol};
 
 use crate::client::{client, document, next, open};
@@ -79,18 +79,18 @@ impl DistributionRegistry {
         Ok(self.store.resolve(&reference.parse()?, &self.platform).await?.map(Into::into))
     }
 
-    async fn get(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
+    async fn get(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
         let (this, name) = (self.clone(), reference.clone());
         let fetch = move |store| {
             let (this, name) = (Self { store, ..this.clone() }, name.clone());
-            async move { this.fetch(&name, trust).await }
+            async move { this.fetch(&name, verify).await }
         };
-        self.store.pull(&reference, &self.platform, trust, &self.events, fetch).await
+        self.store.pull(&reference, &self.platform, verify, &self.events, fetch).await
     }
 
     /// Brings what a name is now into the store.
-    async fn fetch(&self, reference: &Reference, trust: Trust) -> Result<Fetched> {
+    async fn fetch(&self, reference: &Reference, verify: Verify) -> Result<Fetched> {
         let name = reference.registry();
         let address = name.rsplit_once(':').map_or(name, |(host, _)| host).parse::<IpAddr>();
         let is_here = name.starts_with("localhost:") || address.is_ok_and(|address| address.is_loopback());
@@ -111,7 +111,7 @@ impl DistributionRegistry {
         };
         let digest = entry.digest.clone();
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
-        let staging = self.store.stage(trust)?;
+        let staging = self.store.stage(verify)?;
         staging.put(&entry, bytes).await?;
         let blobs: Vec<_> =
             manifest.blobs().map(|blob| self.blob(client, reference, &staging, blob)).collect();
@@ -158,11 +158,11 @@ impl DistributionRegistry {
 #[async_trait::async_trait]
 impl ImageRegistry for DistributionRegistry {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.get(reference, Trust::Pool).await
+        self.get(reference, Verify::Cached).await
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.get(reference, Trust::Nothing).await
+        self.get(reference, Verify::Rehash).await
     }
 
     async fn is_cached(&self, reference: &str) -> bool {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hoist_core::{
     Digest, Error, ErrorKind, Events, ImageRegistry, Platform, PulledImage, Reference, Resolution, Result,
 };
-use hoist_store::{Layout, Lease, Store, Trust};
+use hoist_store::{Layout, Lease, Store, Verify};
 
 use crate::backend::Backend;
 use crate::lookup::Lookup;
@@ -206,7 +206,7 @@ impl Hoist {
                 let message = format!("{} is not a layout of {digest}", path.display());
                 Error::new(ErrorKind::Malformed, message)
             })?;
-            let lease = store.adopt(layout, entry, Trust::Pool).await?;
+            let lease = store.adopt(layout, entry, Verify::Cached).await?;
             store
                 .blocking(move |store| {
                     store.keep_to_limit(); // it gets no name, which would be the moment for it

@@ -50,8 +50,8 @@ pub use hoist_core::{
 };
 pub use hoist_store::{
     Access, Call, Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions,
-    ImageUsage, Ingest, Layout, Lease, Leasing, Problem, Staging, Store, StoreOptions, StoredImage, Trust,
-    Usage, owned,
+    ImageUsage, Ingest, Layout, Lease, Leasing, Problem, Staging, Store, StoreOptions, StoredImage, Usage,
+    Verify, owned,
 };
 
 #[cfg(feature = "cache")]

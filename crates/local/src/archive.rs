@@ -18,7 +18,7 @@ use hoist_core::{
     Candidate, Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Manifest, Platform, PulledImage,
     Reference, Result, config_platform,
 };
-use hoist_store::{Lease, Staging, Store, Trust, WriteQueue, blocking};
+use hoist_store::{Lease, Staging, Store, Verify, WriteQueue, blocking};
 use tar::EntryType;
 
 use crate::naming::{Naming, REF_NAME};
@@ -194,7 +194,7 @@ impl Archive {
     }
 
     async fn take(&self, store: &Store, entry: &Entry) -> Result<Lease> {
-        let staging = store.stage(Trust::Pool)?;
+        let staging = store.stage(Verify::Cached)?;
         staging.check_space(entry.document.blobs())?;
         staging.put(&entry.manifest, entry.bytes.clone()).await?;
         for blob in entry.document.blobs() {
@@ -256,7 +256,7 @@ impl Archive {
 impl Entry {
     /// Fails where the name leads to another image already.
     fn check_name(&self, store: &Store, platform: &Platform) -> Result<()> {
-        match store.known(&self.reference, platform)? {
+        match store.peek(&self.reference, platform)? {
             Some(there) if there.digest != self.manifest.digest => {
                 let Self { reference, manifest, .. } = self;
                 let message =

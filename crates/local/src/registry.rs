@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use hoist_core::{
     Digest, Error, ErrorKind, Event, Events, ImageRegistry, Platform, PulledImage, Reference, Result,
 };
-use hoist_store::{Layout, Lease, Store, StoredImage, Trust, blocking};
+use hoist_store::{Layout, Lease, Store, StoredImage, Verify, blocking};
 
 use crate::catalog::{Catalog, Found, absent};
 use crate::directory::Directory;
@@ -138,22 +138,22 @@ impl LocalRegistry {
     }
 
     /// A pull in a task, with its beginning and its end reported.
-    async fn pull_observed(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
+    async fn pull_observed(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
         let (this, name) = (self.clone(), reference.clone());
-        let pull = |store| async move { Self { store, ..this }.pull_reference(&name, trust).await };
+        let pull = |store| async move { Self { store, ..this }.pull_reference(&name, verify).await };
         let pull = self.store.owned(pull);
         Ok(self.events.observe(&reference, pull, |image| image.digest.clone()).await?.into())
     }
 
-    async fn pull_reference(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
+    async fn pull_reference(&self, reference: &Reference, verify: Verify) -> Result<StoredImage> {
         self.store.admit_reference(reference)?;
         loop {
             let asked = SystemTime::now();
-            let (layout, image) = self.find(reference, trust).await?;
+            let (layout, image) = self.find(reference, verify).await?;
             let digest = image.manifest.digest.clone();
             self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
-            let (image, lease) = self.take(reference, layout, image, trust, asked).await?;
+            let (image, lease) = self.take(reference, layout, image, verify, asked).await?;
             if image.digest == *lease.digest() {
                 return Ok(image);
             }
@@ -163,11 +163,11 @@ impl LocalRegistry {
 
     /// The image in the directory; read and hashed there as a whole where nothing is to be trusted, also what
     /// the store has.
-    async fn find(&self, reference: &Reference, trust: Trust) -> Result<(Layout, Found)> {
+    async fn find(&self, reference: &Reference, verify: Verify) -> Result<(Layout, Found)> {
         let reference = reference.clone();
         self.reading(move |catalog| {
             let image = catalog.find(&reference)?;
-            if trust == Trust::Nothing {
+            if verify == Verify::Rehash {
                 catalog.verify(&image)?;
             }
             Ok((catalog.layout, image))
@@ -182,14 +182,14 @@ impl LocalRegistry {
         reference: &Reference,
         layout: Layout,
         image: Found,
-        trust: Trust,
+        verify: Verify,
         asked: SystemTime,
     ) -> Result<(StoredImage, Lease)> {
         let mut entry = image.manifest;
         entry.annotations =
             reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
         let layout = if self.source.is_immutable { layout.immutable() } else { layout };
-        let lease = self.store.adopt_reporting(layout, entry, trust, self.events.clone()).await?;
+        let lease = self.store.adopt_reporting(layout, entry, verify, self.events.clone()).await?;
         let (source, reference) = (self.source.clone(), reference.clone());
         let name = move |store: &Store| {
             let index = image.index.as_ref().map(|(digest, bytes): &(Digest, _)| (digest, &bytes[..]));
@@ -239,11 +239,11 @@ impl Source {
 #[async_trait::async_trait]
 impl ImageRegistry for LocalRegistry {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.pull_observed(reference, Trust::Pool).await
+        self.pull_observed(reference, Verify::Cached).await
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.pull_observed(reference, Trust::Nothing).await
+        self.pull_observed(reference, Verify::Rehash).await
     }
 
     async fn is_cached(&self, reference: &str) -> bool {

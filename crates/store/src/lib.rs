@@ -25,7 +25,7 @@ pub use fsck::{Checked, Finding, FsckOptions, Problem};
 pub use gc::usage::{ImageUsage, Usage};
 pub use gc::{Collected, Evicted, GcOptions};
 pub use image::layout::Layout;
-pub use image::staging::{Staging, Trust};
+pub use image::staging::{Staging, Verify};
 pub use ingest::{Claim, Ingest, WriteQueue};
 pub use options::{Access, Durability, StoreOptions};
 pub use refs::StoredImage;

@@ -1,14 +1,14 @@
 //! Images in a store, as a pull would have left them there: made without a network.
 
 use hoist_core::{Descriptor, Result};
-use hoist_store::{Store, Trust, WriteQueue};
+use hoist_store::{Store, Verify, WriteQueue};
 
 use crate::image::{Blob, Image};
 
 /// Adds an image to a store, for its own platform and under this name. What the store had under the name before loses
 /// it.
 pub async fn add_to_store(store: &Store, name: &str, image: &Image) -> Result<()> {
-    let staging = store.stage(Trust::Pool)?;
+    let staging = store.stage(Verify::Cached)?;
     let manifest = descriptor(image.manifest());
     staging.put(&manifest, image.manifest().bytes.to_vec()).await?;
     for blob in image.blobs() {

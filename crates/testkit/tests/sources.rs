@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use hoist_core::{Descriptor, Event, Events, Source};
 use hoist_fetch::{BlobSource, Fetcher, SourceFinder, Sources, Tier, Wanted};
-use hoist_store::{Durability, Store, StoreOptions, Trust};
+use hoist_store::{Durability, Store, StoreOptions, Verify};
 use hoist_testkit::sources::{InMemory, MemorySource, Trouble, assert_fetched};
 use hoist_testkit::{Blob, random_bytes};
 
@@ -26,7 +26,7 @@ async fn fetch(blob: &Blob, sources: Sources) -> Vec<(Source, u64)> {
     let dir = tempfile::tempdir().unwrap();
     let options = StoreOptions::default().with_durability(Durability::None);
     let store = Store::open(dir.path().join("store"), options).unwrap();
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     let brought = Arc::new(Mutex::new(Vec::new()));
     let told = brought.clone();
     let events = Events::to(move |event| {

@@ -6,7 +6,7 @@ use hoist_core::{
     Descriptor, Digest, Document, Error, ErrorKind, ImageRegistry, MAX_DOCUMENT, Manifest, Platform,
     PulledImage, Reference, Result,
 };
-use hoist_store::{Lease, Store, StoredImage, Trust, WriteQueue, blocking};
+use hoist_store::{Lease, Store, StoredImage, Verify, WriteQueue, blocking};
 
 use crate::wire::ask;
 
@@ -36,22 +36,22 @@ impl ShelfRegistry {
         Self { store, platform }
     }
 
-    async fn get(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
+    async fn get(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
         self.store.admit_reference(&reference)?;
-        if trust == Trust::Pool
+        if verify == Verify::Cached
             && reference.digest().is_some()
-            && let Some(image) = self.store.hit(&reference, &self.platform).await?
+            && let Some(image) = self.store.get_and_touch(&reference, &self.platform).await?
         {
             return Ok(image.into());
         }
-        let image = self.fetch(&reference, trust).await;
+        let image = self.fetch(&reference, verify).await;
         image.map(Into::into).map_err(|error| error.context(format!("cannot pull {reference}")))
     }
 
-    async fn fetch(&self, reference: &Reference, trust: Trust) -> Result<StoredImage> {
+    async fn fetch(&self, reference: &Reference, verify: Verify) -> Result<StoredImage> {
         let found = self.find(reference).await?;
-        let lease = self.bring(reference, &found, trust).await?;
+        let lease = self.bring(reference, &found, verify).await?;
         let (this, reference) = (self.clone(), reference.clone());
         blocking(move || {
             let index = found.index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
@@ -82,8 +82,8 @@ impl ShelfRegistry {
     }
 
     /// Brings what the store lacks of an image.
-    async fn bring(&self, reference: &Reference, found: &Found, trust: Trust) -> Result<Lease> {
-        let staging = self.store.stage(trust)?;
+    async fn bring(&self, reference: &Reference, found: &Found, verify: Verify) -> Result<Lease> {
+        let staging = self.store.stage(verify)?;
         for blob in found.document.blobs() {
             let write = |queue: WriteQueue, _| async move {
                 let digest = blob.digest.to_string();
@@ -123,15 +123,15 @@ async fn document(
 #[async_trait::async_trait]
 impl ImageRegistry for ShelfRegistry {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.get(reference, Trust::Pool).await
+        self.get(reference, Verify::Cached).await
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.get(reference, Trust::Nothing).await
+        self.get(reference, Verify::Rehash).await
     }
 
     async fn is_cached(&self, reference: &str) -> bool {
-        let image = reference.parse().and_then(|reference| self.store.known(&reference, &self.platform));
+        let image = reference.parse().and_then(|reference| self.store.peek(&reference, &self.platform));
         image.is_ok_and(|image| image.is_some())
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hoist::Hoist;
 use hoist_core::{Descriptor, ImageRegistry};
 use hoist_outside::ShelfRegistry;
-use hoist_store::{Claim, Durability, Store, StoreOptions, Trust};
+use hoist_store::{Claim, Durability, Store, StoreOptions, Verify};
 use hoist_testkit::{Ability, Harness, Image, Origin, PLATFORM, Subject, assert_valid_layout, run_contract};
 use shelf::Shelf;
 
@@ -92,7 +92,7 @@ async fn what_somebody_left_wrong_of_a_blob_does_not_spoil_it() {
     let reference = shelf.publish("demo", "v1", &image.clone().into()).await;
     for blob in image.blobs() {
         let blob = Descriptor::of(&blob.media_type, &blob.bytes);
-        let Claim::Fetch(ingest) = store.stage(Trust::Pool).unwrap().claim(&blob).await.unwrap() else {
+        let Claim::Fetch(ingest) = store.stage(Verify::Cached).unwrap().claim(&blob).await.unwrap() else {
             panic!("it is new")
         };
         ingest.write(0, Bytes::from_static(b"wrong")).await.unwrap();

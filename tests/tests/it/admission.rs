@@ -136,7 +136,7 @@ impl Machine {
 
     /// The image that the store has under this name.
     fn stored(&self, reference: &str) -> Option<String> {
-        let image = self.store("store", None).known(&reference.parse().unwrap(), &platform()).unwrap()?;
+        let image = self.store("store", None).peek(&reference.parse().unwrap(), &platform()).unwrap()?;
         assert_valid_layout(&image.path, &image.digest.to_string());
         Some(image.digest.to_string())
     }

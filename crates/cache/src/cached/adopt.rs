@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use hoist_core::{Descriptor, Digest, Error, ErrorKind, Index, PulledImage, Reference, Result, media_type};
-use hoist_store::{Layout, Lease, Store, StoredImage, Trust};
+use hoist_store::{Layout, Lease, Store, StoredImage, Verify};
 
 use super::answer::Cache;
 
@@ -20,7 +20,7 @@ impl<R> Cache<R> {
         &self,
         reference: &Reference,
         pulled: PulledImage,
-        trust: Trust,
+        verify: Verify,
         asked: SystemTime,
     ) -> Result<Option<PulledImage>> {
         let digest: Digest = pulled.digest.parse()?;
@@ -30,19 +30,19 @@ impl<R> Cache<R> {
             tracing::debug!(%reference, %digest, "an image chosen from an index that is not here is not cached");
             return Ok(Some(pulled));
         }
-        let Some(lease) = self.take(&pulled, &digest, trust).await? else { return Ok(None) };
-        let image = self.name(reference, lease, trust, asked).await?;
+        let Some(lease) = self.take(&pulled, &digest, verify).await? else { return Ok(None) };
+        let image = self.name(reference, lease, verify, asked).await?;
         Ok(Some(image).filter(|image| image.digest == digest).map(Into::into))
     }
 
     /// Leases the image. An image from elsewhere is copied into the store first. `None`: it is gone.
-    async fn take(&self, pulled: &PulledImage, digest: &Digest, trust: Trust) -> Result<Option<Lease>> {
+    async fn take(&self, pulled: &PulledImage, digest: &Digest, verify: Verify) -> Result<Option<Lease>> {
         let is_ours = pulled.path == self.store.image_path(digest);
         let ours = if is_ours { self.store.lease_async(digest).await? } else { None };
         if is_ours && ours.is_none() {
             return Ok(None);
         }
-        match self.take_checked(pulled, digest, ours, trust).await {
+        match self.take_checked(pulled, digest, ours, verify).await {
             Err(_) if !pulled.path.exists() => Ok(None),
             // A layout that lacks a blob does not mean that the registry has no such image.
             Err(error) if *error.kind() == ErrorKind::NotFound => {
@@ -58,14 +58,14 @@ impl<R> Cache<R> {
         pulled: &PulledImage,
         digest: &Digest,
         ours: Option<Lease>,
-        trust: Trust,
+        verify: Verify,
     ) -> Result<Lease> {
         let layout = Layout::open(&pulled.path)?;
         let entry = only_entry(&layout, digest)?;
         self.check_platform(&entry)?;
         match ours {
             Some(lease) => Ok(lease),
-            None => self.store.adopt_reporting(layout, entry, trust, self.events.clone()).await,
+            None => self.store.adopt_reporting(layout, entry, verify, self.events.clone()).await,
         }
     }
 
@@ -80,13 +80,13 @@ impl<R> Cache<R> {
         &self,
         reference: &Reference,
         lease: Lease,
-        trust: Trust,
+        verify: Verify,
         asked: SystemTime,
     ) -> Result<StoredImage> {
-        let is_kept = |known: &StoredImage| trust == Trust::Pool && !self.policy.ages(known.pulled);
-        let known = self.store.known_as(reference, &self.platform, &lease)?;
+        let is_kept = |known: &StoredImage| verify == Verify::Cached && !self.policy.ages(known.pulled);
+        let known = self.store.peek_leased(reference, &self.platform, &lease)?;
         if known.as_ref().is_some_and(|known| reference.digest().is_some() || is_kept(known))
-            && let Some(image) = self.store.hit(reference, &self.platform).await?
+            && let Some(image) = self.store.get_and_touch(reference, &self.platform).await?
         {
             return Ok(image);
         }
@@ -100,7 +100,7 @@ impl<R> Cache<R> {
 
     /// The store's image of this name, if it has this digest.
     fn known(&self, reference: &Reference, digest: &Digest) -> Result<Option<StoredImage>> {
-        let image = self.store.known(reference, &self.platform)?;
+        let image = self.store.peek(reference, &self.platform)?;
         Ok(image.filter(|image| image.digest == *digest))
     }
 }

@@ -44,7 +44,7 @@ impl<R> Cache<R> {
         if !self.may_answer(reference)? {
             return Ok(None);
         }
-        let Some(image) = self.store.hit(reference, &self.platform).await? else { return Ok(None) };
+        let Some(image) = self.store.get_and_touch(reference, &self.platform).await? else { return Ok(None) };
         let (of, digest) = (|| reference.clone(), || image.digest.clone());
         self.report(&image, || Event::Hit { reference: of(), digest: digest() });
         Ok(Some(image.into()))
@@ -54,7 +54,7 @@ impl<R> Cache<R> {
         match self.policy {
             Policy::Always => Ok(reference.digest().is_some()),
             Policy::NewerThan(_) if reference.digest().is_none() => {
-                let image = self.store.known(reference, &self.platform)?;
+                let image = self.store.peek(reference, &self.platform)?;
                 Ok(image.is_some_and(|image| self.policy.trusts(image.pulled)))
             }
             _ => Ok(true),
@@ -66,7 +66,7 @@ impl<R> Cache<R> {
         if !self.serves_stale || !error.is_transient() {
             return Err(error);
         }
-        let here = match self.store.hit(reference, &self.platform).await {
+        let here = match self.store.get_and_touch(reference, &self.platform).await {
             Err(refusal) if *refusal.kind() == ErrorKind::Refused => {
                 tracing::warn!(%reference, error = refusal.report(), "what is here may not be served in its place");
                 None

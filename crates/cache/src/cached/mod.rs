@@ -147,7 +147,7 @@ impl<R: ImageRegistry + 'static> ImageRegistry for Cached<R> {
     }
 
     async fn is_cached(&self, reference: &str) -> bool {
-        match reference.parse().and_then(|reference| self.0.store.known(&reference, &self.0.platform)) {
+        match reference.parse().and_then(|reference| self.0.store.peek(&reference, &self.0.platform)) {
             Ok(image) => image.is_some(),
             Err(error) => {
                 tracing::warn!(reference, error = error.report(), "cannot tell whether an image is cached");

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use hoist_core::{Error, ErrorKind, ImageRegistry, PulledImage, Reference, Result};
-use hoist_store::Trust;
+use hoist_store::Verify;
 
 use super::answer::Cache;
 
@@ -27,7 +27,7 @@ impl<R: ImageRegistry + 'static> Cache<R> {
         let (store, _call) = self.store.call();
         let this = Self { store, ..self };
         this.negative.forget(&reference);
-        let outcome = this.ask(&reference, Trust::Nothing).await;
+        let outcome = this.ask(&reference, Verify::Rehash).await;
         this.begin_anew(&reference);
         outcome
     }
@@ -37,7 +37,7 @@ impl<R: ImageRegistry + 'static> Cache<R> {
             return Err(self.refuse(reference, error));
         }
         let asked = self.negative.asked();
-        let outcome = self.ask(reference, Trust::Pool).await;
+        let outcome = self.ask(reference, Verify::Cached).await;
         if let Err(error) = &outcome
             && *error.kind() == ErrorKind::NotFound
         {
@@ -50,15 +50,15 @@ impl<R: ImageRegistry + 'static> Cache<R> {
     }
 
     /// Asks the inner registry, and adopts its image.
-    async fn ask(&self, reference: &Reference, trust: Trust) -> Result<PulledImage> {
+    async fn ask(&self, reference: &Reference, verify: Verify) -> Result<PulledImage> {
         let name = reference.to_string();
         for _ in 0..ATTEMPTS {
             let asked = SystemTime::now();
-            let pulled = match trust {
-                Trust::Pool => self.inner.pull(&name).await?,
-                Trust::Nothing => self.inner.force_pull(&name).await?,
+            let pulled = match verify {
+                Verify::Cached => self.inner.pull(&name).await?,
+                Verify::Rehash => self.inner.force_pull(&name).await?,
             };
-            let adopted = self.adopt(reference, pulled, trust, asked).await;
+            let adopted = self.adopt(reference, pulled, verify, asked).await;
             if let Some(image) = adopted.inspect_err(|error| self.report_failure(reference, error))? {
                 return Ok(image);
             }

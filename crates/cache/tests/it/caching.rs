@@ -84,7 +84,7 @@ async fn the_index_that_the_inner_registry_kept_is_not_lost() {
     let cached = cached(&dir, "store", image.clone());
     cached.pull("demo:v1").await.unwrap();
     let reference: Reference = REFERENCE.parse().unwrap();
-    let stored = store(&dir, "store").known(&reference, &platform()).unwrap().unwrap();
+    let stored = store(&dir, "store").peek(&reference, &platform()).unwrap().unwrap();
     assert_eq!(stored.resolved, top);
     cached.pull(&format!("demo@{top}")).await.unwrap();
     assert_eq!(cached.get_ref().pulls(), 1, "the index's digest is a name of the same image");

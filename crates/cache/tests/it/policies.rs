@@ -213,7 +213,7 @@ async fn what_is_forced_counts_as_pulled_then() {
         cached.pull("demo:v1").await.unwrap();
         set_pulled(&dir, 0);
         cached.force_pull("demo:v1").await.unwrap();
-        let known = store(&dir, "store").known(&REFERENCE.parse().unwrap(), &platform()).unwrap().unwrap();
+        let known = store(&dir, "store").peek(&REFERENCE.parse().unwrap(), &platform()).unwrap().unwrap();
         assert!(known.pulled.elapsed().unwrap() < HOUR, "{inner_store}");
     }
 }
@@ -231,7 +231,7 @@ async fn to_confirm_an_image_keeps_the_index_that_it_came_by() {
     let confirmed = store.confirm(&reference, &platform(), &lease, SystemTime::now()).unwrap();
     assert_eq!(confirmed.resolved, top);
     assert!(confirmed.pulled.elapsed().unwrap() < HOUR);
-    assert_eq!(store.known(&reference, &platform()).unwrap(), Some(confirmed));
+    assert_eq!(store.peek(&reference, &platform()).unwrap(), Some(confirmed));
     cached.pull(&format!("demo@{top}")).await.unwrap();
     assert_eq!(cached.get_ref().pulls(), 1);
 }

@@ -9,7 +9,7 @@ use hoist_cache::Cached;
 use hoist_core::{
     Descriptor, Digest, Error, ErrorKind, ImageRegistry, Platform, PulledImage, Result, media_type,
 };
-use hoist_store::{Layout, Store, StoreOptions, Trust};
+use hoist_store::{Layout, Store, StoreOptions, Verify};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
@@ -64,17 +64,17 @@ impl Fake {
         }
     }
 
-    async fn answer(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
+    async fn answer(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         self.pulls.fetch_add(1, Ordering::SeqCst);
         let error = self.error.lock().unwrap().clone();
-        if trust == Trust::Pool {
+        if verify == Verify::Cached {
             self.open.acquire().await.unwrap().forget();
         }
         if let Some(error) = error {
             return Err(error);
         }
         let Image { source, manifest, index } = self.image.lock().unwrap().clone();
-        let lease = self.store.adopt(Layout::open(&source)?, manifest, trust).await?;
+        let lease = self.store.adopt(Layout::open(&source)?, manifest, verify).await?;
         let index = index.as_ref().map(|bytes| (Digest::sha256(bytes), bytes));
         let index = index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
         let reference = reference.parse()?;
@@ -91,11 +91,11 @@ impl Fake {
 #[async_trait::async_trait]
 impl ImageRegistry for Fake {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.answer(reference, Trust::Pool).await
+        self.answer(reference, Verify::Cached).await
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.answer(reference, Trust::Nothing).await
+        self.answer(reference, Verify::Rehash).await
     }
 
     async fn is_cached(&self, _: &str) -> bool {

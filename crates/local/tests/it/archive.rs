@@ -8,7 +8,7 @@ use hoist_core::{
     Admission, Candidate, Descriptor, Error, ErrorKind, Platform, PulledImage, Reference, media_type,
 };
 use hoist_local::Archive;
-use hoist_store::{Claim, Store, StoreOptions, Trust};
+use hoist_store::{Claim, Store, StoreOptions, Verify};
 use serde_json::json;
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
@@ -88,7 +88,7 @@ impl Site {
     }
 
     fn digest(&self, reference: &str) -> String {
-        self.store.known(&reference.parse().unwrap(), &amd64()).unwrap().unwrap().digest.to_string()
+        self.store.peek(&reference.parse().unwrap(), &amd64()).unwrap().unwrap().digest.to_string()
     }
 }
 
@@ -110,7 +110,7 @@ async fn an_archive_is_loaded_under_the_names_in_it() {
 async fn what_somebody_left_wrong_of_a_blob_does_not_spoil_it() {
     let site = Site::new();
     let layer = Descriptor::of("application/vnd.oci.image.layer.v1.tar", b"a layer");
-    let Claim::Fetch(ingest) = site.store.stage(Trust::Pool).unwrap().claim(&layer).await.unwrap() else {
+    let Claim::Fetch(ingest) = site.store.stage(Verify::Cached).unwrap().claim(&layer).await.unwrap() else {
         panic!("it is new")
     };
     ingest.write(0, b"a wrong".to_vec().into()).await.unwrap();

@@ -155,7 +155,7 @@ async fn an_index_gives_the_platform_s_image_and_is_a_name_for_it() {
             assert!(!registry.is_cached(&format!("other@{digest}")).await);
         }
         let reference: Reference = "demo:v1".parse().unwrap();
-        let stored = fixture.store().known(&reference, &platform).unwrap().unwrap();
+        let stored = fixture.store().peek(&reference, &platform).unwrap().unwrap();
         assert_eq!(stored.resolved, index.digest);
     }
     let other = fixture.registry().with_platform(platform("linux/s390x"));
@@ -260,7 +260,7 @@ async fn a_removal_takes_the_entry_and_what_only_it_had() {
     assert_eq!(index["annotations"]["kept"], "as it is");
     assert_eq!(names(&fixture.path()), ["blobs", "index.json", "oci-layout"]);
     let reference: Reference = "demo:a".parse().unwrap();
-    assert_eq!(fixture.store().known(&reference, &platform("linux/amd64")).unwrap(), None);
+    assert_eq!(fixture.store().peek(&reference, &platform("linux/amd64")).unwrap(), None);
     assert!(registry.is_cached("demo:b").await);
     assert!(registry.remove("demo:b").await.unwrap());
     assert_eq!(fixture.blobs(), [stray.digest.hex()], "the last image takes all platforms along");

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hoist_core::{Events, ImageRegistry, Platform, PulledImage, Result};
-use hoist_store::{Store, Trust};
+use hoist_store::{Store, Verify};
 
 use crate::client::SharedClient;
 use crate::credentials::{Credentials, Keychain};
@@ -197,11 +197,11 @@ impl RemoteRegistry {
 #[async_trait::async_trait]
 impl ImageRegistry for RemoteRegistry {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.pull_with(reference, Trust::Pool).await
+        self.pull_with(reference, Verify::Cached).await
     }
 
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.pull_with(reference, Trust::Nothing).await
+        self.pull_with(reference, Verify::Rehash).await
     }
 
     async fn is_cached(&self, reference: &str) -> bool {

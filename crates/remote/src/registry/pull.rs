@@ -2,7 +2,7 @@
 
 use futures_util::future;
 use hoist_core::{Descriptor, Event, MAX_DOCUMENT, PulledImage, Reference, Result, config_platform};
-use hoist_store::{Fetched, Lease, Staging, Trust};
+use hoist_store::{Fetched, Lease, Staging, Verify};
 
 use super::RemoteRegistry;
 use crate::hosts::Route;
@@ -13,22 +13,22 @@ use crate::sources;
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 impl RemoteRegistry {
-    pub(super) async fn pull_with(&self, reference: &str, trust: Trust) -> Result<PulledImage> {
+    pub(super) async fn pull_with(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
         let (this, name) = (self.clone(), reference.clone());
         let fetch = move |store| {
             let (this, name) = (Self { store, ..this.clone() }, name.clone());
-            async move { this.fetch(&name, trust).await }
+            async move { this.fetch(&name, verify).await }
         };
-        self.store.pull(&reference, &self.platform, trust, &self.events, fetch).await
+        self.store.pull(&reference, &self.platform, verify, &self.events, fetch).await
     }
 
     /// Asks the registry for the image, unless the store has the same one under this name, and fetches the blobs that the
     /// store lacks.
-    async fn fetch(&self, reference: &Reference, trust: Trust) -> Result<Fetched> {
-        if trust == Trust::Pool
+    async fn fetch(&self, reference: &Reference, verify: Verify) -> Result<Fetched> {
+        if verify == Verify::Cached
             && self.is_current(reference).await?
-            && let Some(image) = self.store.hit(reference, &self.platform).await?
+            && let Some(image) = self.store.get_and_touch(reference, &self.platform).await?
         {
             return Ok(Fetched::Here(image));
         }
@@ -38,13 +38,13 @@ impl RemoteRegistry {
         let digest = resolved.manifest.digest.clone();
         tracing::info!(%reference, %digest, "resolved");
         self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
-        let lease = self.obtain(&route, reference, &resolved, trust).await?;
+        let lease = self.obtain(&route, reference, &resolved, verify).await?;
         Ok(Fetched::New { lease, index: resolved.index })
     }
 
     /// Whether the image in the store under this name is the one that the registry has now.
     async fn is_current(&self, reference: &Reference) -> Result<bool> {
-        let Some(known) = self.store.known(reference, &self.platform)? else { return Ok(false) };
+        let Some(known) = self.store.peek(reference, &self.platform)? else { return Ok(false) };
         if reference.digest().is_some() {
             return Ok(true);
         }
@@ -59,15 +59,15 @@ impl RemoteRegistry {
         route: &Route,
         reference: &Reference,
         resolved: &Resolved,
-        trust: Trust,
+        verify: Verify,
     ) -> Result<Lease> {
-        if trust == Trust::Pool
+        if verify == Verify::Cached
             && let Some(lease) = self.store.lease_async(&resolved.manifest.digest).await?
         {
             self.check_platform(config_of(resolved, |config| lease.read(config, MAX_DOCUMENT))?.as_deref())?;
             return Ok(lease);
         }
-        let staging = self.store.stage(trust)?;
+        let staging = self.store.stage(verify)?;
         staging.check_space(resolved.document.blobs())?;
         let put = staging.put(&resolved.manifest, resolved.bytes.clone());
         let wanted = sources::wanted(&self.client, route, &self.foreign, resolved.document.blobs())?;

@@ -9,7 +9,7 @@ use crate::fs::blocking::blocking;
 use crate::fs::dir::fail;
 use crate::fs::hash::hash;
 use crate::image::layout::Layout;
-use crate::image::staging::{Staging, Trust};
+use crate::image::staging::{Staging, Verify};
 use crate::store::Store;
 use crate::store::lease::Lease;
 
@@ -18,13 +18,13 @@ const COPY_BUFFER: usize = 256 << 10;
 impl Store {
     /// Copies the image with this manifest from a layout elsewhere into the store, and leases it.
     ///
-    /// With [`Trust::Pool`], blobs that the store already has are not read again. All others are hashed. They
+    /// With [`Verify::Cached`], blobs that the store already has are not read again. All others are hashed. They
     /// are copied, as a reflink where the file system supports it, or hard-linked if the layout is declared
     /// [immutable](Layout::immutable).
     ///
     /// Adopting an image of this same store only leases it.
-    pub async fn adopt(&self, layout: Layout, manifest: Descriptor, trust: Trust) -> Result<Lease> {
-        self.adopt_reporting(layout, manifest, trust, Events::default()).await
+    pub async fn adopt(&self, layout: Layout, manifest: Descriptor, verify: Verify) -> Result<Lease> {
+        self.adopt_reporting(layout, manifest, verify, Events::default()).await
     }
 
     /// Like [`adopt`](Self::adopt), and reports the progress of each blob.
@@ -32,17 +32,17 @@ impl Store {
         &self,
         layout: Layout,
         manifest: Descriptor,
-        trust: Trust,
+        verify: Verify,
         events: Events,
     ) -> Result<Lease> {
-        if trust == Trust::Pool
+        if verify == Verify::Cached
             && let Some(lease) = self.lease_async(&manifest.digest).await?
         {
             return Ok(lease);
         }
         let store = self.clone();
         let staged = blocking(move || {
-            let staging = store.stage(trust)?;
+            let staging = store.stage(verify)?;
             let bytes = layout.read(&manifest)?;
             let Document::Manifest(document) = Document::parse(&bytes, Some(&manifest.media_type))? else {
                 return Err(Error::new(

@@ -17,15 +17,15 @@ use crate::store::Store;
 use crate::store::integrity::is_whole;
 use crate::store::lease::Lease;
 
-/// Whether to trust the content of the pool.
+/// What a pull verifies of the content that the store has already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Trust {
+pub enum Verify {
     /// Takes a blob from the pool without hashing it: it was verified on arrival, and pooled files are never
     /// written again.
     #[default]
-    Pool,
+    Cached,
     /// Hashes a blob again before taking it. A damaged blob is moved to quarantine.
-    Nothing,
+    Rehash,
 }
 
 /// An image being assembled in a store. Cheap to clone. If it is dropped without [`commit`](Self::commit), only
@@ -38,7 +38,7 @@ pub struct Staging(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    trust: Trust,
+    verify: Verify,
     /// `Some` until the staging is dropped.
     scratch: Option<Scratch>,
     /// The layout to publish.
@@ -82,14 +82,14 @@ struct Blobs {
 
 impl Store {
     /// Begins an image. The first call also starts to remove the leftovers of dead processes in the background.
-    pub fn stage(&self, trust: Trust) -> Result<Staging> {
+    pub fn stage(&self, verify: Verify) -> Result<Staging> {
         let sweeping = Mutex::new(self.begin_sweep()?);
         let scratch = Scratch::new(self.dir())?;
         let image = scratch.dir().make_unsynced("image")?;
         let (store, scratch, blobs) = (self.clone(), Some(scratch), Default::default());
         let (ingests, is_begun, is_published) = (OnceLock::new(), Mutex::default(), AtomicBool::default());
         Ok(Staging(Arc::new(Inner {
-            trust,
+            verify,
             scratch,
             image,
             blobs,
@@ -232,7 +232,7 @@ impl Staging {
     /// Whether to take the pool's blob, of this size, without hashing it. Never if its size differs from the
     /// descriptor's: one of the two is wrong, and only the hash tells which.
     fn believes(&self, blob: &Descriptor, size: u64) -> bool {
-        self.0.trust == Trust::Pool && size == blob.size
+        self.0.verify == Verify::Cached && size == blob.size
     }
 
     fn link_now(&self, blob: &Descriptor) -> Result<bool> {
@@ -355,9 +355,9 @@ impl Staging {
 
     /// Whether the existing image is good enough that this one need not replace it.
     fn is_as_good(&self, there: &Dir, digest: &Digest) -> Result<bool> {
-        match self.0.trust {
-            Trust::Pool => is_whole(there, digest),
-            Trust::Nothing => self.is_same(there, digest),
+        match self.0.verify {
+            Verify::Cached => is_whole(there, digest),
+            Verify::Rehash => self.is_same(there, digest),
         }
     }
 

@@ -25,7 +25,7 @@ impl Store {
 
     /// Fails if this image may not be handed out by this name. It may [block](Admission::admit).
     ///
-    /// [`name`](Self::name), [`confirm`](Self::confirm), [`resolve`](Self::resolve) and [`hit`](Self::hit) call
+    /// [`name`](Self::name), [`confirm`](Self::confirm), [`resolve`](Self::resolve) and [`get_and_touch`](Self::get_and_touch) call
     /// this themselves.
     pub fn admit(&self, image: &Candidate<'_>) -> Result<()> {
         let Some(admission) = self.admissions.get() else { return Ok(()) };
@@ -46,7 +46,7 @@ impl Store {
         let (reference, platform) = (reference.clone(), platform.clone());
         let (digest, path): (Digest, _) = (image.digest.parse()?, image.path.clone());
         self.blocking(move |store| {
-            let known = store.known(&reference, &platform)?.filter(|known| known.digest == digest);
+            let known = store.peek(&reference, &platform)?.filter(|known| known.digest == digest);
             let resolved = known.as_ref().map(|known| &known.resolved).or(reference.digest());
             let resolved = resolved.unwrap_or(&digest);
             store.admit(&Candidate::new(&reference, &platform, resolved, &digest, &path))

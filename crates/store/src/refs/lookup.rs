@@ -19,16 +19,16 @@ impl Store {
     ///
     /// A digest (the manifest's or the index's) is also found if the image was pulled by a tag of the same
     /// repository. The lookup reads a few small files, which is cheap enough for asynchronous code.
-    pub fn known(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+    pub fn peek(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
         match self.record_of(reference, platform)? {
             Some((_, record)) => self.stored(reference, &record),
             None => Ok(None),
         }
     }
 
-    /// Like [`known`](Self::known), for this leased image only. Its files were checked when it was leased, and
+    /// Like [`peek`](Self::peek), for this leased image only. Its files were checked when it was leased, and
     /// are not checked again.
-    pub fn known_as(
+    pub fn peek_leased(
         &self,
         reference: &Reference,
         platform: &Platform,
@@ -39,7 +39,7 @@ impl Store {
         Ok(record.map(|record| self.describe(reference, &record)))
     }
 
-    /// The [`known`](Self::known) image that this reference leads to, for handing out.
+    /// The [`peek`](Self::peek) image that this reference leads to, for handing out.
     ///
     /// Fails if the image is not [admitted](Self::with_admission).
     pub async fn resolve(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
@@ -48,7 +48,11 @@ impl Store {
 
     /// Like [`resolve`](Self::resolve), and records the use of the image. A digest that was found under another
     /// name also gets a ref of its own.
-    pub async fn hit(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
+    pub async fn get_and_touch(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+    ) -> Result<Option<StoredImage>> {
         let own = self.find(reference, platform, Self::hit_own).await?;
         if let Some(image) = own {
             return self.still_there(image).await;
@@ -69,7 +73,7 @@ impl Store {
     }
 
     fn resolve_now(&self, reference: &Reference, platform: &Platform) -> Result<Option<StoredImage>> {
-        let image = self.known(reference, platform)?;
+        let image = self.peek(reference, platform)?;
         image.map(|image| self.admitted(image, platform)).transpose()
     }
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use hoist_core::{Digest, Error, Events, Platform, PulledImage, Reference, Result};
 
 use super::StoredImage;
-use crate::image::staging::Trust;
+use crate::image::staging::Verify;
 use crate::store::Store;
 use crate::store::lease::Lease;
 
@@ -27,8 +27,8 @@ impl Store {
     /// Pulls an image for a backend, which brings it into the store by `fetch`.
     ///
     /// This reports the pull's beginning and end, and asks whether the reference is
-    /// [admitted](Self::with_admission). A digest that the store has is answered at once, unless `trust` is
-    /// [`Nothing`](Trust::Nothing). Everything else runs in a task of its own, as [`owned`](Self::owned) says:
+    /// [admitted](Self::with_admission). A digest that the store has is answered at once, unless `verify` is
+    /// [`Nothing`](Verify::Rehash). Everything else runs in a task of its own, as [`owned`](Self::owned) says:
     /// `fetch`, with a handle of the store for this call, and the naming of its image. Where a pull that asked later
     /// has given the name to another image by then, `fetch` is called again.
     ///
@@ -37,7 +37,7 @@ impl Store {
         &self,
         reference: &Reference,
         platform: &Platform,
-        trust: Trust,
+        verify: Verify,
         events: &Events,
         fetch: impl Fn(Self) -> F + Send + 'static,
     ) -> Result<PulledImage>
@@ -46,9 +46,9 @@ impl Store {
     {
         let pull = async {
             self.admit_reference(reference)?;
-            if trust == Trust::Pool
+            if verify == Verify::Cached
                 && reference.digest().is_some()
-                && let Some(image) = self.hit(reference, platform).await?
+                && let Some(image) = self.get_and_touch(reference, platform).await?
             {
                 return Ok(image);
             }
@@ -88,7 +88,7 @@ impl Store {
 
     /// Whether the store has an image under this name: an `ImageRegistry`'s `is_cached`, where the store is the cache.
     pub fn is_cached(&self, reference: &str, platform: &Platform) -> bool {
-        let image = reference.parse().and_then(|reference| self.known(&reference, platform));
+        let image = reference.parse().and_then(|reference| self.peek(&reference, platform));
         let trouble = |error: &Error| {
             tracing::warn!(reference, error = error.report(), "cannot tell whether an image is cached");
         };

@@ -41,7 +41,7 @@ pub(crate) const WRITE_BUDGET: usize = 4 << 20;
 ///
 /// ```
 /// use hoist_core::{Descriptor, Platform, media_type};
-/// use hoist_store::{Store, StoreOptions, Trust};
+/// use hoist_store::{Store, StoreOptions, Verify};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// # let dir = tempfile::tempdir().unwrap();
@@ -51,7 +51,7 @@ pub(crate) const WRITE_BUDGET: usize = 4 << 20;
 /// let config = Descriptor::of(media_type::OCI_CONFIG, b"{}");
 /// let manifest = format!(r#"{{"schemaVersion":2,"config":{},"layers":[]}}"#, serde_json::to_string(&config).unwrap());
 /// let entry = Descriptor::of(media_type::OCI_MANIFEST, manifest.as_bytes());
-/// let staging = store.stage(Trust::Pool)?;
+/// let staging = store.stage(Verify::Cached)?;
 /// staging.put(&config, b"{}".to_vec()).await?;
 /// staging.put(&entry, manifest.into_bytes()).await?;
 /// let lease = staging.commit(entry).await?;

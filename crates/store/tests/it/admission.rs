@@ -6,7 +6,7 @@ use std::thread::{self, ThreadId};
 use std::time::SystemTime;
 
 use hoist_core::{Admission, Candidate, Digest, Error, ErrorKind, Reference, Result};
-use hoist_store::{GcOptions, Store, StoreOptions, Trust};
+use hoist_store::{GcOptions, Store, StoreOptions, Verify};
 use tempfile::TempDir;
 
 use crate::support::{image, open, platform, pull, put, reference, tree};
@@ -80,14 +80,14 @@ async fn what_is_refused_gets_no_name_and_the_old_image_stays() {
     let watch = Watch::refusing(&new.manifest.digest);
     let store = open(&dir).with_admission(watch.clone());
     let old = pull(&store, &image(b"old"), "demo").await;
-    let lease = put(&store, &new, Trust::Pool).await;
+    let lease = put(&store, &new, Verify::Cached).await;
     let before = tree(&store.root().join("refs"));
     let error = store.name(&reference("demo"), &platform(), &lease, None).unwrap_err();
     let report = "docker.io/library/demo:latest is not admitted: nobody has signed it; have it signed";
     assert_eq!(error.report(), report);
     assert_refused(store.name(&reference("other"), &platform(), &lease, None));
     assert_eq!(tree(&store.root().join("refs")), before);
-    assert_eq!(store.hit(&reference("demo"), &platform()).await.unwrap(), Some(old));
+    assert_eq!(store.get_and_touch(&reference("demo"), &platform()).await.unwrap(), Some(old));
     assert_eq!(store.unnamed().unwrap(), std::slice::from_ref(&new.manifest.digest));
     // It is kept until it is collected, so that it costs nothing once somebody has signed it.
     *watch.refused.lock().unwrap() = None;
@@ -102,12 +102,12 @@ async fn what_another_process_has_named_is_told_and_removed_and_not_handed_out()
     let by_digest = reference(&format!("demo@{}", refused.digest));
     for name in [reference("demo:v1"), by_digest.clone()] {
         assert_refused(store.resolve(&name, &platform()).await);
-        assert_refused(store.hit(&name, &platform()).await);
-        assert_eq!(store.known(&name, &platform()).unwrap().unwrap().digest, refused.digest);
+        assert_refused(store.get_and_touch(&name, &platform()).await);
+        assert_eq!(store.peek(&name, &platform()).unwrap().unwrap().digest, refused.digest);
     }
     assert_eq!(store.list(&platform()).unwrap(), [reference("demo:v1")], "no name was written");
     assert!(
-        open(&dir).hit(&reference("demo:v1"), &platform()).await.unwrap().is_some(),
+        open(&dir).get_and_touch(&reference("demo:v1"), &platform()).await.unwrap().is_some(),
         "a handle without it"
     );
     assert!(store.remove(&by_digest, &platform()).unwrap());
@@ -126,7 +126,7 @@ async fn what_is_refused_is_not_confirmed_and_its_use_not_noted() {
     let lease = store.lease(&stored.digest).unwrap().unwrap();
     *watch.refused.lock().unwrap() = Some(stored.digest);
     assert_refused(store.confirm(&reference("demo:v1"), &platform(), &lease, SystemTime::now()));
-    assert_refused(store.hit(&reference("demo:v1"), &platform()).await);
+    assert_refused(store.get_and_touch(&reference("demo:v1"), &platform()).await);
     assert_eq!(file.metadata().unwrap().modified().unwrap(), SystemTime::UNIX_EPOCH);
     *watch.refused.lock().unwrap() = None;
     store.confirm(&reference("demo:v1"), &platform(), &lease, SystemTime::now()).unwrap();
@@ -139,15 +139,15 @@ async fn an_admission_is_told_what_the_name_was_resolved_to_and_may_block() {
     let watch = Arc::new(Watch::default());
     let store = open(&dir).with_admission(watch.clone());
     let image = image(b"layer");
-    let lease = put(&store, &image, Trust::Pool).await;
+    let lease = put(&store, &image, Verify::Cached).await;
     let index = br#"{"schemaVersion":2,"manifests":[]}"#;
     let top = Digest::sha256(index);
     store.name(&reference("demo:v1"), &platform(), &lease, Some((&top, index))).unwrap();
     let (by_tag, by_index) = (reference("demo:v1"), reference(&format!("demo@{top}")));
     watch.take_asked();
     store.resolve(&by_tag, &platform()).await.unwrap().unwrap();
-    store.hit(&by_tag, &platform()).await.unwrap().unwrap();
-    store.hit(&by_index, &platform()).await.unwrap().unwrap();
+    store.get_and_touch(&by_tag, &platform()).await.unwrap().unwrap();
+    store.get_and_touch(&by_index, &platform()).await.unwrap().unwrap();
     let asked = watch.take_asked();
     let names: Vec<_> = asked.iter().map(|asked| &asked.reference).collect();
     assert_eq!(names, [&by_tag, &by_tag, &by_index], "once each");
@@ -164,7 +164,7 @@ async fn a_name_that_is_refused_is_refused_for_every_image() {
     let watch = Watch { refused_name: Some(reference("demo:v2")), ..Watch::default() };
     let store = open(&dir).with_admission(Arc::new(watch));
     pull(&store, &image(b"layer"), "demo:v1").await;
-    let lease = put(&store, &image(b"layer"), Trust::Pool).await;
+    let lease = put(&store, &image(b"layer"), Verify::Cached).await;
     assert_refused(store.name(&reference("demo:v2"), &platform(), &lease, None));
     assert_refused(store.admit_reference(&reference("demo:v2")));
     store.admit_reference(&reference("demo:v1")).unwrap();
@@ -188,7 +188,7 @@ async fn each_of_several_has_to_admit_an_image() {
                 [b, a]
             };
             let store = store.clone().with_admission(a).with_admission(b);
-            assert_refused(store.hit(&reference("demo"), &platform()).await);
+            assert_refused(store.get_and_touch(&reference("demo"), &platform()).await);
         }
     }
 }
@@ -204,7 +204,7 @@ async fn what_is_refused_takes_the_place_of_nothing_and_does_not_pile_up() {
     for seed in 2..6 {
         let refused = image(&vec![seed; LAYER]);
         *watch.refused.lock().unwrap() = Some(refused.manifest.digest.clone());
-        let lease = put(&store, &refused, Trust::Pool).await;
+        let lease = put(&store, &refused, Verify::Cached).await;
         assert_refused(store.name(&reference("demo"), &platform(), &lease, None));
         assert_eq!(store.unnamed().unwrap(), [refused.manifest.digest], "those before are collected");
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 
 use futures_util::{FutureExt, poll};
 use hoist_core::{Admission, Candidate, Error, ErrorKind, Result};
-use hoist_store::{FsckOptions, GcOptions, Store, Trust, owned};
+use hoist_store::{FsckOptions, GcOptions, Store, Verify, owned};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, oneshot};
 
@@ -98,7 +98,7 @@ async fn no_name_is_given_after_the_drop_returned_and_idle_says_when_all_has_end
     let dir = TempDir::new().unwrap();
     let barrier = Arc::new(Barrier::new(2));
     let (plain, name) = (open(&dir), reference("demo:v1"));
-    let lease = put(&plain, &image(b"layer"), Trust::Pool).await;
+    let lease = put(&plain, &image(b"layer"), Verify::Cached).await;
     let store = plain.clone().with_admission(Arc::new(Held(barrier.clone())));
     let mut call = Box::pin(store.owned(|store| async move {
         let (name, platform) = (reference("demo:v1"), platform());
@@ -109,9 +109,9 @@ async fn no_name_is_given_after_the_drop_returned_and_idle_says_when_all_has_end
     barrier.wait(); // it is naming
     drop(call);
     barrier.wait();
-    assert!(store.idle().now_or_never().is_none() || plain.known(&name, &platform()).unwrap().is_none());
+    assert!(store.idle().now_or_never().is_none() || plain.peek(&name, &platform()).unwrap().is_none());
     store.idle().await;
-    assert_eq!(plain.known(&name, &platform()).unwrap(), None);
+    assert_eq!(plain.peek(&name, &platform()).unwrap(), None);
     assert_eq!(plain.list(&platform()).unwrap(), []);
     plain.gc(GcOptions::default().with_all(true)).unwrap();
     assert_eq!(plain.fsck(FsckOptions::default()).unwrap().findings.len(), 0);
@@ -126,7 +126,7 @@ async fn what_is_staged_when_a_call_is_dropped_is_cleaned_up_before_the_store_is
     let dir = TempDir::new().unwrap();
     let store = open(&dir);
     let mut call = Box::pin(store.owned(|store| async move {
-        let _staging = store.stage(Trust::Pool)?;
+        let _staging = store.stage(Verify::Cached)?;
         pending::<Result<()>>().await
     }));
     assert!(poll!(call.as_mut()).is_pending());
@@ -148,7 +148,7 @@ async fn all_that_is_named_or_hit_is_leased_for_each_who_wants_leases() {
     }
     let (one, other) = (store.leasing(), store.clone().leasing());
     drop(crate::support::pull(&store, &named, "demo:named").await);
-    store.hit(&reference("demo:hit"), &platform).await.unwrap().unwrap();
+    store.get_and_touch(&reference("demo:hit"), &platform).await.unwrap().unwrap();
     for name in ["demo:before", "demo:hit", "demo:named"] {
         store.remove(&reference(name), &platform).unwrap();
     }
@@ -175,7 +175,7 @@ async fn what_is_found_and_gone_before_it_is_leased_is_no_hit() {
     crate::support::pull(&store, &demo, "demo:v1").await;
     let _leasing = store.leasing();
     std::fs::remove_dir_all(store.image_path(&demo.manifest.digest)).unwrap();
-    assert_eq!(store.hit(&reference("demo:v1"), &platform()).await.unwrap(), None);
+    assert_eq!(store.get_and_touch(&reference("demo:v1"), &platform()).await.unwrap(), None);
 }
 
 #[tokio::test]

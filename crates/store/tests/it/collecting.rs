@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hoist_core::Digest;
-use hoist_store::{Claim, Collected, GcOptions, Trust};
+use hoist_store::{Claim, Collected, GcOptions, Verify};
 use tempfile::TempDir;
 
 use crate::support::{fetch, image, is_waited_for, layer_path, open, platform, pull, reference, wait_until};
@@ -30,7 +30,7 @@ async fn a_leased_image_outlives_its_last_name() {
     let stored = pull(&store, &image, "demo").await;
     let lease = store.lease(&stored.digest).unwrap().unwrap();
     assert!(store.remove(&reference("demo"), &platform()).unwrap());
-    assert_eq!(store.known(&reference("demo"), &platform()).unwrap(), None);
+    assert_eq!(store.peek(&reference("demo"), &platform()).unwrap(), None);
     assert!(layer_path(&stored.path, &image).exists());
     drop(lease);
 }
@@ -60,7 +60,7 @@ async fn what_a_moved_tag_leaves_is_collected_and_nothing_else() {
 async fn what_a_failed_pull_left_is_kept_for_a_day_or_taken_with_all_the_rest() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     let config = fetch(&staging, &image.blobs[0].0).await;
     config.write(0, Bytes::from_static(b"{}")).await.unwrap();
     config.commit().await.unwrap();
@@ -69,7 +69,7 @@ async fn what_a_failed_pull_left_is_kept_for_a_day_or_taken_with_all_the_rest() 
     assert_eq!(store.gc(GcOptions::default().with_all(true)).unwrap(), Collected::default(), "it is in use");
     drop((layer, staging));
     // The lock of the abandoned ingest is free when another can claim it.
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     assert!(
         matches!(staging.claim(&image.blobs[1].0).await.unwrap(), Claim::Fetch(next) if next.is_resumed())
     );

@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hoist_core::{Digest, Event, Events, Reference};
-use hoist_store::{FsckOptions, GcOptions, Store, StoreOptions, StoredImage, Trust, Usage};
+use hoist_store::{FsckOptions, GcOptions, Store, StoreOptions, StoredImage, Usage, Verify};
 use tempfile::TempDir;
 
 use crate::support::{fetch, image, layer_path, open, platform, pull, put, reference, tree};
@@ -71,7 +71,7 @@ async fn usage_counts_a_shared_blob_once_and_says_what_each_image_alone_holds() 
 async fn usage_tells_what_failed_and_what_is_on_its_way_from_images() {
     let dir = TempDir::new().unwrap();
     let (store, large) = (open(&dir), image(&large(1)));
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     for (blob, bytes) in &large.blobs {
         let ingest = fetch(&staging, blob).await;
         ingest.write(0, Bytes::copy_from_slice(bytes)).await.unwrap();
@@ -99,7 +99,7 @@ async fn usage_is_what_the_disk_says_of_each_place() {
     // As where links cannot be had: the image alone has its layer.
     fs::remove_file(layer_path(store.root(), &kept)).unwrap();
     // Two images and two blobs on their way, and what was damaged, in a directory and beside it.
-    let stagings = [store.stage(Trust::Pool).unwrap(), store.stage(Trust::Pool).unwrap()];
+    let stagings = [store.stage(Verify::Cached).unwrap(), store.stage(Verify::Cached).unwrap()];
     for (staging, image) in stagings.iter().zip(&coming) {
         staging.put(&image.manifest, image.bytes.clone()).await.unwrap();
     }
@@ -126,7 +126,7 @@ async fn the_image_that_was_not_used_for_longest_goes_first_and_only_as_many_as_
     for (seed, name) in [(1, "a"), (2, "b"), (3, "c")] {
         pull_at(&store, seed, name, u64::from(seed)).await;
     }
-    store.hit(&reference("a"), &platform()).await.unwrap().unwrap();
+    store.get_and_touch(&reference("a"), &platform()).await.unwrap().unwrap();
     let options = limit(total(&store) - 1);
     let would = store.gc(options.with_dry_run(true)).unwrap();
     assert_eq!(list(&store).len(), 3, "a dry run takes nothing");
@@ -169,7 +169,7 @@ async fn what_is_collected_is_counted_to_the_byte() {
     }
     // Two of each kind: blobs of failed pulls, ingests that broke off, and what was damaged, one of it in use elsewhere.
     for image in [image(&large(5)), image(&large(6))] {
-        drop(put(&store, &image, Trust::Pool).await);
+        drop(put(&store, &image, Verify::Cached).await);
         fs::remove_dir_all(store.image_path(&image.manifest.digest)).unwrap();
     }
     for file in [
@@ -235,7 +235,7 @@ async fn what_failed_pulls_left_goes_before_any_image_does() {
     pull_at(&store, 1, "a", 1).await;
     let small_enough = total(&store);
     let unfinished = image(&large(2));
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     let (blob, bytes) = &unfinished.blobs[1];
     let ingest = fetch(&staging, blob).await;
     ingest.write(0, Bytes::copy_from_slice(bytes)).await.unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use hoist_core::ErrorKind;
-use hoist_store::{Checked, FsckOptions, GcOptions, Problem, Store, StoreOptions, Trust};
+use hoist_store::{Checked, FsckOptions, GcOptions, Problem, Store, StoreOptions, Verify};
 use tempfile::TempDir;
 
 use crate::support::{damage, fetch, image, layer_path, open, platform, pull, put, reference, tree};
@@ -39,7 +39,7 @@ async fn a_store_in_use_has_nothing_wrong_with_it() {
     let (one, two) = (image(b"one"), image(b"two"));
     pull(&store, &one, "demo:v1").await;
     pull(&store, &two, "demo:v1").await;
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     let unfinished = image(b"three");
     let ingest = fetch(&staging, &unfinished.blobs[1].0).await;
     ingest.write(0, bytes::Bytes::from_static(b"th")).await.unwrap();
@@ -75,11 +75,11 @@ async fn a_damaged_blob_is_found_and_fetched_again_after_the_repair() {
         ]
     );
     assert_eq!(problems(found), [Problem::DamagedBlob, Problem::HasDamagedBlob { blob }]);
-    assert!(store.known(&reference("demo"), &platform()).unwrap().is_some(), "it was only looked");
+    assert!(store.peek(&reference("demo"), &platform()).unwrap().is_some(), "it was only looked");
 
     let repaired = store.fsck(FsckOptions::default().with_repair(true)).unwrap();
     assert!(repaired.findings[0].to_string().ends_with("; it is in quarantine now"), "{repaired:?}");
-    assert_eq!(store.known(&reference("demo"), &platform()).unwrap(), None);
+    assert_eq!(store.peek(&reference("demo"), &platform()).unwrap(), None);
     assert_eq!(store.list(&platform()).unwrap(), []);
     assert_eq!(check(&store).findings, [], "nothing leads to it any more");
     let quarantined = only_file(&store.root().join("quarantine"), |_| true);
@@ -118,7 +118,7 @@ async fn only_the_images_that_have_the_damaged_blob_lose_their_names() {
     repair(&store);
     assert_eq!(store.list(&platform()).unwrap(), [reference("good")]);
     assert!(!stored.path.exists());
-    assert_eq!(store.known(&reference("good"), &platform()).unwrap(), Some(kept));
+    assert_eq!(store.peek(&reference("good"), &platform()).unwrap(), Some(kept));
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn a_leased_image_that_is_damaged_keeps_what_is_sound_of_it_and_is_replace
     store.fsck(FsckOptions::default().with_repair(true)).unwrap();
     let config = demo.blobs[0].0.digest.hex();
     assert_eq!(fs::read(stored.path.join("blobs/sha256").join(config)).unwrap(), b"{}");
-    assert_eq!(store.known(&reference("demo"), &platform()).unwrap(), None);
+    assert_eq!(store.peek(&reference("demo"), &platform()).unwrap(), None);
     pull(&store, &demo, "demo").await;
     assert_eq!(fs::read(layer_path(&stored.path, &demo)).unwrap(), b"layer");
     assert_eq!(check(&store).findings, []);
@@ -154,7 +154,7 @@ async fn a_missing_blob_a_broken_layout_and_a_damaged_manifest_are_found_and_hea
         damage();
         assert!(!check(&store).findings.is_empty());
         repair(&store);
-        assert_eq!(store.known(&reference("demo"), &platform()).unwrap(), None);
+        assert_eq!(store.peek(&reference("demo"), &platform()).unwrap(), None);
         pull(&store, &demo, "demo").await;
         assert_eq!(check(&store).findings, []);
     }
@@ -170,7 +170,7 @@ async fn names_that_lead_nowhere_cannot_be_read_or_are_not_known_to_their_image_
     assert_eq!(check(&store).findings[0].references, [], "it can still be had");
     assert_eq!(problems(repair(&store)), [Problem::UnmarkedRef { digest: stored.digest.clone() }]);
     store.gc(GcOptions::default().with_all(true)).unwrap();
-    assert!(store.known(&reference("demo"), &platform()).unwrap().is_some(), "it has its name again");
+    assert!(store.peek(&reference("demo"), &platform()).unwrap().is_some(), "it has its name again");
 
     fs::remove_dir_all(&stored.path).unwrap();
     assert_eq!(check(&store).findings[0].references, [reference("demo")]);
@@ -178,7 +178,7 @@ async fn names_that_lead_nowhere_cannot_be_read_or_are_not_known_to_their_image_
 
     pull(&store, &demo, "demo").await;
     damage(Path::new(&only_file(&store.root().join("refs"), |_| true)), b"not a ref");
-    let error = store.known(&reference("demo"), &platform()).unwrap_err();
+    let error = store.peek(&reference("demo"), &platform()).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Storage);
     assert_eq!(problems(repair(&store)), [Problem::DamagedRef]);
     pull(&store, &demo, "demo").await;
@@ -209,7 +209,7 @@ async fn a_blob_of_the_wrong_size_met_in_a_pull_is_quarantined_and_fetched_again
     let stored = pull(&store, &demo, "demo").await;
     damage(&layer_path(&stored.path, &demo), b"short");
     fs::File::options().write(true).open(layer_path(&stored.path, &demo)).unwrap().set_len(2).unwrap();
-    assert_eq!(store.hit(&reference("demo"), &platform()).await.unwrap(), None, "it is not whole");
+    assert_eq!(store.get_and_touch(&reference("demo"), &platform()).await.unwrap(), None, "it is not whole");
     assert!(store.lease(&stored.digest).unwrap().is_none());
     let healed = pull(&store, &demo, "demo").await;
     assert_eq!(fs::read(layer_path(&healed.path, &demo)).unwrap(), b"layer");
@@ -222,14 +222,14 @@ async fn a_manifest_that_lies_about_a_size_does_no_harm_to_the_sound_blob() {
     let dir = TempDir::new().unwrap();
     let (store, demo) = (open(&dir), image(b"layer"));
     pull(&store, &demo, "demo").await;
-    for trust in [Trust::Pool, Trust::Nothing] {
-        let staging = store.stage(trust).unwrap();
+    for verify in [Verify::Cached, Verify::Rehash] {
+        let staging = store.stage(verify).unwrap();
         let mut lie = demo.blobs[1].0.clone();
         lie.size += 1;
         assert_eq!(*staging.claim(&lie).await.unwrap_err().kind(), ErrorKind::SizeMismatch);
     }
     assert_eq!(check(&store).findings, []);
-    let _lease = put(&store, &demo, Trust::Pool).await;
+    let _lease = put(&store, &demo, Verify::Cached).await;
     assert!(!store.root().join("quarantine").exists());
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use hoist_core::ErrorKind;
-use hoist_store::{FsckOptions, GcOptions, Layout, Store, StoreOptions, Trust};
+use hoist_store::{FsckOptions, GcOptions, Layout, Store, StoreOptions, Verify};
 use tempfile::TempDir;
 
 use crate::support::{damage, image, layer_path, open, platform, pull, put, reference};
@@ -27,7 +27,7 @@ async fn a_committed_image_is_a_layout_whose_blobs_are_kept_once() {
 async fn an_image_that_lacks_a_blob_is_not_published() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"layer"));
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     staging.put(&image.manifest, image.bytes.clone()).await.unwrap();
     assert!(staging.commit(image.manifest.clone()).await.is_err());
     assert!(store.lease(&image.manifest.digest).unwrap().is_none());
@@ -41,7 +41,7 @@ async fn who_trusts_nothing_finds_the_damage_and_heals_it() {
     let path = layer_path(&stored.path, &image);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&path, b"lay3r").unwrap();
-    let lease = put(&store, &image, Trust::Nothing).await;
+    let lease = put(&store, &image, Verify::Rehash).await;
     assert_eq!(fs::read(&path).unwrap(), b"layer");
     assert_eq!(store.name(&reference("demo"), &platform(), &lease, None).unwrap().path, stored.path);
 }
@@ -55,7 +55,7 @@ async fn a_damaged_image_is_healed_under_the_lease_that_somebody_has_on_it() {
     let path = layer_path(&stored.path, &image);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&path, b"lay3r").unwrap();
-    drop(put(&store, &image, Trust::Nothing).await);
+    drop(put(&store, &image, Verify::Rehash).await);
     assert_eq!(fs::read(&path).unwrap(), b"layer");
     assert!(store.remove(&reference("demo"), &platform()).unwrap());
     store.gc(GcOptions::default().with_all(true)).unwrap();
@@ -72,7 +72,7 @@ async fn a_layout_from_elsewhere_is_adopted_if_it_is_what_it_says() {
     let from = pull(&source, &image, "demo").await.path;
     let layout = || Layout::open(&from).unwrap();
     let entry = layout().entries().unwrap().remove(0);
-    let lease = store.adopt(layout(), entry.clone(), Trust::Pool).await.unwrap();
+    let lease = store.adopt(layout(), entry.clone(), Verify::Cached).await.unwrap();
     assert_eq!(fs::read(layer_path(&store.image_path(lease.digest()), &image)).unwrap(), b"layer");
     assert_ne!(
         fs::metadata(layer_path(&from, &image)).unwrap().ino(),
@@ -83,7 +83,7 @@ async fn a_layout_from_elsewhere_is_adopted_if_it_is_what_it_says() {
     let path = layer_path(&from, &image);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&path, b"lay3r").unwrap();
-    let error = open(&empty).adopt(layout(), entry, Trust::Pool).await.unwrap_err();
+    let error = open(&empty).adopt(layout(), entry, Verify::Cached).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::DigestMismatch);
 }
 
@@ -92,16 +92,16 @@ async fn who_adopts_and_trusts_nothing_heals_what_is_damaged() {
     let (dir, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (store, source, image) = (open(&dir), open(&elsewhere), image(b"layer"));
     let from = pull(&source, &image, "demo").await.path;
-    let adopt = async |trust| {
+    let adopt = async |verify| {
         let layout = Layout::open(&from).unwrap();
         let entry = layout.entries().unwrap().remove(0);
-        drop(store.adopt(layout, entry, trust).await.unwrap());
+        drop(store.adopt(layout, entry, verify).await.unwrap());
         fs::read(layer_path(&store.image_path(&image.manifest.digest), &image)).unwrap()
     };
-    adopt(Trust::Pool).await;
+    adopt(Verify::Cached).await;
     damage(&layer_path(store.root(), &image), b"lay3r");
-    assert_eq!(adopt(Trust::Pool).await, b"lay3r", "the pool is believed");
-    assert_eq!(adopt(Trust::Nothing).await, b"layer");
+    assert_eq!(adopt(Verify::Cached).await, b"lay3r", "the pool is believed");
+    assert_eq!(adopt(Verify::Rehash).await, b"layer");
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn a_layout_that_is_immutable_for_is_linked_to_if_it_is_what_it_says() {
     let layout = || Layout::open(&from).unwrap().immutable();
     let entry = layout().entries().unwrap().remove(0);
     let store = open(&dir);
-    let lease = store.adopt(layout(), entry.clone(), Trust::Pool).await.unwrap();
+    let lease = store.adopt(layout(), entry.clone(), Verify::Cached).await.unwrap();
     let adopted = layer_path(&store.image_path(lease.digest()), &demo);
     let [theirs, ours] = [layer_path(&from, &demo), adopted].map(|path| fs::metadata(path).unwrap());
     assert_eq!(theirs.ino(), ours.ino());
@@ -123,7 +123,7 @@ async fn a_layout_that_is_immutable_for_is_linked_to_if_it_is_what_it_says() {
 
     damage(&layer_path(&from, &demo), b"lay3r");
     let other = Store::open(dir.path().join("other"), StoreOptions::default()).unwrap();
-    let error = other.adopt(layout(), entry, Trust::Pool).await.unwrap_err();
+    let error = other.adopt(layout(), entry, Verify::Cached).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::DigestMismatch, "it is hashed whoever vouches");
 }
 
@@ -138,7 +138,7 @@ async fn a_symlink_at_a_blob_is_not_followed() {
     symlink(&secret, &path).unwrap();
     let layout = Layout::open(&from).unwrap();
     let entry = layout.entries().unwrap().remove(0);
-    let error = open(&dir).adopt(layout, entry, Trust::Pool).await.unwrap_err();
+    let error = open(&dir).adopt(layout, entry, Verify::Cached).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Storage, "{}", error.report());
 }
 
@@ -147,11 +147,11 @@ async fn who_trusts_the_pool_takes_a_blob_as_it_is() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"layer"));
     let (layer, _) = &image.blobs[1];
-    drop(put(&store, &image, Trust::Pool).await);
+    drop(put(&store, &image, Verify::Cached).await);
     // Somebody who writes to the pool is not found out, since nothing is hashed.
     damage(&layer_path(store.root(), &image), b"lay3r");
-    assert!(store.stage(Trust::Pool).unwrap().link(layer).await.unwrap());
-    assert!(!store.stage(Trust::Nothing).unwrap().link(layer).await.unwrap());
+    assert!(store.stage(Verify::Cached).unwrap().link(layer).await.unwrap());
+    assert!(!store.stage(Verify::Rehash).unwrap().link(layer).await.unwrap());
 }
 
 #[tokio::test]
@@ -159,9 +159,9 @@ async fn an_image_that_is_here_whole_stays_the_one_it_is() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"layer"));
     let inode = |_lease| fs::metadata(store.image_path(&image.manifest.digest)).unwrap().ino();
-    let first = inode(put(&store, &image, Trust::Pool).await);
-    for trust in [Trust::Pool, Trust::Nothing] {
-        assert_eq!(inode(put(&store, &image, trust).await), first, "{trust:?}");
+    let first = inode(put(&store, &image, Verify::Cached).await);
+    for verify in [Verify::Cached, Verify::Rehash] {
+        assert_eq!(inode(put(&store, &image, verify).await), first, "{verify:?}");
     }
 }
 
@@ -173,7 +173,7 @@ async fn a_blob_of_the_pool_is_read_whole_and_sound_or_not_at_all() {
         let image = image(&vec![7; size]);
         let (layer, bytes) = &image.blobs[1];
         assert_eq!(store.read_blob(layer, 1 << 20).unwrap(), None);
-        drop(put(&store, &image, Trust::Pool).await);
+        drop(put(&store, &image, Verify::Cached).await);
         assert_eq!(store.read_blob(layer, size as u64).unwrap().as_ref(), Some(bytes));
         let error = store.read_blob(layer, size as u64 - 1).unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::TooLarge);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hoist_core::{Descriptor, ErrorKind};
-use hoist_store::{Claim, FsckOptions, GcOptions, Store, StoreOptions, Trust, WriteQueue};
+use hoist_store::{Claim, FsckOptions, GcOptions, Store, StoreOptions, Verify, WriteQueue};
 use tempfile::TempDir;
 
 use crate::support::{fetch, image, layer_path, open, pull, tree};
@@ -20,7 +20,7 @@ use crate::support::{fetch, image, layer_path, open, pull, tree};
 async fn bytes_in_any_order_make_the_blob() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     let ingest = fetch(&staging, &image.blobs[1].0).await;
     assert_eq!(ingest.missing(), vec![0..10]);
     for range in [6..10, 0..2, 4..6, 2..4] {
@@ -35,7 +35,7 @@ async fn bytes_in_any_order_make_the_blob() {
 async fn a_byte_that_was_hashed_cannot_be_overwritten() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     let ingest = fetch(&staging, &image.blobs[1].0).await;
     for (offset, bytes) in [(2, &b"234"[..]), (0, b"01xx"), (1, b"yyyy56"), (6, b"z789"), (0, b"evil")] {
         ingest.queue().write(offset, Bytes::from_static(bytes)).await.unwrap();
@@ -48,12 +48,12 @@ async fn a_byte_that_was_hashed_cannot_be_overwritten() {
 async fn what_was_written_before_a_break_is_not_asked_for_again() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     let ingest = fetch(&staging, &image.blobs[1].0).await;
     ingest.write(0, Bytes::from_static(b"0123")).await.unwrap();
     ingest.write(6, Bytes::from_static(b"67")).await.unwrap();
     drop((ingest, staging));
-    let staging = open(&dir).stage(Trust::Pool).unwrap();
+    let staging = open(&dir).stage(Verify::Cached).unwrap();
     let Claim::Fetch(ingest) = staging.claim(&image.blobs[1].0).await.unwrap() else {
         panic!("it is not whole")
     };
@@ -73,7 +73,7 @@ async fn wrong_bytes_never_enter_and_nothing_of_them_is_kept() {
         (b"012345678", ErrorKind::SizeMismatch),
         (b"01234567890", ErrorKind::SizeMismatch),
     ] {
-        let staging = store.stage(Trust::Pool).unwrap();
+        let staging = store.stage(Verify::Cached).unwrap();
         let Claim::Fetch(ingest) = staging.claim(layer).await.unwrap() else { panic!("it is not there") };
         assert_eq!(ingest.missing(), vec![0..10], "nothing was kept");
         ingest.write(0, Bytes::from_static(bytes)).await.unwrap();
@@ -86,7 +86,7 @@ async fn wrong_bytes_never_enter_and_nothing_of_them_is_kept() {
 async fn who_waits_for_a_blob_gets_the_one_that_was_fetched() {
     let dir = TempDir::new().unwrap();
     let (store, other, image) = (open(&dir), open(&dir), image(b"layer"));
-    let (first, second) = (store.stage(Trust::Pool).unwrap(), other.stage(Trust::Pool).unwrap());
+    let (first, second) = (store.stage(Verify::Cached).unwrap(), other.stage(Verify::Cached).unwrap());
     let layer = image.blobs[1].0.clone();
     let ingest = fetch(&first, &layer).await;
     let waiting = tokio::spawn(async move { second.claim(&layer).await.unwrap() });
@@ -103,10 +103,10 @@ async fn who_hangs_with_a_blob_is_overtaken_once_by_all_who_wait_and_may_still_c
     let demo = image(b"layer");
     let layer = demo.blobs[1].0.clone();
     // One in this process that never gets on, and one in what could as well be another process.
-    let stagings = stores.clone().map(|store| store.stage(Trust::Pool).unwrap());
+    let stagings = stores.clone().map(|store| store.stage(Verify::Cached).unwrap());
     let hanging = fetch(&stagings[0], &layer).await;
     let waiting = [&stores[0], &stores[1], &stores[2]].map(|store| {
-        let (staging, layer) = (store.stage(Trust::Pool).unwrap(), layer.clone());
+        let (staging, layer) = (store.stage(Verify::Cached).unwrap(), layer.clone());
         tokio::spawn(async move {
             match staging.claim(&layer).await.unwrap() {
                 Claim::Present => 0,
@@ -144,7 +144,7 @@ async fn who_trickles_a_blob_is_overtaken_too() {
     let options = StoreOptions::default().with_stall(Duration::from_millis(40));
     let stores = [0, 1].map(|_| Store::open(dir.path().join("store"), options).unwrap());
     let layer = image(&vec![7; 1 << 20]).blobs[1].0.clone();
-    let stagings = stores.map(|store| store.stage(Trust::Pool).unwrap());
+    let stagings = stores.map(|store| store.stage(Verify::Cached).unwrap());
     let trickling = fetch(&stagings[0], &layer).await;
     let trickle = async {
         let mut pace = tokio::time::interval(Duration::from_millis(5));
@@ -165,7 +165,7 @@ fn a_pull_whose_runtime_has_ended_fails_and_does_not_hang() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let claim = || async { fetch(&store.stage(Trust::Pool).unwrap(), &image.blobs[1].0).await };
+    let claim = || async { fetch(&store.stage(Verify::Cached).unwrap(), &image.blobs[1].0).await };
     let ingest = runtime.block_on(claim());
     let handle = runtime.handle().clone();
     runtime.shutdown_background();
@@ -189,7 +189,7 @@ fn a_pull_whose_runtime_has_ended_fails_and_does_not_hang() {
 async fn what_is_no_text_in_a_journal_is_passed_over() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
-    let claim = async || fetch(&open(&dir).stage(Trust::Pool).unwrap(), &image.blobs[1].0).await;
+    let claim = async || fetch(&open(&dir).stage(Verify::Cached).unwrap(), &image.blobs[1].0).await;
     // Twice out of order, so that the second one goes on with the journal of the first.
     for (offset, bytes) in [(4, b"45"), (8, b"89")] {
         let ingest = claim().await;
@@ -213,7 +213,7 @@ async fn what_is_no_text_in_a_journal_is_passed_over() {
 async fn a_blob_of_which_all_was_left_needs_only_to_be_committed() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
-    let claim = async || fetch(&store.stage(Trust::Pool).unwrap(), &image.blobs[1].0).await;
+    let claim = async || fetch(&store.stage(Verify::Cached).unwrap(), &image.blobs[1].0).await;
     claim().await.write(0, Bytes::from_static(b"0123456789")).await.unwrap();
     let ingest = claim().await;
     assert!(ingest.is_resumed() && ingest.missing().is_empty());
@@ -227,7 +227,7 @@ async fn of_what_was_left_only_what_is_wrong_is_fetched_again() {
     let (store, image) = (open(&dir), image(b"0123456789"));
     let layer = &image.blobs[1].0;
     for (left, wanted) in [(&b""[..], vec![0..10]), (b"0123", vec![4..10]), (b"01x3", vec![4..10, 0..4])] {
-        let staging = store.stage(Trust::Pool).unwrap();
+        let staging = store.stage(Verify::Cached).unwrap();
         fetch(&staging, layer).await.write(0, Bytes::from_static(left)).await.unwrap();
         let asked = Mutex::new(Vec::new());
         let write = |queue: WriteQueue, missing: Vec<Range<u64>>| {
@@ -248,7 +248,7 @@ async fn of_what_was_left_only_what_is_wrong_is_fetched_again() {
 async fn a_source_that_is_wrong_itself_is_not_asked_for_ever() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
-    let (staging, layer) = (store.stage(Trust::Pool).unwrap(), &image.blobs[1].0);
+    let (staging, layer) = (store.stage(Verify::Cached).unwrap(), &image.blobs[1].0);
     for left in [&b""[..], b"0123"] {
         fetch(&staging, layer).await.write(0, Bytes::from_static(left)).await.unwrap();
         let write =
@@ -262,7 +262,7 @@ async fn a_source_that_is_wrong_itself_is_not_asked_for_ever() {
 async fn bytes_behind_the_end_of_a_blob_never_enter() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"0123456789"));
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     let ingest = fetch(&staging, &image.blobs[1].0).await;
     _ = ingest.write(12, Bytes::from_static(b"x")).await;
     _ = ingest.write(0, Bytes::from_static(b"0123456789")).await;
@@ -276,10 +276,10 @@ async fn who_fetches_a_blob_has_as_long_as_the_store_allows() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"layer"));
     let layer = &image.blobs[1].0;
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     let ingest = fetch(&staging, layer).await;
     assert!(!ingest.is_resumed());
-    let others = [store.clone(), open(&dir)].map(|store| store.stage(Trust::Pool).unwrap());
+    let others = [store.clone(), open(&dir)].map(|store| store.stage(Verify::Cached).unwrap());
     let mut waiting = others.each_ref().map(|other| Box::pin(other.claim(layer)));
     for waiting in &mut waiting {
         let waited = tokio::time::timeout(Duration::from_secs(50), waiting).await;
@@ -296,7 +296,7 @@ async fn who_fetches_a_blob_has_as_long_as_the_store_allows() {
 async fn what_the_disk_has_no_space_for_is_known_before_it_is_fetched() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"layer"));
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     let (small, _) = &image.blobs[1];
     staging.check_space([small]).unwrap();
     let huge = Descriptor { size: 1 << 60, ..Descriptor::of("application/octet-stream", b"huge") };

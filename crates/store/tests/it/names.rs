@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hoist_core::Digest;
-use hoist_store::{FsckOptions, Trust};
+use hoist_store::{FsckOptions, Verify};
 use tempfile::TempDir;
 
 use crate::support::{
@@ -17,26 +17,26 @@ async fn an_image_is_found_by_tag_and_by_digest_in_its_own_repository_only() {
     let (store, image) = (open(&dir), image(b"layer"));
     let stored = pull(&store, &image, "demo:v1").await;
     let digest = image.manifest.digest.clone();
-    assert_eq!(store.known(&reference("demo:v1"), &platform()).unwrap(), Some(stored.clone()));
+    assert_eq!(store.peek(&reference("demo:v1"), &platform()).unwrap(), Some(stored.clone()));
     let by_digest = reference(&format!("demo@{digest}"));
-    assert_eq!(store.hit(&by_digest, &platform()).await.unwrap().unwrap().digest, digest);
+    assert_eq!(store.get_and_touch(&by_digest, &platform()).await.unwrap().unwrap().digest, digest);
     assert_eq!(store.list(&platform()).unwrap(), [reference("demo:v1"), by_digest.clone()]);
-    assert_eq!(store.known(&reference(&format!("other@{digest}")), &platform()).unwrap(), None);
-    assert_eq!(store.known(&reference("demo:v1"), &"linux/arm64".parse().unwrap()).unwrap(), None);
+    assert_eq!(store.peek(&reference(&format!("other@{digest}")), &platform()).unwrap(), None);
+    assert_eq!(store.peek(&reference("demo:v1"), &"linux/arm64".parse().unwrap()).unwrap(), None);
     assert!(store.remove(&by_digest, &platform()).unwrap(), "by digest, all names in the repository go");
-    assert_eq!(store.known(&reference("demo:v1"), &platform()).unwrap(), None);
+    assert_eq!(store.peek(&reference("demo:v1"), &platform()).unwrap(), None);
 }
 
 #[tokio::test]
 async fn the_index_that_an_image_was_chosen_from_is_a_name_for_it_too() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"layer"));
-    let lease = put(&store, &image, Trust::Pool).await;
+    let lease = put(&store, &image, Verify::Cached).await;
     let index = b"an index";
     let top = Digest::sha256(index);
     store.name(&reference("demo:v1"), &platform(), &lease, Some((&top, index))).unwrap();
     let by_index = reference(&format!("demo@{top}"));
-    let hit = store.hit(&by_index, &platform()).await.unwrap().unwrap();
+    let hit = store.get_and_touch(&by_index, &platform()).await.unwrap().unwrap();
     assert_eq!((hit.digest, hit.resolved), (image.manifest.digest.clone(), top));
     let kept = tree(&store.root().join("refs")).into_iter().filter(|path| path.ends_with("~index.json"));
     assert!(kept.map(|path| fs::read(path).unwrap()).all(|bytes| bytes == index));
@@ -46,7 +46,7 @@ async fn the_index_that_an_image_was_chosen_from_is_a_name_for_it_too() {
 async fn an_index_that_a_crash_left_beside_an_older_ref_is_not_taken_for_its_own() {
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"layer"));
-    let lease = put(&store, &image, Trust::Pool).await;
+    let lease = put(&store, &image, Verify::Cached).await;
     let index = b"an index";
     let top = Digest::sha256(index);
     store.name(&reference("demo:v1"), &platform(), &lease, Some((&top, index))).unwrap();
@@ -56,7 +56,7 @@ async fn an_index_that_a_crash_left_beside_an_older_ref_is_not_taken_for_its_own
     let file = indexes().next().unwrap();
     fs::remove_file(&file).unwrap();
     fs::write(&file, b"a newer index").unwrap();
-    assert!(store.hit(&reference(&format!("demo@{top}")), &platform()).await.unwrap().is_some());
+    assert!(store.get_and_touch(&reference(&format!("demo@{top}")), &platform()).await.unwrap().is_some());
     assert_eq!(indexes().count(), 1, "bytes that are not the index are not kept as if they were");
 }
 
@@ -82,10 +82,10 @@ async fn a_moved_tag_leads_to_the_new_image_and_leaves_the_old_one_readable() {
     let (a, b) = (image(b"a"), image(b"b"));
     let old = pull(&store, &a, "demo").await;
     let new = pull(&store, &b, "demo").await;
-    assert_eq!(store.known(&reference("demo"), &platform()).unwrap(), Some(new));
+    assert_eq!(store.peek(&reference("demo"), &platform()).unwrap(), Some(new));
     assert!(layer_path(&old.path, &a).exists());
     let pinned = reference(&format!("demo@{}", old.digest));
-    assert_eq!(store.known(&pinned, &platform()).unwrap(), None, "no name leads to it any more");
+    assert_eq!(store.peek(&pinned, &platform()).unwrap(), None, "no name leads to it any more");
 }
 
 #[tokio::test]
@@ -95,9 +95,9 @@ async fn of_two_that_overlap_the_one_who_asked_later_has_the_last_word() {
     let (old, new, newest) = (image(b"old"), image(b"new"), image(b"newest"));
     let (demo, platform) = (reference("demo"), platform());
     let leases = [
-        put(&store, &old, Trust::Pool).await,
-        put(&store, &new, Trust::Pool).await,
-        put(&store, &newest, Trust::Pool).await,
+        put(&store, &old, Verify::Cached).await,
+        put(&store, &new, Verify::Cached).await,
+        put(&store, &newest, Verify::Cached).await,
     ];
     let name = |lease: usize, seconds: u64| {
         let asked = UNIX_EPOCH + Duration::from_secs(seconds);
@@ -119,7 +119,7 @@ async fn what_was_told_before_a_name_was_given_is_no_confirmation_and_a_confirma
     let dir = TempDir::new().unwrap();
     let (store, old, new) = (open(&dir), image(b"old"), image(b"new"));
     let (demo, platform) = (reference("demo"), platform());
-    let leases = [put(&store, &old, Trust::Pool).await, put(&store, &new, Trust::Pool).await];
+    let leases = [put(&store, &old, Verify::Cached).await, put(&store, &new, Verify::Cached).await];
     let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
     let name = |lease: usize, seconds| {
         store.name_as_of(&demo, &platform, &leases[lease], None, at(seconds)).unwrap()
@@ -140,7 +140,7 @@ async fn what_was_told_before_a_name_was_given_is_no_confirmation_and_a_confirma
 async fn a_name_that_is_given_while_it_is_taken_away_is_known_to_its_index() {
     let dir = TempDir::new().unwrap();
     let (store, old, new) = (open(&dir), image(b"old"), image(b"new"));
-    let leases = [put(&store, &old, Trust::Pool).await, put(&store, &new, Trust::Pool).await];
+    let leases = [put(&store, &old, Verify::Cached).await, put(&store, &new, Verify::Cached).await];
     let (demo, index) = (reference("demo:v1"), Digest::sha256(b"an index"));
     let name = |lease| store.name(&demo, &platform(), lease, Some((&index, b"an index"))).unwrap();
     name(&leases[0]);
@@ -157,7 +157,7 @@ async fn a_name_that_is_given_while_it_is_taken_away_is_known_to_its_index() {
         wait_until(|| naming.is_finished() || is_waited_for(place.as_ref()));
         drop(held);
     });
-    assert_eq!(store.known(&demo, &platform()).unwrap().unwrap().digest, new.manifest.digest);
+    assert_eq!(store.peek(&demo, &platform()).unwrap().unwrap().digest, new.manifest.digest);
     assert_eq!(store.names_of(&index, &platform()).unwrap(), [demo]);
     assert_eq!(store.fsck(FsckOptions::default()).unwrap().findings, []);
 }
@@ -166,7 +166,7 @@ async fn a_name_that_is_given_while_it_is_taken_away_is_known_to_its_index() {
 async fn a_name_that_is_confirmed_counts_as_pulled_now_and_stays_what_it_was() {
     let dir = TempDir::new().unwrap();
     let (store, old, new) = (open(&dir), image(b"old"), image(b"new"));
-    let leases = [put(&store, &old, Trust::Pool).await, put(&store, &new, Trust::Pool).await];
+    let leases = [put(&store, &old, Verify::Cached).await, put(&store, &new, Verify::Cached).await];
     let (demo, index) = (reference("demo:v1"), Digest::sha256(b"an index"));
     let before = SystemTime::now();
     let stored = store.name(&demo, &platform(), &leases[0], Some((&index, b"an index"))).unwrap();
@@ -178,7 +178,7 @@ async fn a_name_that_is_confirmed_counts_as_pulled_now_and_stays_what_it_was() {
     let pulled = stored.pulled.duration_since(UNIX_EPOCH).unwrap().as_secs();
     fs::remove_file(&file).unwrap();
     fs::write(&file, record.replace(&format!(r#""pulled":{pulled}"#), r#""pulled":1"#)).unwrap();
-    let known = || store.known(&demo, &platform()).unwrap().unwrap();
+    let known = || store.peek(&demo, &platform()).unwrap().unwrap();
     assert_eq!(known().pulled, UNIX_EPOCH + Duration::from_secs(1));
 
     let confirmed = store.confirm(&demo, &platform(), &leases[0], SystemTime::now()).unwrap();

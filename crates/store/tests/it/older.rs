@@ -4,7 +4,7 @@ use std::fs;
 
 use bytes::Bytes;
 use hoist_core::Digest;
-use hoist_store::{FsckOptions, Store, StoreOptions, Trust};
+use hoist_store::{FsckOptions, Store, StoreOptions, Verify};
 use tempfile::TempDir;
 
 use crate::support::{Image, fetch, image, layer_path, open, platform, pull, reference, tree};
@@ -46,7 +46,7 @@ async fn a_store_of_format_1_is_taken_over_with_what_was_on_its_way() {
     assert_eq!(format(&store), "{\"format\":2}\n");
     assert!(store.resolve(&reference("demo"), &platform()).await.unwrap().is_some());
     assert_eq!(store.fsck(FsckOptions::default()).unwrap().findings, []);
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     for (image, missing) in [(&in_order, vec![4..10]), (&out_of_order, vec![2..5, 7..10])] {
         let ingest = fetch(&staging, &image.blobs[1].0).await;
         assert_eq!(ingest.missing(), missing);
@@ -71,7 +71,7 @@ async fn what_a_process_of_an_older_version_fetches_while_the_store_is_taken_ove
     let store = open(&dir);
     assert_eq!(format(&store), "{\"format\":2}\n");
     assert!(path.is_dir());
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     assert!(path.is_dir(), "it is not swept");
     assert_eq!(store.fsck(FsckOptions::default()).unwrap().findings, []);
     let (there, layer) = (staging.clone(), image.blobs[1].0.clone());

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use hoist_core::ErrorKind;
-use hoist_store::{Access, Claim, Store, StoreOptions, Trust};
+use hoist_store::{Access, Claim, Store, StoreOptions, Verify};
 use tempfile::TempDir;
 
 use crate::support::{image, open, platform, pull, reference, tree};
@@ -39,7 +39,7 @@ async fn a_symlink_in_the_store_leads_nowhere() {
         symlink(outside.path(), root.join(planted)).unwrap();
         let image = image(b"layer");
         let outcome = async {
-            let staging = store.stage(Trust::Pool)?;
+            let staging = store.stage(Verify::Cached)?;
             for (descriptor, bytes) in &image.blobs {
                 if let Claim::Fetch(ingest) = staging.claim(descriptor).await? {
                     ingest.write(0, Bytes::copy_from_slice(bytes)).await?;

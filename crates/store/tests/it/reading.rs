@@ -3,7 +3,7 @@
 use std::fs;
 
 use hoist_core::ErrorKind;
-use hoist_store::Trust;
+use hoist_store::Verify;
 use tempfile::TempDir;
 
 use crate::support::{damage, fill, image, open};
@@ -13,7 +13,7 @@ async fn what_is_staged_and_what_is_leased_is_read_though_the_pool_does_not_have
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"layer"));
     let (layer, bytes) = &image.blobs[1];
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     assert_eq!(staging.read(layer, 100).unwrap(), None, "it is not there yet");
     fill(&staging, &image).await;
     fs::remove_dir_all(store.root().join("blobs")).unwrap();
@@ -31,12 +31,12 @@ async fn what_was_damaged_in_the_pool_is_not_read_from_the_image_and_the_next_tr
     let dir = TempDir::new().unwrap();
     let (store, image) = (open(&dir), image(b"layer"));
     let layer = &image.blobs[1].0;
-    fill(&store.stage(Trust::Pool).unwrap(), &image).await;
+    fill(&store.stage(Verify::Cached).unwrap(), &image).await;
     damage(&crate::support::layer_path(store.root(), &image), b"lavas");
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     fill(&staging, &image).await;
     assert_eq!(*staging.read(layer, 100).unwrap_err().kind(), ErrorKind::DigestMismatch);
-    let staging = store.stage(Trust::Pool).unwrap();
+    let staging = store.stage(Verify::Cached).unwrap();
     fill(&staging, &image).await;
     assert_eq!(staging.read(layer, 100).unwrap().unwrap(), b"layer");
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use hoist_core::ErrorKind;
-use hoist_store::{GcOptions, Ingest, Store, StoreOptions, Trust};
+use hoist_store::{GcOptions, Ingest, Store, StoreOptions, Verify};
 use tempfile::TempDir;
 
 use crate::support::{Image, fetch, image, layer_path, open, tree};
@@ -19,7 +19,7 @@ const RIGHT: &[u8] = b"0123456789";
 
 /// Claims the layer of an image in a store, and writes to it.
 async fn written(store: &Store, image: &Image, pieces: &[(u64, &'static [u8])]) -> Ingest {
-    let ingest = fetch(&store.stage(Trust::Pool).unwrap(), &image.blobs[1].0).await;
+    let ingest = fetch(&store.stage(Verify::Cached).unwrap(), &image.blobs[1].0).await;
     write(&ingest, pieces).await;
     ingest
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use hoist_core::{Descriptor, Platform, Reference, media_type};
-use hoist_store::{Claim, Ingest, Lease, Staging, Store, StoreOptions, StoredImage, Trust};
+use hoist_store::{Claim, Ingest, Lease, Staging, Store, StoreOptions, StoredImage, Verify};
 use tempfile::TempDir;
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -59,14 +59,14 @@ pub(crate) async fn fetch(staging: &Staging, blob: &Descriptor) -> Ingest {
     }
 }
 
-pub(crate) async fn put(store: &Store, image: &Image, trust: Trust) -> Lease {
-    let staging = store.stage(trust).unwrap();
+pub(crate) async fn put(store: &Store, image: &Image, verify: Verify) -> Lease {
+    let staging = store.stage(verify).unwrap();
     fill(&staging, image).await;
     staging.commit(image.manifest.clone()).await.unwrap()
 }
 
 pub(crate) async fn pull(store: &Store, image: &Image, name: &str) -> StoredImage {
-    let lease = put(store, image, Trust::Pool).await;
+    let lease = put(store, image, Verify::Cached).await;
     store.name(&reference(name), &platform(), &lease, None).unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hoist_core::{Descriptor, ErrorKind, Event, Events, Result, Source};
 use hoist_fetch::{BlobSource, Fetcher, Sources, Tier, Wanted};
-use hoist_store::{Durability, Store, StoreOptions, Trust};
+use hoist_store::{Durability, Store, StoreOptions, Verify};
 
 use super::{MemorySource, SourceMaker, Trouble};
 use crate::image::Blob;
@@ -119,7 +119,7 @@ impl Fetch {
                 brought.lock().expect("no test panics in here").push((from, bytes));
             }
         });
-        let staging = self.store.stage(Trust::Pool)?;
+        let staging = self.store.stage(Verify::Cached)?;
         let wanted = Wanted::new(Descriptor::of(&blob.media_type, &blob.bytes), sources);
         self.fetcher.fetch(&staging, vec![wanted], &events, |_| Ok(())).await
     }
