@@ -1,11 +1,7 @@
 //! Which images a stack hands out, as its configuration has it.
 
-#![cfg(feature = "local")]
-
-mod layout;
-
+use crate::layout::Layout;
 use hoist::{Config, ErrorKind, Hoist, ImageRegistry, NamePattern};
-use layout::Layout;
 
 /// Whether a stack of this configuration, in which nobody has any image, refuses this name.
 async fn refuses(layout: &Layout, admission: &str, name: &str) -> bool {

@@ -1,16 +1,12 @@
 //! A lease reaches whoever asked for it, whatever happens between the source and there.
 
-#![cfg(feature = "local")]
-
-mod layout;
-
 use std::fmt;
 use std::sync::Arc;
 
+use crate::layout::Layout;
 use hoist::{
     Error, ErrorKind, GcOptions, Hoist, ImageRegistry, LocalRegistry, PulledImage, Result, SourceContext,
 };
-use layout::Layout;
 
 /// A program's own decorator, which works in a task of its own, and from which every image is removed as soon as it is
 /// there: it knows of leases no more than the trait does.

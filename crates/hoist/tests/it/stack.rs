@@ -1,10 +1,7 @@
 //! What is stacked on what, and what is said where it is not compiled in.
 
-mod layout;
-mod mine;
-
+use crate::layout::Layout;
 use hoist::ErrorKind;
-use layout::Layout;
 
 /// What is stacked, or the error's kind, with the images' directory called `IMAGES`.
 #[cfg(feature = "local")]
@@ -82,7 +79,7 @@ fn who_says_how_the_store_answers_is_told_where_it_cannot() {
         dir.store_only().with_not_found_kept_for(std::time::Duration::from_secs(5)),
     ] {
         let opened = hoist::Hoist::builder().config(config).without_remote();
-        let opened = opened.source(|context| mine::Mine(context.platform.clone())).build();
+        let opened = opened.source(|context| crate::mine::Mine(context.platform.clone())).build();
         assert_eq!(opened.is_ok(), cfg!(feature = "cache"));
     }
 }
@@ -95,7 +92,7 @@ fn offline_there_has_to_be_something_that_answers() {
     let message = error.to_string();
     assert!(message.contains("`offline`") && message.contains("`cache.enabled`"), "{message}");
     let own = hoist::Hoist::builder().store(dir.store()).offline().without_cache();
-    own.source(|context| mine::Mine(context.platform.clone())).build().unwrap();
+    own.source(|context| crate::mine::Mine(context.platform.clone())).build().unwrap();
 }
 
 #[cfg(feature = "local")]
@@ -254,8 +251,8 @@ async fn another_platform_is_another_view_of_the_same_store() {
 
 #[tokio::test]
 async fn a_registry_of_ones_own_is_a_source_like_any_other() {
+    use crate::mine::Mine;
     use hoist::Hoist;
-    use mine::Mine;
 
     let dir = Layout::empty();
     let config = dir.store_only();

@@ -1,13 +1,9 @@
 //! The front for programs without an async runtime.
 
-#![cfg(all(feature = "blocking", feature = "local"))]
-
-mod layout;
-
 use std::thread;
 
+use crate::layout::Layout;
 use hoist::{ErrorKind, Hoist, blocking};
-use layout::Layout;
 
 fn open(layout: &Layout) -> blocking::Hoist {
     Hoist::builder().config(layout.config()).build_blocking().unwrap()

@@ -1,0 +1,5 @@
+//! Tests of the testkit itself, through its public interface.
+
+mod images;
+mod naive;
+mod sources;
