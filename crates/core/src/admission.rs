@@ -14,13 +14,13 @@ use crate::reference::Reference;
 /// looks at what is stored ([`is_cached`](crate::ImageRegistry::is_cached),
 /// [`list_cached`](crate::ImageRegistry::list_cached)), or [removes](crate::ImageRegistry::remove) it.
 ///
-/// What it answers is not remembered: it may be asked several times in one pull, and is asked in every later one. One whose
-/// answer is costly remembers it by the digests, which say what the content is.
+/// What it answers is not remembered: it may be asked several times in one pull, and is asked in every later one. One
+/// whose answer is costly remembers it by the digests, which say what the content is.
 ///
 /// # Errors
 ///
-/// Whatever its error, nothing is handed out, no name is written, and a name that was there leads to what it did before.
-/// The pull fails with that error: [`Refused`](crate::ErrorKind::Refused) where it says no, with
+/// Whatever its error, nothing is handed out, no name is written, and a name that was there leads to what it did
+/// before. The pull fails with that error: [`Refused`](crate::ErrorKind::Refused) where it says no, with
 /// [help](crate::Error::with_help) that says what to do next. Where it cannot tell, say
 /// [`Unavailable`](crate::ErrorKind::Unavailable), which who pulls may try again. Not
 /// [`NotFound`](crate::ErrorKind::NotFound): that is remembered as the registry's word.

@@ -25,7 +25,8 @@ pub enum ErrorKind {
     Unauthorized,
     /// The credentials are good, but do not allow this (HTTP 403).
     Forbidden,
-    /// Too many requests (HTTP 429, or 503 that says when to come back), with how long the registry asked to wait, where it said so.
+    /// Too many requests (HTTP 429, or 503 that says when to come back), with how long the registry asked to wait,
+    /// where it said so.
     RateLimited {
         /// The registry's `Retry-After`.
         retry_after: Option<Duration>,

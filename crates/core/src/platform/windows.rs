@@ -1,8 +1,8 @@
 //! Versions of Windows: an image runs on hosts whose kernel has its interface.
 //!
 //! The rules are those of containerd
-//! ([platform_windows_compat.go](https://github.com/containerd/platforms/blob/main/platform_windows_compat.go)),
-//! which has them from
+//! ([platform_windows_compat.go](https://github.com/containerd/platforms/blob/main/platform_windows_compat.go)), which
+//! has them from
 //! [Microsoft](https://learn.microsoft.com/en-us/virtualization/windowscontainers/deploy-containers/version-compatibility).
 
 /// Windows Server 2022: from here on, hosts run the images of this release and of all between.
