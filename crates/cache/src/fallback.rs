@@ -10,7 +10,7 @@ use hoist_core::{Error, ErrorKind, ImageRegistry, PulledImage, Result};
 /// [`Unavailable`](ErrorKind::Unavailable).
 ///
 /// Not so where it says anything else: that credentials are wrong, or that content is not what it should be,
-/// is for somebody to look at, and must not be covered up by another source.
+/// needs attention, and must not be covered up by another source.
 ///
 /// ```
 /// use hoist_cache::Fallback;
@@ -25,7 +25,7 @@ use hoist_core::{Error, ErrorKind, ImageRegistry, PulledImage, Result};
 /// More than two are nested, the rest within the second: `Fallback::new(a, Fallback::new(b, c))` is shown as
 /// `fallback(a, b, c)`. Where all fail, the error has what each said: [`Tried`].
 ///
-/// What is cached is what any has; [`remove`](ImageRegistry::remove) removes it from all.
+/// An image is cached if any registry has it; [`remove`](ImageRegistry::remove) removes it from all.
 #[derive(Debug, Clone)]
 pub struct Fallback<A, B> {
     first: A,

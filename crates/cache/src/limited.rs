@@ -9,13 +9,13 @@ use hoist_core::{ImageRegistry, PulledImage, Result};
 use hoist_store::owned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A registry that pulls only so many images at once. Who comes when all places are taken waits for the next one, in
-/// the order of arrival; who is dropped gives up its place, or its turn.
+/// A registry with a limit on concurrent pulls. Further pulls wait for a place, in the order of arrival. A pull that is
+/// dropped gives up its place, or its turn.
 ///
-/// Within a [`Cached`](crate::Cached), what is here waits for nobody: `cached(limited(4, remote))`. Around it, hits
+/// Within a [`Cached`](crate::Cached), an image in the store never waits: `cached(limited(4, remote))`. Around it, hits
 /// take a place too. All else that a registry does is not bounded.
 ///
-/// A turn and the pull that it is for are a task: a future that is not polled keeps nobody from a place for longer than
+/// A turn and the pull that it is for are a task: a future that is not polled does not hold a place for longer than
 /// its pull takes.
 #[derive(Debug)]
 pub struct Limited<R> {
@@ -25,7 +25,7 @@ pub struct Limited<R> {
 }
 
 impl<R> Limited<R> {
-    /// Lets so many pulls of this registry be under way at once: at least one.
+    /// Limits this registry to `pulls` concurrent pulls: at least one.
     pub fn new(pulls: usize, inner: R) -> Self {
         let pulls = pulls.clamp(1, Semaphore::MAX_PERMITS);
         Self { inner: Arc::new(inner), pulls, places: Arc::new(Semaphore::new(pulls)) }

@@ -1,4 +1,4 @@
-//! What a registry does, told to those who watch: spans, metrics and events.
+//! Observation: the calls of a registry as spans, metrics and events.
 
 use std::fmt;
 use std::time::Instant;
@@ -29,7 +29,7 @@ impl<R> Observed<R> {
         Self { inner, events: Events::default() }
     }
 
-    /// Reports the beginning and the end of each pull. What is in between, the registries within report: they are to be
+    /// Reports the beginning and the end of each pull. The inner registries report the rest: they have to be
     /// given [`events.within()`](Events::within).
     #[must_use]
     pub fn with_events(self, events: Events) -> Self {

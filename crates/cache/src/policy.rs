@@ -15,7 +15,7 @@ pub enum Policy {
     /// Never without asking what the tag is now: one request, a `HEAD`, where nothing has moved. It is the registry
     /// within that asks; one that answers from a cache of its own does not.
     Always,
-    /// Whenever the image is here, and what is not here is [`NotFound`](hoist_core::ErrorKind::NotFound): nobody is
+    /// If the store has the image. Any other image is [`NotFound`](hoist_core::ErrorKind::NotFound): no registry is
     /// ever asked.
     Never,
     /// Where the image is here, and what its tag is was confirmed by the registry no longer ago than this; else it is

@@ -81,8 +81,8 @@ impl Candidates {
         suspects
     }
 
-    /// Why nobody brought the blob: the word of the lowest tier, which was asked last. Only the origin's word counts
-    /// for a blob that is not there.
+    /// The error of a blob that no source brought: that of the lowest tier, which was asked last. Only the origin's
+    /// word counts for a blob that is not there.
     pub(crate) fn error(&self, blob: &Descriptor) -> Error {
         let said = self.list.iter().filter(|known| known.error.is_some()).max_by_key(|known| known.tier);
         match said.and_then(|known| Some((known.tier, known.error.clone()?))) {
@@ -120,7 +120,7 @@ impl Candidates {
         self.list.iter().any(|known| known.tier == Tier::Origin && known.is_out)
     }
 
-    /// The origin never rests, nor who is asked after it: there is nobody to take their place.
+    /// The origin never rests, nor do the sources after it: no other source could take their place.
     fn rests(candidate: &Candidate, standing: &Standing) -> bool {
         standing.is_resting && candidate.tier < Tier::Origin
     }

@@ -107,7 +107,7 @@ impl ConcurrencyLimiter {
         self.limit().in_use
     }
 
-    /// So many bytes have come.
+    /// Notes that bytes have arrived.
     pub(crate) fn brought(&self, bytes: u64, now: Instant) {
         let mut limit = self.limit();
         let is_full = limit.in_use >= limit.now;

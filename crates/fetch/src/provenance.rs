@@ -9,7 +9,7 @@ use std::ops::Range;
 pub(crate) struct Provenance(Vec<(Range<u64>, Option<usize>)>);
 
 impl Provenance {
-    /// The parts that the store had, around what is missing of `0..size`.
+    /// The parts that the store had, around the missing ranges of `0..size`.
     pub(crate) fn of_rest(missing: &[Range<u64>], size: u64) -> Self {
         let starts = std::iter::once(0).chain(missing.iter().map(|gap| gap.end));
         let ends = missing.iter().map(|gap| gap.start).chain([size]);

@@ -16,8 +16,8 @@ use hoist_core::{Descriptor, Error, ErrorKind, Source};
 /// store hashes all bytes. So a source checks neither digests nor sizes; the scheduler does.
 #[async_trait::async_trait]
 pub trait BlobSource: Send + Sync + fmt::Display {
-    /// What is learned is kept under this, for all pulls of a [`Fetcher`](crate::Fetcher): connections, pace, ranges,
-    /// trouble.
+    /// The id under which a [`Fetcher`](crate::Fetcher) keeps the state of this source for all pulls:
+    /// connections, pace, ranges, trouble.
     fn id(&self) -> &SourceId;
 
     /// How events and errors name it.
@@ -32,12 +32,12 @@ pub trait BlobSource: Send + Sync + fmt::Display {
 
 /// Finds sources that turn up while a blob is fetched: peers, mostly.
 pub trait SourceFinder: Send + Sync {
-    /// Sources that may have this blob, as they are found. Nobody waits for the stream: the other sources are asked
-    /// meanwhile. It is dropped when the blob is here.
+    /// Sources that may have this blob, as they are found. The fetch does not wait for the stream: it asks
+    /// the other sources meanwhile. It is dropped when the blob is here.
     fn find(&self, blob: &Descriptor) -> BoxStream<'static, Arc<dyn BlobSource>>;
 }
 
-/// The name that a source is known by to a [`Fetcher`](crate::Fetcher). Equal ids share what is learned.
+/// The name that a source is known by to a [`Fetcher`](crate::Fetcher). Equal ids share one state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(Arc<str>);
 

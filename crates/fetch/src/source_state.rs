@@ -1,4 +1,4 @@
-//! What is known of a source, for all pulls of a fetcher: its connections, pace and ranges, and its trouble.
+//! The state of a source, for all pulls of a fetcher: its connections, its pace, its ranges, and its trouble.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ const NEAR: Duration = Duration::from_millis(15);
 const REST: Duration = Duration::from_secs(10);
 const LONGEST_REST: Duration = Duration::from_mins(5);
 
-/// What is known of one source.
+/// The state of one source.
 #[derive(Debug)]
 pub struct SourceState {
     pub(crate) limiter: ConcurrencyLimiter,

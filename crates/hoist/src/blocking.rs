@@ -57,7 +57,7 @@ impl Hoist {
         Ok(Self { hoist, engine })
     }
 
-    /// The stack itself, for those who await.
+    /// The stack itself, for asynchronous code.
     pub fn get_ref(&self) -> &crate::Hoist {
         &self.hoist
     }

@@ -12,7 +12,7 @@
 //! let hoist = hoist::open(&config)?;
 //! assert_eq!(hoist.to_string(), "cached(fallback(local(/srv/images), remote))");
 //!
-//! // The image stays on the disk as long as the lease is held, whoever removes it meanwhile.
+//! // The image stays on the disk as long as the lease is held, even if it is removed meanwhile.
 //! let (image, lease) = hoist.pull_leased("nginx:1.27").await?;
 //! println!("{} is in {}", image.reference, image.path.display());
 //! # drop(lease);
@@ -22,16 +22,16 @@
 //!
 //! # Features
 //!
-//! All but `metrics` and `distribution` are on unless they are turned off; what is compiled out fails with
-//! [`Unsupported`](ErrorKind::Unsupported) when it is asked for, and says which feature it was.
+//! All features but `metrics` and `distribution` are on by default. A call that needs a missing feature fails with
+//! [`Unsupported`](ErrorKind::Unsupported), and names the feature.
 //!
-//! | feature | what it is for |
+//! | feature | purpose |
 //! | --- | --- |
 //! | `remote` | OCI and Docker registries, over HTTP |
 //! | `distribution` | the same registries by another client, for a second opinion: [`RemoteClient::OciClient`] |
 //! | `local` | OCI image layout directories; with `remote` off, there is no HTTP and no TLS in the tree |
 //! | `cache` | the decorators: a cache, a fallback to a second source, a limit on pulls, spans |
-//! | `metrics` | counts what is done with the crate `metrics`, where [`Config::observe`] is set |
+//! | `metrics` | counts pulls, bytes, hits and evictions with the crate `metrics`, if [`Config::observe`] is set |
 //! | `blocking` | a front for programs that have no async runtime: [`blocking`] |
 
 mod backend;

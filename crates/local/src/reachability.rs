@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 /// The blobs that can be reached from a set of descriptors.
 ///
-/// Every pair of a digest and a size in a document counts, in any field: an unknown field, such as a `subject`, must not
-/// get a blob deleted.
+/// Every pair of a digest and a size in a document counts, in any field: an unknown field, such as a `subject`, must
+/// not get a blob deleted.
 #[derive(Debug)]
 pub(crate) struct Reachable<'a> {
     layout: &'a Layout,

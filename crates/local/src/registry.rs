@@ -97,8 +97,8 @@ impl LocalRegistry {
         self.with(|source| source.writable = true)
     }
 
-    /// Declares that the directory's blobs never change. Then the store links to them instead of copying them, if it is on
-    /// the same file system.
+    /// Declares that the directory's blobs never change. Then the store links to them instead of copying them, if it is
+    /// on the same file system.
     #[must_use]
     pub fn immutable(self) -> Self {
         self.with(|source| source.is_immutable = true)

@@ -1,5 +1,5 @@
-//! Tools to test a hoist backend: images made in memory, a mocked registry that can misbehave, and one behavioural suite
-//! that checks whether an [`ImageRegistry`](hoist_core::ImageRegistry) keeps its contract.
+//! Tools to test a hoist backend: images made in memory, a mocked registry that can misbehave, and one behavioural
+//! suite that checks whether an [`ImageRegistry`](hoist_core::ImageRegistry) keeps its contract.
 //!
 //! - [`Image`] and [`ImageIndex`] are built from [`Layer`]s, the same bytes from the same parameters each
 //!   time. [`write_layout`] puts them in a directory, [`add_to_store`] in a store, [`push`] on a real registry,

@@ -19,8 +19,8 @@ pub struct CacheConfig {
     /// When it answers; by default [`IfNotPresent`](CachePolicy::IfNotPresent).
     #[serde(deserialize_with = "values::policy")]
     pub policy: Option<CachePolicy>,
-    /// Whether it answers with what it has, however old, where its policy is to ask and nobody can be reached. It
-    /// is told with an event and in the log. By default it does not.
+    /// Whether the store answers with its image, however old, if the policy is to ask and no registry can be reached.
+    /// An event and the log report this. By default it does not.
     pub serve_stale: bool,
     /// How long the cache remembers that there is no such image, spelled `5s` or `1m`; a bare number is in seconds. By
     /// default it does not remember this.
@@ -39,7 +39,7 @@ pub enum CachePolicy {
     IfNotPresent,
     /// Never without asking what the tag is now: one `HEAD`, where nothing has moved.
     Always,
-    /// Whenever the image is here, and nobody is ever asked: what is not here is not found.
+    /// If the store has the image. No registry is ever asked: any other image is not found.
     Never,
     /// Where the tag was confirmed no longer ago than this.
     NewerThan(Duration),
@@ -100,7 +100,7 @@ impl CacheConfig {
 impl Config {
     /// Whether the store answers without asking.
     pub fn caches(&self) -> bool {
-        // Who says how wants it: where it is not compiled in, that is an error.
+        // A key that says how to answer enables the cache. If it is not compiled in, that is an error.
         self.cache.enabled.unwrap_or(cfg!(feature = "cache") || self.cache.said().is_some())
     }
 
@@ -122,13 +122,13 @@ impl Config {
         self
     }
 
-    /// Lets the store answer with what it has, where it wants to ask and nobody can be reached.
+    /// Lets the store answer with its image if the policy is to ask and no registry can be reached.
     pub fn with_stale(mut self) -> Self {
         self.cache.serve_stale = true;
         self
     }
 
-    /// Remembers for so long that there is no such image.
+    /// Remembers for `time` that there is no such image.
     pub fn with_not_found_kept_for(mut self, time: Duration) -> Self {
         self.cache.remember_not_found = Some(time);
         self

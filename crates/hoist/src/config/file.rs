@@ -56,7 +56,7 @@ impl Config {
     }
 }
 
-/// What is wrong, and where. The parser's own text would show the line, and with it a password.
+/// The error and its place. The parser's own text would show the line, and with it a password.
 fn place(mut error: toml::de::Error, text: &str) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     error.set_input(None);

@@ -1,4 +1,4 @@
-//! The configuration: what is stacked on what, and how; read from TOML, or built by a program.
+//! The configuration of a stack, read from TOML or built by a program. Each file has the keys of one table.
 
 mod admission;
 mod cache;
@@ -65,7 +65,7 @@ pub struct Config {
     /// Which images are chosen, spelled `os/architecture[/variant]`; by default those for the host.
     #[serde(deserialize_with = "values::platform")]
     pub platform: Option<Platform>,
-    /// Whether what is stored survives a power cut: `"synced"`, the default, or `"none"`.
+    /// Whether stored images survive a power cut: `"synced"`, the default, or `"none"`.
     #[serde(deserialize_with = "values::durability")]
     pub durability: Durability,
     /// How much of the disk the store may hold, in bytes, spelled `20GiB` or `500MB`: a pull that brings more
@@ -73,13 +73,13 @@ pub struct Config {
     #[serde(deserialize_with = "values::size")]
     pub max_size: Option<u64>,
     /// The group, by its number, that may read the store beside its owner, as [`Access::Group`](crate::Access::Group)
-    /// has it; by default nobody may.
+    /// has it. By default only the owner may.
     pub access_group: Option<u32>,
     /// Whether no registry is asked, whatever `[remote]` says of how: what neither the store nor a directory has
     /// is [`Unavailable`](ErrorKind::Unavailable).
     pub offline: bool,
-    /// How many images are fetched at once, for each platform; what is in the store waits for nobody. By default there
-    /// is no limit.
+    /// The maximum number of images that are fetched at once, for each platform. Images in the store do not wait. By
+    /// default there is no limit.
     pub max_pulls: Option<NonZeroUsize>,
     /// Whether each call is a `tracing` span, and is counted, where the feature `metrics` is compiled in. By default it
     /// is not.
@@ -143,12 +143,12 @@ impl Config {
         Self { platform: Some(platform), ..self }
     }
 
-    /// Chooses whether what is stored survives a power cut.
+    /// Chooses whether stored images survive a power cut.
     pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
     }
 
-    /// Keeps the store to so many bytes of the disk.
+    /// Limits the store to `bytes` on the disk.
     pub fn with_max_size(self, bytes: u64) -> Self {
         Self { max_size: Some(bytes), ..self }
     }
@@ -163,7 +163,7 @@ impl Config {
         Self { offline: true, ..self }
     }
 
-    /// Fetches so many images at once.
+    /// Sets the maximum number of images that are fetched at once.
     pub fn with_max_pulls(self, pulls: NonZeroUsize) -> Self {
         Self { max_pulls: Some(pulls), ..self }
     }

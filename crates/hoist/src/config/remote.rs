@@ -57,7 +57,7 @@ pub struct RemoteConfig {
     /// Whether credentials that are not in this configuration are looked up in what the user has stored with
     /// `docker login`, `podman login` or `hoist login`; by default they are.
     pub keychain: Option<bool>,
-    /// Who asks, by registry: `[remote.credentials."ghcr.io"]`.
+    /// The credentials, by registry: `[remote.credentials."ghcr.io"]`.
     pub credentials: BTreeMap<String, CredentialsConfig>,
 }
 
@@ -84,7 +84,7 @@ impl FromStr for RemoteClient {
     }
 }
 
-/// `[remote.credentials."<registry>"]`: who asks there.
+/// `[remote.credentials."<registry>"]`: the credentials for one registry.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
@@ -213,13 +213,13 @@ impl Config {
         self
     }
 
-    /// Reads what is said of hosts in this directory, and no longer in the usual ones.
+    /// Reads the descriptions of hosts in this directory, in place of the usual ones.
     pub fn with_hosts_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.remote.hosts_dir.get_or_insert_default().push(path.into());
         self
     }
 
-    /// Reads of hosts nothing at all.
+    /// Reads no descriptions of hosts.
     pub fn without_hosts_dirs(mut self) -> Self {
         self.remote.hosts_dir = Some(Vec::new());
         self

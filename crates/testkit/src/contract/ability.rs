@@ -1,6 +1,6 @@
-//! What a registry under test and its origin can do, and so which cases make sense for them.
+//! The abilities of a registry under test and its origin, which decide the cases that apply.
 
-/// What a registry under test or its origin can do. A case names those that it needs.
+/// An ability of a registry under test or its origin. A case lists those that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ability {
@@ -21,6 +21,6 @@ pub enum Ability {
     StartsEmpty,
     /// `remove` is allowed.
     Removes,
-    /// What is pulled is a copy, apart from the origin: damage to it can be healed from there.
+    /// A pulled image is a copy, apart from the origin: damage to it can be healed from there.
     KeepsCopies,
 }

@@ -1,4 +1,4 @@
-//! The whole contract in one call, for who has a backend and a function that starts it.
+//! The whole contract in one call, for a backend and a function that starts it.
 
 use super::ability::Ability;
 use super::harness::{Harness, Subject};
@@ -6,9 +6,9 @@ use super::report::run_contract;
 
 /// Runs the whole contract on a backend, and panics with the report where a promise is broken.
 ///
-/// `name` is what the report calls it; `abilities` are what it and its origin can do: cases that need more are left out.
-/// `start` makes a registry with nothing in its store, which speaks for [`PLATFORM`](super::PLATFORM), on an origin of its
-/// own with nothing published yet; it is called once for each case.
+/// `name` is what the report calls it; `abilities` are what it and its origin can do: cases that need more are left
+/// out. `start` makes a registry with nothing in its store, which speaks for [`PLATFORM`](super::PLATFORM), on an
+/// origin of its own with nothing published yet; it is called once for each case.
 ///
 /// ```no_run
 /// use hoist_testkit::contract::{self, Ability, Subject};

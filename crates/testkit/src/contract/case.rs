@@ -21,7 +21,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// Whether the case makes sense for who can do this.
+    /// Whether the case applies to a registry with these abilities.
     pub fn applies_to(&self, abilities: &[Ability]) -> bool {
         self.missing_from(abilities).is_none()
     }

@@ -1,4 +1,4 @@
-//! What the suite needs in order to run on somebody's registry.
+//! The harness: starts a registry for the suite, and lists its abilities.
 
 use std::any::Any;
 use std::fmt;
@@ -16,7 +16,7 @@ pub const PLATFORM: &str = "linux/amd64";
 /// Starts registries for the suite to run on: a backend, a decorator, or a whole stack.
 #[async_trait::async_trait]
 pub trait Harness: Send + Sync {
-    /// What is tested, as the names of the tests have it.
+    /// The name of the tested registry, as it appears in the names of the tests.
     fn name(&self) -> String;
 
     /// What the registry and its origin can do. Cases that need more do not apply.

@@ -11,8 +11,8 @@ use crate::image::Publishable;
 use crate::layout::{add_to_layout, blob_path, remove_from_layout, write_blob, write_layout};
 use crate::mock::{Gate, MockRegistry};
 
-/// The origin of a registry under test, which pulls its images from there. The suite calls only the methods whose ability
-/// the harness lists.
+/// The origin of a registry under test, which pulls its images from there. The suite calls only the methods whose
+/// ability the harness lists.
 #[async_trait::async_trait]
 pub trait Origin: Send + Sync {
     /// Makes an image available, under this tag, which moves if it was there. Returns the full reference.

@@ -24,7 +24,7 @@ impl Layer {
         Self::raw(archive(files))
     }
 
-    /// An archive of one file, of so many bytes that cannot be compressed. Other seeds make other layers.
+    /// An archive of one file of `len` bytes that cannot be compressed. Other seeds make other layers.
     pub fn random(len: usize, seed: u64) -> Self {
         Self::files(&[(&format!("random/{seed}"), &random_bytes(len, seed))])
     }

@@ -138,7 +138,7 @@ fn manifest(format: Format, config: &Blob, layers: &[Blob]) -> ImageManifest {
         .expect("complete")
 }
 
-/// The bytes of a document; those are what is hashed, so they are made only once.
+/// The bytes of a document. They are hashed, so they are made only once.
 pub(crate) fn json(document: &impl serde::Serialize) -> Bytes {
     serde_json::to_vec(document).expect("documents are plain data").into()
 }

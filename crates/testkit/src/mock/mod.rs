@@ -1,7 +1,7 @@
-//! A mocked registry, on a port of its own, that counts what it is asked for and breaks as it is told to.
+//! A mocked registry on a port of its own. It counts its requests, and fails on demand.
 //!
-//! The answers are made by a [`wiremock`] server. In front of it stands a relay, for what no HTTP server
-//! can be made to do: to cut a body short, to hold one back, to be gone and come back on the same port.
+//! A [`wiremock`] server makes the answers. The relay in front of it does what no HTTP server can be made to do: it
+//! cuts a body short, holds one back, or goes away and comes back on the same port.
 
 mod answer;
 mod auth;

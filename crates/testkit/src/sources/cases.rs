@@ -16,8 +16,8 @@ const SIZE: usize = 3 << 20;
 /// An answer that is silent for so long is given up.
 const STALL: Duration = Duration::from_millis(200);
 
-/// Fetches blobs from sources of one kind that go wrong in every way, and panics with the first fetch that does not end as
-/// it should: beside a good origin the right bytes always come, and what was right is not fetched twice.
+/// Fetches blobs from sources of one kind that go wrong in every way, and panics with the first fetch that does not end
+/// as it should: beside a good origin the right bytes always come, and what was right is not fetched twice.
 pub async fn assert_fetched(maker: &dyn SourceMaker) {
     for trouble in Trouble::ALL {
         alone(maker, trouble).await;

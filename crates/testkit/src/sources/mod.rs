@@ -1,7 +1,7 @@
-//! The suite for sources of blobs: what a fetch makes of them, whatever goes wrong.
+//! The suite for sources of blobs: a fetch from them has to end well, whatever goes wrong.
 //!
-//! A [`SourceMaker`] makes sources of one kind that go wrong in a given way. [`assert_fetched`] tries every way, alone and
-//! beside a good origin, and panics with the first that does not end as it should.
+//! A [`SourceMaker`] makes sources of one kind that go wrong in a given way. [`assert_fetched`] tries every way, alone
+//! and beside a good origin, and panics with the first that does not end as it should.
 
 mod cases;
 mod memory;

@@ -1,4 +1,4 @@
-//! Caching: what is here, under which names, and what is asked of the origin again.
+//! Caching: which images are cached, under which names, and which are pulled from the origin again.
 
 use super::super::harness::Subject;
 use super::support::{assert_is, at, kind_of, pull_published, siblings};

@@ -19,7 +19,7 @@ const CROWD: usize = 16;
 /// How many bytes of a blob arrive before it is held.
 const SOME: u64 = 1000;
 
-/// Pulls the same image so many times at once, each from a task of its own.
+/// Pulls the same image several times at once, each from a task of its own.
 async fn pull_at_once(subject: &Subject, reference: &str) -> Vec<Result<PulledImage>> {
     let pulls = (0..CROWD).map(|_| {
         let (registry, reference) = (Arc::clone(subject.registry()), reference.to_owned());
@@ -126,7 +126,7 @@ pub(super) async fn a_dropped_pull_does_not_take_others_with_it(subject: &Subjec
     assert_is(&kept.await.unwrap(), &image);
 }
 
-/// Polls a future so many times, each time when it wants to be, or to its end.
+/// Polls a future a number of times, each time that it is woken, or to its end.
 async fn poll_times<F: Future>(mut future: Pin<&mut F>, times: usize) -> Option<F::Output> {
     let mut left = times;
     poll_fn(|context| match future.as_mut().poll(context) {

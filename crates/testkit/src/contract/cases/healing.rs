@@ -38,7 +38,7 @@ pub(super) async fn a_damaged_manifest_on_disk_is_healed_by_a_force_pull(subject
         .await;
 }
 
-/// Pulls the image, damages what is on disk, and pulls it anew.
+/// Pulls the image, damages it on the disk, and pulls it again.
 async fn healed_after(subject: &Subject, image: &Image, damage: impl FnOnce(&Path)) {
     let pulled = pull_published(subject, image).await;
     damage(&pulled.path);

@@ -1,4 +1,4 @@
-//! Platforms: which image of an index is pulled, and what is said where none fits.
+//! Platforms: which image of an index is pulled, and the error if none fits.
 
 use hoist_core::{ErrorKind, Platform};
 

@@ -1,4 +1,4 @@
-//! References: what they mean, and what is said of those that lead nowhere.
+//! References: what they mean, and the errors for those that lead nowhere.
 
 use std::error::Error as _;
 
