@@ -5,12 +5,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use hoist_cache::Cached;
-use hoist_core::{
-    Descriptor, Digest, Document, Error, ErrorKind, ImageRegistry, MAX_DOCUMENT, Platform, PulledImage,
-    Reference, Result,
+use hoist::{
+    Cached, Descriptor, Digest, Document, Durability, Error, ErrorKind, Events, Fetched, ImageRegistry,
+    Lease, MAX_DOCUMENT, Platform, PulledImage, Reference, Result, Store, StoreOptions, Verify, WriteQueue,
 };
-use hoist_store::{Durability, Store, StoreOptions, StoredImage, Verify, WriteQueue, blocking};
 use hoist_testkit::contract::{self, Ability, Subject};
 use hoist_testkit::{Image, Origin, Publishable};
 
@@ -58,16 +56,19 @@ struct Memory {
 }
 
 impl Memory {
-    async fn fetch(&self, name: &str, verify: Verify) -> Result<PulledImage> {
+    async fn get(&self, name: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = name.parse()?;
-        self.store.admit_reference(&reference)?; // whoever has it, it may be one that nobody is to have
-        if verify == Verify::Cached
-            && reference.digest().is_some()
-            && let Some(image) = self.store.get_and_touch(&reference, &self.platform).await?
-        {
-            return Ok(image.into()); // a digest cannot have moved
-        }
-        let top = self.shelf.find(&reference)?;
+        let (this, name) = (self.clone(), reference.clone());
+        let fetch = move |store| {
+            let (this, name) = (Self { store, ..this.clone() }, name.clone());
+            async move { this.fetch(&name, verify).await }
+        };
+        // The store does everything that is the same for every backend: admission, the task, and the name.
+        self.store.pull(&reference, &self.platform, verify, &Events::default(), fetch).await
+    }
+
+    async fn fetch(&self, reference: &Reference, verify: Verify) -> Result<Fetched> {
+        let top = self.shelf.find(reference)?;
         let bytes = self.shelf.get(&top)?;
         top.verify(&bytes)?; // against what was asked for, before it is read
         let (manifest, bytes, index) = match Document::parse(&bytes, None)? {
@@ -79,18 +80,11 @@ impl Memory {
             Document::Manifest(manifest) => (Descriptor::of(&manifest.media_type, &bytes), bytes, None),
             _ => return Err(Error::new(ErrorKind::Unsupported, format!("{top} is no image"))),
         };
-        Ok(self.bring(&reference, &manifest, bytes, index, verify).await?.into())
+        Ok(Fetched::New { lease: self.bring(&manifest, bytes, verify).await?, index })
     }
 
-    /// Puts an image together in the store, and names it.
-    async fn bring(
-        &self,
-        reference: &Reference,
-        descriptor: &Descriptor,
-        bytes: Vec<u8>,
-        index: Option<(Digest, Vec<u8>)>,
-        verify: Verify,
-    ) -> Result<StoredImage> {
+    /// Puts an image together in the store.
+    async fn bring(&self, descriptor: &Descriptor, bytes: Vec<u8>, verify: Verify) -> Result<Lease> {
         let staging = self.store.stage(verify)?;
         staging.put(descriptor, bytes.clone()).await?; // checks size and digest
         let Document::Manifest(manifest) = Document::parse(&bytes, Some(&descriptor.media_type))? else {
@@ -108,36 +102,26 @@ impl Memory {
         {
             self.platform.check(&config)?;
         }
-        let lease = staging.commit(descriptor.clone()).await?;
-        let (store, reference, platform) = (self.store.clone(), reference.clone(), self.platform.clone());
-        blocking(move || {
-            let index = index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
-            store.name(&reference, &platform, &lease, index)
-        })
-        .await
+        staging.commit(descriptor.clone()).await
     }
 }
 
 #[async_trait::async_trait]
 impl ImageRegistry for Memory {
     async fn pull(&self, reference: &str) -> Result<PulledImage> {
-        self.fetch(reference, Verify::Cached).await
+        self.get(reference, Verify::Cached).await
     }
     async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
-        self.fetch(reference, Verify::Rehash).await
+        self.get(reference, Verify::Rehash).await
     }
     async fn is_cached(&self, reference: &str) -> bool {
-        let found = reference.parse().and_then(|r| self.store.peek(&r, &self.platform));
-        found.is_ok_and(|image| image.is_some())
+        self.store.is_cached(reference, &self.platform)
     }
     async fn remove(&self, reference: &str) -> Result<bool> {
-        let (this, reference) = (self.clone(), reference.parse()?);
-        blocking(move || this.store.remove(&reference, &this.platform)).await
+        self.store.remove_cached(reference, &self.platform).await
     }
     async fn list_cached(&self) -> Result<Vec<String>> {
-        let this = self.clone();
-        let names = blocking(move || this.store.list(&this.platform)).await?;
-        Ok(names.iter().map(ToString::to_string).collect())
+        self.store.list_cached(&self.platform).await
     }
 }
 

@@ -21,7 +21,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All algorithms.
-    pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
+    pub const ALL: &[Self] = &[Self::Sha256, Self::Sha512];
 
     /// The name in a digest: `sha256` or `sha512`.
     pub fn as_str(self) -> &'static str {
@@ -90,7 +90,7 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self> {
         let (name, hex) = text.split_once(':').ok_or_else(|| malformed(text, "it has no `algorithm:`"))?;
-        let algorithm = Algorithm::ALL.into_iter().find(|a| a.as_str() == name).ok_or_else(|| {
+        let algorithm = Algorithm::ALL.iter().copied().find(|a| a.as_str() == name).ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, format!("digest {text:?} is neither sha256 nor sha512"))
         })?;
         if hex.len() != algorithm.hex_len() {

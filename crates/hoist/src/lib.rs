@@ -2,7 +2,8 @@
 //!
 //! A program needs this crate alone. [`open`] takes a [`Config`] and gives a [`Hoist`]: a stack of backends
 //! over one store, which is itself an [`ImageRegistry`] and prints as what it is made of. The backends and
-//! decorators themselves are here too, for a stack that a configuration cannot say.
+//! decorators themselves are here too, for a stack that a configuration cannot say; and everything that a custom
+//! backend needs, also without any feature.
 //!
 //! ```no_run
 //! use hoist::{Config, ImageRegistry};
@@ -45,13 +46,14 @@ mod root;
 mod secret;
 
 pub use hoist_core::{
-    Admission, Candidate, Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageEntry,
-    ImageRegistry, Index, Manifest, Platform, PulledImage, Received, Reference, Resolution, Result, Source,
+    Admission, Algorithm, Candidate, Descriptor, Digest, Document, Error, ErrorKind, Event, Events, Hasher,
+    ImageEntry, ImageRegistry, Index, MAX_DOCUMENT, Manifest, Platform, PulledImage, Received, Reference,
+    Resolution, Result, Source, config_platform, media_type,
 };
 pub use hoist_store::{
-    Access, Call, Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions,
+    Access, Call, Checked, Claim, Collected, Durability, Evicted, Fetched, Finding, FsckOptions, GcOptions,
     ImageUsage, Ingest, Layout, Lease, Leasing, Problem, Staging, Store, StoreOptions, StoredImage, Usage,
-    Verify, owned,
+    Verify, WriteQueue, owned,
 };
 
 #[cfg(feature = "cache")]

@@ -177,7 +177,7 @@ impl Archive {
     }
 
     /// The manifest with its platform, if it is for this one: by its entry, or else by its configuration.
-    fn fit(&self, manifest: Descriptor, document: &Manifest, platform: &Platform) -> Result<Descriptor> {
+    fn fit(&self, mut manifest: Descriptor, document: &Manifest, platform: &Platform) -> Result<Descriptor> {
         if let Some(made_for) = &manifest.platform {
             return if platform.accepts(made_for) {
                 Ok(manifest)
@@ -190,7 +190,8 @@ impl Archive {
         }
         let config = self.read_blob(&document.config)?;
         platform.check(&config)?;
-        Ok(Descriptor { platform: config_platform(&config), ..manifest })
+        manifest.platform = config_platform(&config);
+        Ok(manifest)
     }
 
     async fn take(&self, store: &Store, entry: &Entry) -> Result<Lease> {

@@ -185,7 +185,7 @@ impl Catalog {
     /// An index's word on the platform is believed, as it is the index that was chosen from; all others are
     /// checked against the configuration.
     fn single(&self, entry: &Descriptor, document: Manifest, check: bool) -> Result<Found> {
-        let of_one = Index { media_type: media_type::OCI_INDEX.to_owned(), manifests: vec![entry.clone()] };
+        let of_one = Index::new(media_type::OCI_INDEX, vec![entry.clone()]);
         let mut manifest = of_one.choose(&self.platform)?.clone();
         if document.is_runnable() && (check || manifest.platform.is_none()) {
             let config = self.layout.read(&document.config)?;

@@ -62,8 +62,7 @@ impl<'a> Reachable<'a> {
 
     /// Reads a document. `None`: it is not in the layout, as for a platform that was not copied, and leads nowhere.
     fn read(&self, digest: Digest, size: u64, media_type: &str) -> Result<Option<Value>> {
-        let media_type = media_type.to_owned();
-        let blob = Descriptor { digest, size, ..Descriptor::of(&media_type, b"") };
+        let blob = Descriptor::new(media_type, digest, size);
         match self.layout.read(&blob) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(missing) if *missing.kind() == ErrorKind::NotFound => Ok(None),

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use hoist_core::{
-    Descriptor, Digest, Document, Error, ErrorKind, ImageRegistry, MAX_DOCUMENT, Manifest, Platform,
-    PulledImage, Reference, Result,
+use hoist::{
+    Descriptor, Digest, Document, Error, ErrorKind, Events, Fetched, ImageRegistry, Lease, MAX_DOCUMENT,
+    Manifest, Platform, PulledImage, Reference, Result, Store, Verify, WriteQueue,
 };
-use hoist_store::{Lease, Store, StoredImage, Verify, WriteQueue, blocking};
 
 use crate::wire::ask;
 
@@ -38,26 +37,16 @@ impl ShelfRegistry {
 
     async fn get(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
-        self.store.admit_reference(&reference)?;
-        if verify == Verify::Cached
-            && reference.digest().is_some()
-            && let Some(image) = self.store.get_and_touch(&reference, &self.platform).await?
-        {
-            return Ok(image.into());
-        }
-        let image = self.fetch(&reference, verify).await;
-        image.map(Into::into).map_err(|error| error.context(format!("cannot pull {reference}")))
-    }
-
-    async fn fetch(&self, reference: &Reference, verify: Verify) -> Result<StoredImage> {
-        let found = self.find(reference).await?;
-        let lease = self.bring(reference, &found, verify).await?;
-        let (this, reference) = (self.clone(), reference.clone());
-        blocking(move || {
-            let index = found.index.as_ref().map(|(digest, bytes)| (digest, &bytes[..]));
-            this.store.name(&reference, &this.platform, &lease, index)
-        })
-        .await
+        let (this, name) = (self.clone(), reference.clone());
+        let fetch = move |store| {
+            let (this, name) = (Self { store, ..this.clone() }, name.clone());
+            async move {
+                let found = this.find(&name).await?;
+                let lease = this.bring(&name, &found, verify).await?;
+                Ok(Fetched::New { lease, index: found.index })
+            }
+        };
+        self.store.pull(&reference, &self.platform, verify, &Events::default(), fetch).await
     }
 
     /// Asks what a name is, and for the image for the platform where it is an index.
@@ -131,19 +120,15 @@ impl ImageRegistry for ShelfRegistry {
     }
 
     async fn is_cached(&self, reference: &str) -> bool {
-        let image = reference.parse().and_then(|reference| self.store.peek(&reference, &self.platform));
-        image.is_ok_and(|image| image.is_some())
+        self.store.is_cached(reference, &self.platform)
     }
 
     async fn remove(&self, reference: &str) -> Result<bool> {
-        let (this, reference) = (self.clone(), reference.parse()?);
-        blocking(move || this.store.remove(&reference, &this.platform)).await
+        self.store.remove_cached(reference, &self.platform).await
     }
 
     async fn list_cached(&self) -> Result<Vec<String>> {
-        let this = self.clone();
-        let references = blocking(move || this.store.list(&this.platform)).await?;
-        Ok(references.iter().map(ToString::to_string).collect())
+        self.store.list_cached(&self.platform).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! One question to a shelf, and the answer as it comes.
 
-use hoist_core::{Descriptor, Error, ErrorKind, MAX_DOCUMENT, Result};
-use hoist_store::WriteQueue;
+use hoist::WriteQueue;
+use hoist::{Descriptor, Error, ErrorKind, MAX_DOCUMENT, Result};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 

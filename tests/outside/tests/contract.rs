@@ -4,9 +4,9 @@ mod shelf;
 
 use bytes::Bytes;
 use hoist::Hoist;
-use hoist_core::{Descriptor, ImageRegistry};
+use hoist::{Claim, Durability, Store, StoreOptions, Verify};
+use hoist::{Descriptor, ImageRegistry};
 use hoist_outside::ShelfRegistry;
-use hoist_store::{Claim, Durability, Store, StoreOptions, Verify};
 use hoist_testkit::{Ability, Harness, Image, Origin, PLATFORM, Subject, assert_valid_layout, run_contract};
 use shelf::Shelf;
 

@@ -70,7 +70,7 @@ impl<R> Cache<R> {
     }
 
     fn check_platform(&self, entry: &Descriptor) -> Result<()> {
-        let of_one = Index { media_type: media_type::OCI_INDEX.to_owned(), manifests: vec![entry.clone()] };
+        let of_one = Index::new(media_type::OCI_INDEX, vec![entry.clone()]);
         of_one.choose(&self.platform).map(drop)
     }
 

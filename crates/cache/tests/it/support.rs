@@ -135,7 +135,8 @@ pub(crate) fn image(dir: &TempDir, layer: &str) -> Image {
     let index = serde_json::json!({ "schemaVersion": 2, "manifests": [manifest] });
     fs::write(source.join("index.json"), index.to_string()).unwrap();
     fs::write(source.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-    let manifest = Descriptor { platform: Some(platform()), ..manifest };
+    let mut manifest = manifest;
+    manifest.platform = Some(platform());
     Image { source, manifest, index: None }
 }
 

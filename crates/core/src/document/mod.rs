@@ -40,6 +40,7 @@ pub mod media_type {
 /// ([descriptor](https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md)).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Descriptor {
     /// What the content is.
     pub media_type: String,
@@ -60,16 +61,15 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// A descriptor of content with this media type, digest, and size in bytes.
+    pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Self {
+        let (annotations, urls) = (BTreeMap::new(), Vec::new());
+        Self { media_type: media_type.into(), digest, size, platform: None, annotations, urls }
+    }
+
     /// A descriptor of these bytes, hashed with SHA-256.
     pub fn of(media_type: &str, bytes: &[u8]) -> Self {
-        Self {
-            media_type: media_type.to_owned(),
-            digest: Digest::sha256(bytes),
-            size: bytes.len() as u64,
-            platform: None,
-            annotations: BTreeMap::new(),
-            urls: Vec::new(),
-        }
+        Self::new(media_type, Digest::sha256(bytes), bytes.len() as u64)
     }
 
     /// Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) or
@@ -105,6 +105,7 @@ pub enum Document {
 
 /// An image's manifest: an OCI one, or Docker's schema 2, which has the same shape.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Manifest {
     /// What the document is; one of [`media_type`]'s.
     pub media_type: String,
@@ -112,6 +113,13 @@ pub struct Manifest {
     pub config: Descriptor,
     /// The layers, lowest first.
     pub layers: Vec<Descriptor>,
+    /// What the manifest is about, where it is an artifact that refers to another manifest, such as a signature.
+    /// A subject that cannot be read is left out: no image needs it.
+    pub subject: Option<Descriptor>,
+    /// The type of an artifact (`artifactType`).
+    pub artifact_type: Option<String>,
+    /// Arbitrary notes.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Manifest {
@@ -132,11 +140,26 @@ impl Manifest {
 
 /// An index of images: an OCI one, or Docker's manifest list, which has the same shape.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Index {
     /// What the document is; one of [`media_type`]'s.
     pub media_type: String,
     /// The images. Entries whose digest is of an unknown algorithm are left out.
     pub manifests: Vec<Descriptor>,
+    /// What the index is about, as with a [manifest](Manifest::subject).
+    pub subject: Option<Descriptor>,
+    /// The type of an artifact (`artifactType`).
+    pub artifact_type: Option<String>,
+    /// Arbitrary notes.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Index {
+    /// An index of these images.
+    pub fn new(media_type: impl Into<String>, manifests: Vec<Descriptor>) -> Self {
+        let (media_type, annotations) = (media_type.into(), BTreeMap::new());
+        Self { media_type, manifests, subject: None, artifact_type: None, annotations }
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +180,28 @@ mod tests {
     }
 
     #[test]
+    fn an_artifact_has_a_type_and_a_subject_and_a_bad_subject_harms_nobody() {
+        let config = Descriptor::of(media_type::OCI_CONFIG, b"{}");
+        let parse = |subject: serde_json::Value| {
+            let text = serde_json::json!({"schemaVersion": 2, "config": config, "layers": [], "subject": subject,
+                "artifactType": "application/vnd.example", "annotations": {"a": "b"}});
+            match Document::parse(text.to_string().as_bytes(), None).unwrap() {
+                Document::Manifest(manifest) => manifest,
+                Document::Index(_) => panic!("it is a manifest"),
+            }
+        };
+        let manifest = parse(serde_json::to_value(&config).unwrap());
+        assert_eq!(manifest.subject.as_ref(), Some(&config));
+        assert_eq!(manifest.artifact_type.as_deref(), Some("application/vnd.example"));
+        assert_eq!(manifest.annotations["a"], "b");
+        for bad in
+            [serde_json::json!(null), serde_json::json!(7), serde_json::json!({"digest": "md5:0", "size": 1})]
+        {
+            assert_eq!(parse(bad).subject, None);
+        }
+    }
+
+    #[test]
     fn an_image_is_told_from_an_artifact_by_its_configuration() {
         for (config, runs) in [
             (media_type::OCI_CONFIG, true),
@@ -164,8 +209,10 @@ mod tests {
             ("application/vnd.cncf.helm.config.v1+json", false),
         ] {
             let config = Descriptor::of(config, b"{}");
-            let manifest =
-                Manifest { media_type: media_type::OCI_MANIFEST.to_owned(), config, layers: Vec::new() };
+            let text = serde_json::json!({"schemaVersion": 2, "config": config, "layers": []}).to_string();
+            let Document::Manifest(manifest) = Document::parse(text.as_bytes(), None).unwrap() else {
+                panic!("it is a manifest")
+            };
             assert_eq!(manifest.is_runnable(), runs, "{}", manifest.config.media_type);
         }
     }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
 use super::{Descriptor, Document, Index, MAX_DOCUMENT, Manifest, media_type};
 use crate::error::{Error, ErrorKind, Result};
@@ -23,6 +24,9 @@ struct Raw {
     layers: Option<Vec<RawDescriptor>>,
     manifests: Option<Vec<RawDescriptor>>,
     fs_layers: Option<IgnoredAny>,
+    subject: Option<Value>,
+    artifact_type: Option<Value>,
+    annotations: Option<Value>,
 }
 
 /// A descriptor whose digest is not parsed yet. Go writes `null` for empty fields.
@@ -51,12 +55,10 @@ impl RawDescriptor {
                 .with_help("push the image again with a current tool")
         })?;
         Ok(Descriptor {
-            media_type: self.media_type.unwrap_or_default(),
-            digest,
-            size: self.size,
             platform: self.platform,
             annotations: self.annotations.unwrap_or_default(),
             urls: self.urls.unwrap_or_default(),
+            ..Descriptor::new(self.media_type.unwrap_or_default(), digest, self.size)
         })
     }
 
@@ -90,6 +92,7 @@ impl Document {
             ));
         }
         let media_type = raw.media_type(content_type)?;
+        let (subject, artifact_type, annotations) = raw.of_artifacts();
         match raw {
             Raw { manifests: Some(_), layers: Some(_), .. }
             | Raw { manifests: Some(_), config: Some(_), .. } => {
@@ -98,13 +101,15 @@ impl Document {
             Raw { manifests: Some(entries), .. } => {
                 check_type(&media_type, &[media_type::OCI_INDEX, media_type::DOCKER_LIST])?;
                 let entries = entries.into_iter().filter_map(RawDescriptor::read_entry);
-                Ok(Self::Index(Index { media_type, manifests: entries.collect::<Result<_>>()? }))
+                let manifests = entries.collect::<Result<_>>()?;
+                Ok(Self::Index(Index { media_type, manifests, subject, artifact_type, annotations }))
             }
             Raw { config: Some(config), layers, .. } => {
                 check_type(&media_type, &[media_type::OCI_MANIFEST, media_type::DOCKER_MANIFEST])?;
                 let layers = layers.into_iter().flatten().map(RawDescriptor::read);
                 let (config, layers) = (config.read()?, layers.collect::<Result<_>>()?);
-                Ok(Self::Manifest(Manifest { media_type, config, layers }))
+                let document = Manifest { media_type, config, layers, subject, artifact_type, annotations };
+                Ok(Self::Manifest(document))
             }
             _ if !media_type::ACCEPTED.contains(&&*media_type) => Err(unknown_type(&media_type)),
             _ => Err(malformed("the document has neither `config` and `layers` nor `manifests`")
@@ -114,6 +119,16 @@ impl Document {
 }
 
 impl Raw {
+    /// The fields that artifacts have. No image needs them, so one that cannot be read counts as absent.
+    fn of_artifacts(&self) -> (Option<Descriptor>, Option<String>, BTreeMap<String, String>) {
+        fn read<T: DeserializeOwned>(value: Option<&Value>) -> Option<T> {
+            value.and_then(|value| serde_json::from_value(value.clone()).ok())
+        }
+        let subject = read::<RawDescriptor>(self.subject.as_ref()).and_then(|subject| subject.read().ok());
+        let artifact_type = read(self.artifact_type.as_ref()).filter(|name: &String| !name.is_empty());
+        (subject, artifact_type, read(self.annotations.as_ref()).unwrap_or_default())
+    }
+
     /// The document's type: its own field, which must agree with the server's `Content-Type`; else the
     /// `Content-Type`; else the type that its fields imply.
     fn media_type(&self, content_type: Option<&str>) -> Result<String> {

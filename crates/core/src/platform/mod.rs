@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 /// version, `windows(10.0.17763)/amd64`. Parsing and choosing follow
 /// [containerd/platforms](https://github.com/containerd/platforms).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Platform {
     /// `linux`, `windows`, ...
     pub os: String,

@@ -62,10 +62,8 @@ impl Fixture {
 
     /// An index of images, each with its platform.
     fn index(&self, images: &[(&str, &Descriptor)]) -> Descriptor {
-        let images = images.iter().map(|(architecture, image)| Descriptor {
-            platform: Some(platform(&format!("linux/{architecture}"))),
-            ..(*image).clone()
-        });
+        let images =
+            images.iter().map(|(architecture, image)| of_platform(image, &format!("linux/{architecture}")));
         let images: Vec<_> = images.collect();
         let index = json!({ "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": images });
         self.blob(media_type::OCI_INDEX, index.to_string().as_bytes())
@@ -89,9 +87,17 @@ fn names(dir: &Path) -> Vec<String> {
     names
 }
 
+fn of_platform(descriptor: &Descriptor, name: &str) -> Descriptor {
+    let mut descriptor = descriptor.clone();
+    descriptor.platform = Some(platform(name));
+    descriptor
+}
+
 fn named(descriptor: &Descriptor, name: &str) -> Descriptor {
     let annotations = [(REF_NAME.to_owned(), name.to_owned())].into();
-    Descriptor { annotations, ..descriptor.clone() }
+    let mut named = descriptor.clone();
+    named.annotations = annotations;
+    named
 }
 
 fn platform(text: &str) -> Platform {
@@ -133,7 +139,7 @@ async fn a_pulled_image_is_in_the_store_and_says_what_it_is() {
     assert_eq!(pulled.digest, image.digest.to_string());
     assert_eq!(pulled.path, fixture.store().image_path(&image.digest));
     let entry = Layout::open(&pulled.path).unwrap().entries().unwrap().remove(0);
-    assert_eq!(entry, Descriptor { platform: Some(platform("linux/amd64")), ..named(&image, "v1") });
+    assert_eq!(entry, of_platform(&named(&image, "v1"), "linux/amd64"));
     fs::remove_dir_all(fixture.path()).unwrap();
     assert!(Layout::open(&pulled.path).unwrap().read(&entry).is_ok(), "it does not need the directory");
 }

@@ -107,7 +107,8 @@ async fn by_descriptor(client: &Client, route: &Route, chosen: Descriptor, store
         _ => fetch(client, route, &chosen.digest.to_string(), Some(&chosen.digest)).await?,
     };
     fetched.descriptor.expect_size(chosen.size)?;
-    let descriptor = Descriptor { platform: chosen.platform, ..fetched.descriptor };
+    let mut descriptor = fetched.descriptor;
+    descriptor.platform = chosen.platform;
     Ok(Fetched { descriptor, ..fetched })
 }
 

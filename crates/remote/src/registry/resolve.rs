@@ -33,7 +33,9 @@ impl RemoteRegistry {
             Document::Index(index) => self.entries(&route, index).await?,
             Document::Manifest(manifest) => {
                 let platform = self.platform_of(&route, manifest).await?;
-                vec![entry(&Descriptor { platform, ..top.descriptor.clone() }, Some(manifest))]
+                let mut descriptor = top.descriptor.clone();
+                descriptor.platform = platform;
+                vec![entry(&descriptor, Some(manifest))]
             }
             other => return Err(Error::new(ErrorKind::Unsupported, format!("unknown document {other:?}"))),
         };

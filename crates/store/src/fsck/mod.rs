@@ -67,10 +67,10 @@ impl Store {
         };
         // Images are checked after the blobs, when it is known which blobs are damaged; refs are checked after
         // the images.
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             check.pool(algorithm)?;
         }
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             check.images(algorithm)?;
         }
         check.refs()?;

@@ -15,7 +15,7 @@ impl Check<'_> {
         self.strays("staging", |entry| entry.is_dir)?;
         // Directories come from an older version.
         self.strays("ingest", |entry| (entry.is_file || entry.is_dir) && is_blob(hex_of(&entry.name)))?;
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             self.strays(&format!("names/{}", algorithm.as_str()), |entry| {
                 entry.is_dir && is_blob(&entry.name)
             })?;

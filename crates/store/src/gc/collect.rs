@@ -27,7 +27,7 @@ impl Store {
         let scratch = self.scratch()?;
         images.rename(image.hex(), scratch.dir(), "image")?;
         let mut released = Vec::new();
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             if let Some(blobs) = scratch.dir().sub(format!("image/{}", pool_path(algorithm)))? {
                 for blob in blobs.digests(algorithm)? {
                     let blob = blob?;

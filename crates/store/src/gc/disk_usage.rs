@@ -70,7 +70,7 @@ fn links(stat: &Stat) -> u64 {
 }
 
 fn each_blob(images: &Dir, image: &Digest, mut see: impl FnMut(&Stat)) -> Result<()> {
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         let path = format!("{}/{}", image.hex(), pool_path(algorithm));
         let Some(blobs) = images.sub(path)? else { continue };
         for blob in blobs.entries()? {

@@ -57,7 +57,7 @@ impl Collection<'_> {
     /// The disk space of the store, not counting what a dry run would have deleted.
     pub(crate) fn held(&self) -> Result<u64> {
         let mut held = self.store.space_of("ingest")? + self.store.space_of("quarantine")?;
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             if let Some(pool) = self.store.dir().sub(pool_path(algorithm))? {
                 for blob in pool.entries()? {
                     held += pool.stat(blob?.name)?.as_ref().map_or(0, disk_space);
@@ -90,7 +90,7 @@ impl Collection<'_> {
 
     fn least_recently_used_first(&self) -> Result<Vec<(SystemTime, Digest)>> {
         let mut candidates = Vec::new();
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             let Some(images) = self.store.dir().sub(images_path(algorithm))? else { continue };
             for image in images.digests(algorithm)? {
                 let image = image?;

@@ -122,14 +122,14 @@ pub(crate) struct Collection<'a> {
 
 impl Collection<'_> {
     fn run(&mut self) -> Result<()> {
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             self.unnamed_images(algorithm)?;
         }
         if let Some(limit) = self.options.max_size {
             // Files that may never be used again are deleted before any image.
             self.options.all |= self.held()? > limit;
         }
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             self.unused_blobs(algorithm)?;
         }
         self.ingests()?;

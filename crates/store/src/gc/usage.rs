@@ -64,7 +64,7 @@ impl Store {
     /// Blocks on the disk; do not call it from asynchronous code.
     pub fn usage(&self) -> Result<Usage> {
         let (mut usage, mut images) = (Usage::default(), Vec::new());
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             self.pool_usage(algorithm, &mut usage)?;
             self.image_usage(algorithm, &mut usage, &mut images)?;
         }

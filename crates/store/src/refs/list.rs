@@ -28,7 +28,7 @@ struct Leaf {
 struct Search<'a> {
     refs: &'a Dir,
     /// One per algorithm; it may be missing.
-    images: [Option<Dir>; Algorithm::ALL.len()],
+    images: Vec<Option<Dir>>,
     /// The name of a ref's file.
     file: String,
 }
@@ -39,8 +39,8 @@ impl Store {
         let Some(refs) = self.dir().sub("refs")? else { return Ok(Vec::new()) };
         let mut leaves = Vec::new();
         gather(&refs, "", &mut leaves)?;
-        let [one, two] = Algorithm::ALL.map(|algorithm| self.dir().sub(images_path(algorithm)));
-        let search = Search { refs: &refs, images: [one?, two?], file: platform.key() };
+        let images = Algorithm::ALL.iter().map(|&algorithm| self.dir().sub(images_path(algorithm)));
+        let search = Search { refs: &refs, images: images.collect::<Result<_>>()?, file: platform.key() };
         let mut references = search.all(&leaves)?;
         references.sort_by_cached_key(ToString::to_string);
         Ok(references)

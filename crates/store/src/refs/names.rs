@@ -37,7 +37,7 @@ impl Store {
     /// [`gc`](Self::gc) deletes those that are not leased.
     pub fn unnamed(&self) -> Result<Vec<Digest>> {
         let mut unnamed = Vec::new();
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             let Some(images) = self.dir().sub(images_path(algorithm))? else { continue };
             for image in images.digests(algorithm)? {
                 let image = image?;

@@ -50,7 +50,7 @@ impl Store {
             return Ok(InUse::Linked);
         }
         let mut blobs = HashSet::new();
-        for algorithm in Algorithm::ALL {
+        for &algorithm in Algorithm::ALL {
             if let Some(images) = self.dir().sub(images_path(algorithm))? {
                 for image in images.digests(algorithm)? {
                     add_blobs(&images, image?.hex(), &mut blobs)?;
@@ -71,7 +71,7 @@ impl Store {
 
 /// Adds the blobs of an image. An image that another process removes in the meantime has none.
 fn add_blobs(dir: &Dir, image: &str, found: &mut HashSet<Digest>) -> Result<()> {
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         if let Some(blobs) = dir.sub(format!("{image}/{}", pool_path(algorithm)))? {
             for blob in blobs.digests(algorithm)? {
                 found.insert(blob?);

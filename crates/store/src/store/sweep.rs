@@ -57,7 +57,7 @@ fn sweep_ingest(root: &Dir, ingests: &Dir, entry: &DirEntry) -> Result<()> {
 
 /// Whether the pool has a blob with this digest, in any algorithm.
 fn is_pooled(root: &Dir, hex: &str) -> Result<bool> {
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         if root.stat(format!("blobs/{}/{hex}", algorithm.as_str()))?.is_some() {
             return Ok(true);
         }

@@ -299,7 +299,8 @@ async fn what_the_disk_has_no_space_for_is_known_before_it_is_fetched() {
     let staging = store.stage(Verify::Cached).unwrap();
     let (small, _) = &image.blobs[1];
     staging.check_space([small]).unwrap();
-    let huge = Descriptor { size: 1 << 60, ..Descriptor::of("application/octet-stream", b"huge") };
+    let mut huge = Descriptor::of("application/octet-stream", b"huge");
+    huge.size = 1 << 60;
     let error = staging.check_space([small, &huge]).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::NoSpace);
     let message = error.report();

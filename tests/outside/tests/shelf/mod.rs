@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use hoist_core::{Digest, Reference};
+use hoist::{Digest, Reference};
 use hoist_testkit::{Blob, Gate, Origin, Publishable, Turnstile};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
