@@ -33,6 +33,7 @@
 //! | `local` | OCI image layout directories; with `remote` off, there is no HTTP and no TLS in the tree |
 //! | `cache` | the decorators: a cache, a fallback to a second source, a limit on pulls, spans |
 //! | `metrics` | counts pulls, bytes, hits and evictions with the crate `metrics`, if [`Config::observe`] is set |
+//! | `oci-spec` | [`Hoist::image_config`], in the types of that crate |
 //! | `blocking` | a front for programs that have no async runtime: [`blocking`] |
 
 mod backend;
@@ -41,6 +42,8 @@ pub mod blocking;
 mod builder;
 mod config;
 mod hoist;
+#[cfg(feature = "oci-spec")]
+mod image_config;
 mod lookup;
 mod root;
 mod secret;
@@ -71,6 +74,9 @@ pub use crate::config::{
     AdmissionConfig, CacheConfig, CachePolicy, Config, CredentialsConfig, LocalConfig, NamePattern,
     RemoteClient, RemoteConfig,
 };
+#[cfg(feature = "oci-spec")]
+pub use oci_spec;
+
 pub use crate::hoist::Hoist;
 pub use crate::root::default_root;
 pub use crate::secret::Secret;
