@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::home::Home;
+use hoist_testkit::Home;
 
 /// What a command did.
 #[derive(Debug, Clone)]

@@ -7,8 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use hoist_core::{Events, ImageRegistry};
 use hoist_remote::{Credentials, Keychain, Login, RemoteRegistry};
 use hoist_store::{Durability, Store, StoreOptions};
-use hoist_testkit::{Auth, Fault, Image, MockRegistry, On, PLATFORM, Tokens};
-use hoist_tests::Home;
+use hoist_testkit::{Auth, Fault, Home, Image, MockRegistry, On, PLATFORM, Tokens};
 use tempfile::TempDir;
 use tracing_subscriber::fmt::MakeWriter;
 

@@ -10,6 +10,7 @@
 //!   all of them end with.
 //! - [`sources`] is the suite for [`BlobSource`](hoist_fetch::BlobSource)s, with a source in memory that fails on
 //!   demand.
+//! - [`Home`] is a user's home directory, with docker's credentials and fake credential helpers in it.
 //!
 //! One call tests a backend:
 //!
@@ -32,6 +33,7 @@
 #![allow(clippy::missing_panics_doc, reason = "all of it is for tests, which fail by panicking")]
 
 pub mod contract;
+mod home;
 mod image;
 mod layout;
 mod mock;
@@ -44,6 +46,7 @@ mod validate;
 pub use contract::{
     Ability, Case, Harness, LayoutOrigin, Origin, Outcome, PLATFORM, Report, Subject, cases, run_contract,
 };
+pub use home::{Helper, Home};
 pub use image::{Blob, Format, Image, ImageBuilder, ImageIndex, Layer, Publishable, flip_a_bit};
 pub use layout::{add_to_layout, remove_from_layout, write_layout};
 pub use mock::{Auth, Counts, Fault, Gate, MockRegistry, On, Seen, Tokens, Turnstile};

@@ -6,8 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use hoist_testkit::{Auth, Fault, Image, MockRegistry, On};
-use hoist_tests::{Authority, Home, Output, TlsFront, hoist_at_home, hoist_binary, in_parallel};
+use hoist_testkit::{Auth, Fault, Home, Image, MockRegistry, On};
+use hoist_tests::{Authority, Output, TlsFront, hoist_at_home, hoist_binary, in_parallel};
 use serde_json::{Value, json};
 
 const SECRET: &str = "canary";

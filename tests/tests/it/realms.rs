@@ -1,8 +1,8 @@
 //! Token servers that must not be asked, as the command meets them: by what their names lead to, and by their
 //! certificates.
 
-use hoist_testkit::{Auth, Image, MockRegistry};
-use hoist_tests::{Certified, Home, Output, TlsFront, hoist_at_home};
+use hoist_testkit::{Auth, Home, Image, MockRegistry};
+use hoist_tests::{Certified, Output, TlsFront, hoist_at_home};
 
 const SECRET: &str = "canary";
 /// `me` and the secret, in base64.

@@ -1,73 +1,58 @@
 //! A set of byte ranges: the parts of a blob that are present.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Byte offsets, kept as disjoint ranges that do not touch.
+use rangemap::RangeSet;
+
+/// Byte offsets, as disjoint ranges that do not touch. Empty ranges are allowed everywhere and add nothing, while
+/// [`RangeSet`] panics on them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Ranges(BTreeMap<u64, u64>);
+pub(crate) struct Ranges(RangeSet<u64>);
 
 impl Ranges {
     /// Adds a range, which may overlap existing ones.
     pub(crate) fn insert(&mut self, range: Range<u64>) {
-        if range.is_empty() {
-            return;
+        if !range.is_empty() {
+            self.0.insert(range);
         }
-        let (mut start, mut end) = (range.start, range.end);
-        while let Some((&s, &e)) = self.0.range(..=end).next_back().filter(|(_, e)| **e >= start) {
-            self.0.remove(&s);
-            (start, end) = (start.min(s), end.max(e));
-        }
-        self.0.insert(start, end);
     }
 
     /// Removes a range.
     pub(crate) fn remove(&mut self, range: &Range<u64>) {
-        for part in self.overlap(range) {
-            let whole = self.0.range(..=part.start).next_back().map(|(&start, &end)| start..end);
-            let whole = whole.expect("a part is of a range that is there");
-            self.0.remove(&whole.start);
-            self.insert(whole.start..part.start);
-            self.insert(part.end..whole.end);
+        if !range.is_empty() {
+            self.0.remove(range.clone());
         }
     }
 
     /// The parts of a range that are present, in order.
     pub(crate) fn overlap(&self, range: &Range<u64>) -> Vec<Range<u64>> {
-        let part = |there: Range<u64>| there.start.max(range.start)..there.end.min(range.end);
-        self.iter().map(part).filter(|part| !part.is_empty()).collect()
+        let part = |there: &Range<u64>| there.start.max(range.start)..there.end.min(range.end);
+        self.0.overlapping(range).map(part).filter(|part| !part.is_empty()).collect()
     }
 
     /// The end of the range that contains `offset`, or `offset` itself if there is none.
     pub(crate) fn end_of_run(&self, offset: u64) -> u64 {
-        self.0.range(..=offset).next_back().map_or(offset, |(_, &end)| end.max(offset))
+        self.0.get(&offset).map_or(offset, |range| range.end)
     }
 
     /// The end of the last range; 0 if there is none.
     pub(crate) fn end(&self) -> u64 {
-        self.0.last_key_value().map_or(0, |(_, &end)| end)
+        self.0.last().map_or(0, |range| range.end)
     }
 
     /// The ranges, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Range<u64>> {
-        self.0.iter().map(|(&start, &end)| start..end)
+        self.0.iter().cloned()
     }
 
     /// The missing ranges of `0..size`, in order.
     pub(crate) fn gaps(&self, size: u64) -> Vec<Range<u64>> {
-        self.gaps_in(0..size)
+        self.gaps_in(&(0..size))
     }
 
     /// The missing parts of a range, in order.
-    pub(crate) fn gaps_in(&self, wanted: Range<u64>) -> Vec<Range<u64>> {
-        let mut gaps = Vec::new();
-        let mut front = self.end_of_run(wanted.start);
-        while front < wanted.end {
-            let next = self.0.range(front..).next().map_or((wanted.end, wanted.end), |(&s, &e)| (s, e));
-            gaps.push(front..next.0.min(wanted.end));
-            front = next.1;
-        }
-        gaps
+    pub(crate) fn gaps_in(&self, wanted: &Range<u64>) -> Vec<Range<u64>> {
+        self.0.gaps(wanted).collect()
     }
 
     /// The number of bytes in the set.
@@ -114,10 +99,10 @@ mod tests {
     #[test]
     fn gaps_in_a_range_begin_and_end_with_it() {
         let set = ranges(&[2..4, 6..8]);
-        assert_eq!(set.gaps_in(1..7), [1..2, 4..6]);
-        assert_eq!(set.gaps_in(3..6), vec![4..6]);
-        assert!(set.gaps_in(2..4).is_empty());
-        assert_eq!(set.gaps_in(8..10), vec![8..10]);
+        assert_eq!(set.gaps_in(&(1..7)), [1..2, 4..6]);
+        assert_eq!(set.gaps_in(&(3..6)), vec![4..6]);
+        assert!(set.gaps_in(&(2..4)).is_empty());
+        assert_eq!(set.gaps_in(&(8..10)), vec![8..10]);
     }
 
     #[test]
@@ -130,6 +115,17 @@ mod tests {
         assert_eq!(set.iter().collect::<Vec<_>>(), [0..1, 2..4, 6..8]);
         set.remove(&(0..u64::MAX));
         assert_eq!(set, Ranges::default());
+    }
+
+    #[test]
+    fn an_empty_range_changes_nothing() {
+        let mut set = Ranges::from(2..8);
+        for (start, end) in [(0, 0), (4, 4), (9, 3)] {
+            set.insert(start..end);
+            set.remove(&(start..end));
+            assert!(set.overlap(&(start..end)).is_empty() && set.gaps_in(&(start..end)).is_empty());
+        }
+        assert_eq!(set, Ranges::from(2..8));
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl HashingWriter {
 
     fn write_missing(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         let end = offset + bytes.len() as u64;
-        for gap in self.written.gaps_in(offset..end) {
+        for gap in self.written.gaps_in(&(offset..end)) {
             let part = |at: u64| usize::try_from(at - offset).expect("an offset in a buffer");
             self.write_new(gap.start, &bytes[part(gap.start)..part(gap.end)])?;
         }

@@ -95,10 +95,10 @@ async fn who_waits_for_a_blob_gets_the_one_that_was_fetched() {
     assert!(matches!(waiting.await.unwrap(), Claim::Present));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_hangs_with_a_blob_is_overtaken_once_by_all_who_wait_and_may_still_come_in_late() {
     let dir = TempDir::new().unwrap();
-    let options = StoreOptions::default().with_stall(Duration::from_millis(40));
+    let options = StoreOptions::default().with_stall(Duration::from_secs(2));
     let stores = [0, 1, 2].map(|_| Store::open(dir.path().join("store"), options).unwrap());
     let demo = image(b"layer");
     let layer = demo.blobs[1].0.clone();
@@ -138,17 +138,17 @@ async fn who_hangs_with_a_blob_is_overtaken_once_by_all_who_wait_and_may_still_c
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_trickles_a_blob_is_overtaken_too() {
     let dir = TempDir::new().unwrap();
-    let options = StoreOptions::default().with_stall(Duration::from_millis(40));
+    let options = StoreOptions::default().with_stall(Duration::from_secs(2));
     let stores = [0, 1].map(|_| Store::open(dir.path().join("store"), options).unwrap());
     let layer = image(&vec![7; 1 << 20]).blobs[1].0.clone();
     let stagings = stores.map(|store| store.stage(Verify::Cached).unwrap());
     let trickling = fetch(&stagings[0], &layer).await;
     let trickle = async {
-        let mut pace = tokio::time::interval(Duration::from_millis(5));
-        for offset in 0..4000 {
+        let mut pace = tokio::time::interval(Duration::from_millis(100));
+        for offset in 0..100 {
             pace.tick().await;
             trickling.write(offset, Bytes::from_static(&[7])).await.unwrap();
         }

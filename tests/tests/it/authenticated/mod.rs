@@ -5,8 +5,8 @@
 mod token_server;
 
 use hoist::{Config, ErrorKind, ImageRegistry, PulledImage, Result};
-use hoist_testkit::{Image, Layer, assert_valid_layout, write_layout};
-use hoist_tests::{Home, Registry, hoist_at_home, run};
+use hoist_testkit::{Home, Image, Layer, assert_valid_layout, write_layout};
+use hoist_tests::{Registry, hoist_at_home, run};
 use tempfile::TempDir;
 use token_server::TokenServer;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hoist_core::{Digest, ErrorKind};
 use hoist_testkit::{Fault, Image, Layer, MockRegistry, On, flip_a_bit};
 
-use super::setup::{Setup, fails, one_layer, pull, trickling};
+use crate::setup::{Setup, fails, one_layer, pull, trickling};
 
 const MIB: usize = 1 << 20;
 

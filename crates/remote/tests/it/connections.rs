@@ -8,7 +8,7 @@ use hoist_testkit::{Fault, Image, On};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::setup::{Setup, fails, one_layer, pull};
+use crate::setup::{Setup, fails, one_layer, pull};
 
 const SHORT: Duration = Duration::from_millis(200);
 

@@ -3,7 +3,7 @@
 use hoist_core::{Digest, ErrorKind};
 use hoist_testkit::{Fault, Image, MockRegistry, On, flip_a_bit};
 
-use super::setup::{Setup, fails, one_layer, pull, refused};
+use crate::setup::{Setup, fails, one_layer, pull, refused};
 
 /// An image whose layer breaks off once, in its middle.
 async fn breaks_off_once() -> (Setup, String, Image) {

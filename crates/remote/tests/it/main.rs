@@ -1,4 +1,4 @@
-//! The remote backend among registries as they are: what their quirks and faults come to for who pulls.
+//! The remote backend among registries as they are: what their quirks and faults come to for a pull.
 
 mod connections;
 mod counts;
@@ -12,7 +12,6 @@ mod hosts;
 mod indexes;
 mod lookup;
 mod mirrors;
-mod moved;
 mod ranges;
 mod redirects;
 mod setup;

@@ -8,7 +8,7 @@ use hoist_remote::RemoteRegistry;
 use hoist_testkit::{Auth, Fault, Image, MockRegistry, On};
 use tempfile::TempDir;
 
-use super::setup::{SECRET, Setup, assert_no_secret, fails, pull};
+use crate::setup::{SECRET, Setup, assert_no_secret, fails, pull};
 
 /// A directory of hosts, an origin and a mirror, which have the same image.
 struct Described {

@@ -4,7 +4,7 @@ use hoist_core::{Digest, ErrorKind, ImageRegistry, MAX_DOCUMENT, media_type};
 use hoist_testkit::{Blob, Fault, Image, Layer, MockRegistry, On};
 use serde_json::{Value, json};
 
-use super::setup::{Setup, one_layer};
+use crate::setup::{Setup, one_layer};
 
 /// The manifest of this image with something changed, as the registry serves it from now on.
 fn serve_changed(mock: &MockRegistry, image: &Image, change: impl FnOnce(&mut Value)) {

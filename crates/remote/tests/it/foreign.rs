@@ -1,17 +1,15 @@
 //! Foreign layers: those that the manifest has addresses for, which are anybody's word.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hoist_core::{ErrorKind, Event, Events, ImageRegistry, Source, media_type};
+use hoist_core::{ErrorKind, ImageRegistry, media_type};
 use hoist_remote::RemoteRegistry;
-use hoist_store::{Durability, GcOptions};
-use hoist_testkit::{Auth, Blob, Fault, Image, MockRegistry, On, PLATFORM, flip_a_bit};
+use hoist_store::GcOptions;
+use hoist_testkit::{Auth, Blob, Fault, Image, MockRegistry, On, flip_a_bit};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use super::setup::{SECRET, Setup, fails, one_layer, pull, trickling};
+use crate::setup::{SECRET, Setup, fails, one_layer, pull, trickling};
 
 /// A registry that has all of an image but its layer, and a host that has that, at the address in the manifest.
 struct Foreign {
@@ -82,32 +80,6 @@ async fn a_foreign_layer_comes_from_a_host_that_is_allowed() {
     let foreign = Foreign::new().await;
     pull(&foreign.allowed(), &foreign.reference).await;
     assert_eq!(foreign.elsewhere.requests().len(), 1);
-}
-
-#[tokio::test]
-async fn a_stack_says_from_which_host_a_foreign_layer_comes_and_not_from_which_address() {
-    let foreign = Foreign::new().await;
-    let sources = Arc::new(Mutex::new(Vec::new()));
-    let told = sources.clone();
-    let events = Events::to(move |event| {
-        if let Event::BlobProgress { digest, from, .. } = event {
-            told.lock().unwrap().push((digest, from));
-        }
-    });
-    let dir = TempDir::new().unwrap();
-    let config = hoist::Config::default().with_root(dir.path().join("store"));
-    let config = config.with_platform(PLATFORM.parse().unwrap()).with_durability(Durability::None);
-    let refused = hoist::open(&config).unwrap().pull(&foreign.reference).await.unwrap_err();
-    assert_eq!(*refused.kind(), ErrorKind::NotFound, "{}", refused.report());
-    let config = config.with_foreign_layers(foreign.elsewhere.host());
-    let hoist = hoist::open_with_events(&config, events).unwrap();
-    hoist.pull(&foreign.reference).await.unwrap_or_else(|error| panic!("{}", error.report()));
-    let layer = &foreign.image.layers()[0].digest;
-    let sources = sources.lock().unwrap();
-    let of_layer: Vec<_> =
-        sources.iter().filter(|(digest, _)| digest == layer).map(|(_, from)| from).collect();
-    let elsewhere = Source::Registry(foreign.elsewhere.host().into());
-    assert!(!of_layer.is_empty() && of_layer.iter().all(|from| **from == elsewhere), "{of_layer:?}");
 }
 
 /// CVE-2020-15157: the registry's credentials stay with the registry.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hoist_core::ErrorKind;
 use hoist_testkit::{Fault, Image, On};
 
-use super::setup::{Setup, refused};
+use crate::setup::{Setup, refused};
 
 /// 200 in the place of an honest status, with an error body (watchtower#2229); and the same with its status.
 #[tokio::test]

@@ -3,7 +3,7 @@
 use hoist_core::ErrorKind;
 use hoist_testkit::{Auth, Fault, Image, MockRegistry, On};
 
-use super::setup::{SECRET, Setup, fails, pull};
+use crate::setup::{SECRET, Setup, fails, pull};
 
 /// A registry that wants credentials, and whose blobs lie on another host.
 async fn with_storage(image: &Image) -> (Setup, String, MockRegistry) {

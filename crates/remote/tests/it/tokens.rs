@@ -4,7 +4,7 @@ use hoist_core::{ErrorKind, Event, Events, ImageRegistry};
 use hoist_remote::Credentials;
 use hoist_testkit::{Auth, Fault, Image, Layer, On, Tokens};
 
-use super::setup::{SECRET, Setup, assert_no_secret, fails, pull};
+use crate::setup::{SECRET, Setup, assert_no_secret, fails, pull};
 
 fn many_layers() -> Image {
     Image::builder().layers((0..8).map(|seed| Layer::random(1000, seed))).build()

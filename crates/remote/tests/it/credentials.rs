@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use hoist_core::ErrorKind;
 use hoist_remote::{Credentials, Keychain, RemoteRegistry};
-use hoist_testkit::{Auth, Image, Tokens};
-use hoist_tests::Home;
+use hoist_testkit::{Auth, Home, Image, Tokens};
 
-use super::setup::{SECRET, Setup, assert_no_secret, fails, pull, refused};
+use crate::setup::{SECRET, Setup, assert_no_secret, fails, pull, refused};
 
 /// `me` and the secret, as files have them.
 const AUTH: &str = "bWU6Y2FuYXJ5";

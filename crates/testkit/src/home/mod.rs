@@ -1,26 +1,27 @@
-//! A user's home directory of a test's own, with credentials in it and helpers that keep more.
+//! A user's home directory of a test's own: docker's credentials, and credential helpers that keep more.
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A home directory; dropped, it is gone.
+/// What a credential helper runs. It needs a shell, and the programs of every system.
+const FAKE: &str = include_str!("docker-credential-fake");
+
+/// A home directory, removed when this is dropped.
 #[derive(Debug)]
 pub struct Home(TempDir);
 
-/// A credential helper in a home: `tests/helpers/docker-credential-fake` by another name, in a directory of its own.
+/// A fake of a docker credential helper, in a home. It keeps what it is given in files beside itself, and can be told
+/// to fail or to hang.
 #[derive(Debug, Clone)]
 pub struct Helper(PathBuf);
 
 impl Home {
     /// An empty one.
-    ///
-    /// # Panics
-    ///
-    /// If the temporary directory cannot be written.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a directory is made")]
     pub fn new() -> Self {
@@ -40,43 +41,25 @@ impl Home {
     }
 
     /// Writes a file, with the directories that it is in.
-    ///
-    /// # Panics
-    ///
-    /// If it cannot be written.
     pub fn write(&self, name: &str, text: &str) {
         write(&self.path().join(name), text);
     }
 
     /// Writes docker's file.
-    ///
-    /// # Panics
-    ///
-    /// If it cannot be written.
     pub fn write_docker_config(&self, text: &str) {
         self.write(".docker/config.json", text);
     }
 
     /// Installs a helper: `docker-credential-NAME`.
-    ///
-    /// # Panics
-    ///
-    /// If it cannot be linked to.
     #[must_use]
     pub fn helper(&self, name: &str) -> Helper {
         let directory = self.path().join("helpers").join(name);
         fs::create_dir_all(&directory).expect("the home can be written");
-        let fake = Path::new(env!("CARGO_MANIFEST_DIR")).join("helpers/docker-credential-fake");
-        let link = directory.join(format!("docker-credential-{name}"));
-        symlink(fake, link).expect("the helper can be linked to");
+        write_program(&directory.join(format!("docker-credential-{name}")), FAKE);
         Helper(directory)
     }
 
     /// The variables that lead here: `HOME`, and `PATH` with the helpers that there are.
-    ///
-    /// # Panics
-    ///
-    /// If the home cannot be read.
     #[must_use]
     pub fn variables(&self) -> Vec<(String, OsString)> {
         let helpers = fs::read_dir(self.path().join("helpers")).into_iter().flatten();
@@ -99,19 +82,11 @@ impl Home {
 
 impl Helper {
     /// Has it keep this answer for a server.
-    ///
-    /// # Panics
-    ///
-    /// If it cannot be written.
     pub fn keep(&self, server: &str, answer: &str) {
         self.write(&format!("kept-{}", server.replace(['/', ':'], "_")), answer);
     }
 
     /// Has it keep credentials for a server.
-    ///
-    /// # Panics
-    ///
-    /// If it cannot be written.
     pub fn keep_login(&self, server: &str, user: &str, secret: &str) {
         let answer = format!(r#"{{"ServerURL":"{server}","Username":"{user}","Secret":"{secret}"}}"#);
         self.keep(server, &answer);
@@ -124,19 +99,11 @@ impl Helper {
     }
 
     /// Has it say this, and fail.
-    ///
-    /// # Panics
-    ///
-    /// If it cannot be written.
     pub fn fail(&self, says: &str) {
         self.write("says", says);
     }
 
     /// Has it hang.
-    ///
-    /// # Panics
-    ///
-    /// If it cannot be written.
     pub fn hang(&self) {
         self.write("hangs", "");
     }
@@ -157,4 +124,16 @@ fn write(path: &Path, text: &str) {
     let directory = path.parent().expect("a file is in a directory");
     fs::create_dir_all(directory).expect("the home can be written");
     fs::write(path, text).expect("the home can be written");
+}
+
+/// Writes a program from a process of its own. If this process wrote the file, a child that another test starts at that
+/// moment would inherit it open for writing, and Linux would refuse to run it ("Text file busy").
+fn write_program(path: &Path, text: &str) {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", r#"cat >"$0" && chmod 0755 "$0""#]).arg(path).stdin(Stdio::piped());
+    let mut shell = shell.spawn().expect("there is a shell");
+    let mut input = shell.stdin.take().expect("its input is piped");
+    input.write_all(text.as_bytes()).expect("the shell reads");
+    drop(input);
+    assert!(shell.wait().expect("the shell runs").success(), "{} can be written", path.display());
 }

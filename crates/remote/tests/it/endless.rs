@@ -7,7 +7,7 @@ use hoist_core::ErrorKind;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::setup::{Setup, begin_answer, fails};
+use crate::setup::{Setup, begin_answer, fails};
 
 const GIGABYTE: u64 = 1 << 30;
 /// What may be under way in sockets and buffers beyond what is read.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use hoist_core::{Digest, ErrorKind, Event, Events};
 use hoist_testkit::{Counts, Fault, Image, ImageIndex, Layer, On, PLATFORM};
 
-use super::setup::{Setup, pull, refused};
+use crate::setup::{Setup, pull, refused};
 
 #[tokio::test]
 async fn a_cold_pull_asks_for_the_manifest_and_each_blob_once() {

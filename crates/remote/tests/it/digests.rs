@@ -4,7 +4,7 @@ use hoist_core::{Algorithm, Digest, ErrorKind, Hasher, ImageRegistry, media_type
 use hoist_testkit::{Blob, Image, Layer, assert_valid_layout, flip_a_bit};
 use serde_json::{Value, json};
 
-use super::setup::{Setup, fails, one_layer, refused};
+use crate::setup::{Setup, fails, one_layer, refused};
 
 fn sha512(blob: &Blob) -> Blob {
     let digest = Hasher::new(Algorithm::Sha512).chain(&blob.bytes).finish();

@@ -9,7 +9,7 @@ use hoist_testkit::Image;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::setup::{Setup, begin_answer, fails, pull};
+use crate::setup::{Setup, begin_answer, fails, pull};
 
 const LENGTH: u64 = 4 << 20; // what a document may have
 const LIMIT: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use hoist_core::{ErrorKind, Platform, media_type};
 use hoist_testkit::{Blob, Format, Image, ImageIndex, Layer, On};
 use serde_json::{Value, json};
 
-use super::setup::{Setup, fails, pull};
+use crate::setup::{Setup, fails, pull};
 
 fn image(platform: &str) -> Image {
     Image::builder().platform(platform).layer(Layer::random(100, platform.len() as u64)).build()

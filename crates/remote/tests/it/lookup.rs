@@ -3,7 +3,7 @@
 use hoist_core::{Digest, ErrorKind, PulledImage, Resolution, media_type};
 use hoist_testkit::{Auth, Counts, Fault, Image, ImageIndex, MockRegistry, On, PLATFORM};
 
-use super::setup::{SECRET, Setup, assert_no_secret, one_layer};
+use crate::setup::{SECRET, Setup, assert_no_secret, one_layer};
 
 async fn resolved(setup: &Setup, reference: &str) -> Resolution {
     setup.registry().resolve_remote(reference).await.unwrap_or_else(|error| panic!("{}", error.report()))

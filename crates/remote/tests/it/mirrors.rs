@@ -6,7 +6,7 @@ use hoist_core::{Digest, ErrorKind, ImageRegistry};
 use hoist_remote::{Credentials, RemoteRegistry};
 use hoist_testkit::{Auth, Counts, Fault, Image, Layer, MockRegistry, On};
 
-use super::setup::{SECRET, Setup, assert_no_secret, fails, one_layer, pull};
+use crate::setup::{SECRET, Setup, assert_no_secret, fails, one_layer, pull};
 
 const MIB: usize = 1 << 20;
 

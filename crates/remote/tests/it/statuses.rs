@@ -5,7 +5,7 @@ use std::time::Duration;
 use hoist_core::{ErrorKind, ImageRegistry};
 use hoist_testkit::{Fault, Image, On};
 
-use super::setup::{Setup, fails, refused};
+use crate::setup::{Setup, fails, refused};
 
 #[tokio::test]
 async fn a_refusal_is_told_for_what_it_is_and_not_tried_again() {
