@@ -88,9 +88,9 @@ fn look_at_nothing(config: &Config, json: bool, command: Command) -> Result<Exit
             }
             Ok(exit::code(&ErrorKind::NotFound))
         }
-        Command::Gc { all, dry_run, .. } => upkeep::gc(None, json, gc_options(config, all, dry_run)),
+        Command::Gc { all, dry_run, .. } => upkeep::gc(None, json, &gc_options(config, all, dry_run)),
         Command::Usage => upkeep::usage(None, json),
-        Command::Fsck { .. } => upkeep::fsck(None, json, FsckOptions::default()),
+        Command::Fsck { .. } => upkeep::fsck(None, json, &FsckOptions::default()),
         Command::Inspect { reference, .. } => Err(not_here(&reference)),
         Command::IsCached { reference } => is_cached(json, &reference, false),
         Command::Resolve { .. } | Command::Tags { .. } | Command::Login(_) | Command::Logout { .. } => {
@@ -109,7 +109,10 @@ fn is_cached(json: bool, reference: &str, cached: bool) -> Result<ExitCode> {
 
 fn gc_options(config: &Config, all: bool, dry_run: bool) -> GcOptions {
     let options = GcOptions::default().with_all(all).with_dry_run(dry_run);
-    config.max_size.map_or(options, |size| options.with_max_size(size))
+    match config.max_size {
+        Some(size) => options.with_max_size(size),
+        None => options,
+    }
 }
 
 async fn dispatch(
@@ -149,9 +152,9 @@ async fn dispatch(
             };
             each(&references, 1, progress, remove, print).await
         }
-        Command::Gc { all, dry_run, .. } => upkeep::gc(store, json, gc_options(config, all, dry_run)),
+        Command::Gc { all, dry_run, .. } => upkeep::gc(store, json, &gc_options(config, all, dry_run)),
         Command::Usage => upkeep::usage(store, json),
-        Command::Fsck { repair } => upkeep::fsck(store, json, FsckOptions::default().with_repair(repair)),
+        Command::Fsck { repair } => upkeep::fsck(store, json, &FsckOptions::default().with_repair(repair)),
         Command::Inspect { reference, image_config } => {
             let image = hoist.resolve(&reference).await?.ok_or_else(|| not_here(&reference))?;
             if image_config {

@@ -8,13 +8,13 @@ use indicatif::HumanBytes;
 use crate::{exit, output};
 
 /// Prints what was deleted: the names of each evicted image, and the total.
-pub(crate) fn gc(store: Option<&Store>, json: bool, options: GcOptions) -> Result<ExitCode> {
-    let collected = store.map_or_else(|| Ok(Collected::default()), |store| store.gc(options))?;
+pub(crate) fn gc(store: Option<&Store>, json: bool, options: &GcOptions) -> Result<ExitCode> {
+    let collected = store.map_or_else(|| Ok(Collected::default()), |store| store.gc(options.clone()))?;
     output::result(json, &collected, || gc_lines(&collected, options).into_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn gc_lines(collected: &Collected, options: GcOptions) -> String {
+fn gc_lines(collected: &Collected, options: &GcOptions) -> String {
     let Collected { images, evicted, blobs, ingests, bytes, held, .. } = collected;
     let verb = if options.dry_run { "would delete" } else { "deleted" };
     let mut lines: Vec<String> = Vec::new();
@@ -71,7 +71,7 @@ fn usage_lines(usage: &Usage) -> String {
 }
 
 /// Prints one line for each finding, and one for the whole store.
-pub(crate) fn fsck(store: Option<&Store>, json: bool, options: FsckOptions) -> Result<ExitCode> {
+pub(crate) fn fsck(store: Option<&Store>, json: bool, options: &FsckOptions) -> Result<ExitCode> {
     let checked = store.map_or_else(|| Ok(Checked::default()), |store| store.fsck(options))?;
     output::result(json, &checked, || lines(&checked).into_bytes())?;
     Ok(if checked.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::DAMAGED) })

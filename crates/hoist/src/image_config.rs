@@ -82,7 +82,7 @@ fn strip(fields: &mut Map<String, Value>) {
 mod tests {
     use super::*;
 
-    fn read(config: Value) -> Result<ImageConfiguration> {
+    fn read(config: &Value) -> Result<ImageConfiguration> {
         super::read(config.to_string().as_bytes(), &Platform::new("linux", "amd64", None))
     }
 
@@ -91,7 +91,7 @@ mod tests {
         let config = json!({"architecture": "arm64", "os": "linux", "created": null, "history": null,
             "rootfs": {"type": "layers", "diff_ids": null}, "config": {"User": "", "Env": null, "Cmd": ["sh"],
             "Entrypoint": [], "ExposedPorts": {"80/tcp": null}, "Volumes": {"/data": {}}, "Labels": {}}});
-        let config = read(config).unwrap();
+        let config = read(&config).unwrap();
         assert_eq!(config.architecture().to_string(), "arm64");
         let run = config.config().as_ref().unwrap();
         assert_eq!((run.user(), run.env(), run.entrypoint()), (&None, &None, &None));
@@ -102,10 +102,10 @@ mod tests {
 
     #[test]
     fn the_least_configuration_is_one_and_other_documents_are_none() {
-        let config = read(json!({})).unwrap();
+        let config = read(&json!({})).unwrap();
         assert_eq!((config.os().to_string(), config.rootfs().diff_ids().len()), ("linux".to_owned(), 0));
         for other in [json!([]), json!("text"), json!({"config": 7})] {
-            assert_eq!(*read(other).unwrap_err().kind(), ErrorKind::Malformed);
+            assert_eq!(*read(&other).unwrap_err().kind(), ErrorKind::Malformed);
         }
     }
 }

@@ -33,7 +33,7 @@ pub enum Access {
 }
 
 /// Options of a [`Store`](crate::Store).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 #[must_use]
 pub struct StoreOptions {

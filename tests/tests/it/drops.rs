@@ -205,7 +205,7 @@ async fn drop_one(mock: &MockRegistry, reference: &str, dice: &mut Dice) -> bool
 /// The store is sound, and has nothing that nobody needs.
 fn check(machine: &Machine, root: &Path, shown: &str) {
     let store = machine.hoist.store();
-    assert_eq!(store.fsck(FsckOptions::default()).unwrap().findings, [], "{shown}");
+    assert_eq!(store.fsck(&FsckOptions::default()).unwrap().findings, [], "{shown}");
     store.gc(GcOptions::default().with_all(true)).unwrap();
     for checked in [check_content(root), check_refs(root), check_nothing_left(root)] {
         checked.unwrap_or_else(|why| panic!("{shown}: {why}"));

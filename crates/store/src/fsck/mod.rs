@@ -19,7 +19,7 @@ pub use self::finding::{Finding, Problem};
 use crate::store::Store;
 
 /// How a store is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 #[must_use]
 pub struct FsckOptions {
@@ -58,13 +58,10 @@ impl Store {
     /// for the findings. Fails if the store cannot be read. A blob that the disk cannot return is a finding.
     ///
     /// Blocks on the disk for a long time; do not call it from asynchronous code.
-    pub fn fsck(&self, options: FsckOptions) -> Result<Checked> {
-        let mut check = Check {
-            store: self,
-            repair: options.repair,
-            damaged: HashSet::new(),
-            checked: Checked::default(),
-        };
+    pub fn fsck(&self, options: &FsckOptions) -> Result<Checked> {
+        let FsckOptions { repair } = *options;
+        let (damaged, checked) = (HashSet::new(), Checked::default());
+        let mut check = Check { store: self, repair, damaged, checked };
         // Images are checked after the blobs, when it is known which blobs are damaged; refs are checked after
         // the images.
         for &algorithm in Algorithm::ALL {

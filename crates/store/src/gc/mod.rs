@@ -26,7 +26,7 @@ use crate::store::sweep::sweep;
 const KEPT_FOR: Duration = Duration::from_hours(24);
 
 /// What a collection deletes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 #[must_use]
 pub struct GcOptions {
@@ -57,7 +57,7 @@ impl GcOptions {
     }
 
     /// Whether to delete a file that was last changed at this time, in seconds since 1970.
-    fn takes(self, changed: i64) -> bool {
+    fn takes(&self, changed: i64) -> bool {
         let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(changed).unwrap_or_default());
         self.all || SystemTime::now().duration_since(changed).is_ok_and(|age| age > KEPT_FOR)
     }

@@ -138,7 +138,7 @@ impl Store {
 
     /// The options with which the store was opened, with the current size limit.
     pub fn options(&self) -> StoreOptions {
-        *self.inner.options.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.options.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Limits the store to `max_size` bytes of disk space from now on, in all clones, as

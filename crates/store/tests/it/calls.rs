@@ -114,7 +114,7 @@ async fn no_name_is_given_after_the_drop_returned_and_idle_says_when_all_has_end
     assert_eq!(plain.peek(&name, &platform()).unwrap(), None);
     assert_eq!(plain.list(&platform()).unwrap(), []);
     plain.gc(GcOptions::default().with_all(true)).unwrap();
-    assert_eq!(plain.fsck(FsckOptions::default()).unwrap().findings.len(), 0);
+    assert_eq!(plain.fsck(&FsckOptions::default()).unwrap().findings.len(), 0);
     let left = tree(&dir.path().join("store"));
     let kinds = ["/refs/", "/names/sha256/", "/images/sha256/", "/blobs/sha256/", "/staging/"];
     let left: Vec<_> = left.iter().filter(|path| kinds.iter().any(|kind| path.contains(kind))).collect();

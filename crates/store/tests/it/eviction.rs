@@ -128,9 +128,9 @@ async fn the_image_that_was_not_used_for_longest_goes_first_and_only_as_many_as_
     }
     store.get_and_touch(&reference("a"), &platform()).await.unwrap().unwrap();
     let options = limit(total(&store) - 1);
-    let would = store.gc(options.with_dry_run(true)).unwrap();
+    let would = store.gc(options.clone().with_dry_run(true)).unwrap();
     assert_eq!(list(&store).len(), 3, "a dry run takes nothing");
-    let did = store.gc(options).unwrap();
+    let did = store.gc(options.clone()).unwrap();
     assert_eq!(did, would);
     assert_eq!(did.evicted.len(), 1);
     assert_eq!(did.evicted[0].references, [reference("b")], "a was used since");
@@ -138,7 +138,7 @@ async fn the_image_that_was_not_used_for_longest_goes_first_and_only_as_many_as_
     assert_eq!(did.held, Some(total(&store)));
     assert!(did.bytes >= LARGE as u64);
     assert_eq!(did.blobs, 2, "its layer and its manifest; the configuration is the others' too");
-    assert_eq!(store.fsck(FsckOptions::default()).unwrap().findings, [], "nothing leads there any more");
+    assert_eq!(store.fsck(&FsckOptions::default()).unwrap().findings, [], "nothing leads there any more");
     assert_eq!(store.gc(options).unwrap().evicted, [], "it is small enough now");
 }
 
@@ -191,7 +191,7 @@ async fn what_is_collected_is_counted_to_the_byte() {
     let would = store.gc(limit(u64::MAX).with_dry_run(true)).unwrap();
     assert_eq!(would.held, Some(before - would.bytes), "there is room for what failed");
     let options = GcOptions::default().with_all(true);
-    let would = store.gc(options.with_dry_run(true)).unwrap();
+    let would = store.gc(options.clone().with_dry_run(true)).unwrap();
     let did = store.gc(options).unwrap();
     assert_eq!(did, would);
     assert_eq!(did.bytes, before - total(&store), "{did:?}");

@@ -10,11 +10,11 @@ use tempfile::TempDir;
 use crate::support::{damage, fetch, image, layer_path, open, platform, pull, put, reference, tree};
 
 fn check(store: &Store) -> Checked {
-    store.fsck(FsckOptions::default()).unwrap()
+    store.fsck(&FsckOptions::default()).unwrap()
 }
 
 fn repair(store: &Store) -> Checked {
-    let repaired = store.fsck(FsckOptions::default().with_repair(true)).unwrap();
+    let repaired = store.fsck(&FsckOptions::default().with_repair(true)).unwrap();
     assert!(repaired.findings.iter().all(|finding| finding.repaired), "{:?}", repaired.findings);
     assert_eq!(check(store).findings, [], "nothing is left to repair");
     repaired
@@ -77,7 +77,7 @@ async fn a_damaged_blob_is_found_and_fetched_again_after_the_repair() {
     assert_eq!(problems(found), [Problem::DamagedBlob, Problem::HasDamagedBlob { blob }]);
     assert!(store.peek(&reference("demo"), &platform()).unwrap().is_some(), "it was only looked");
 
-    let repaired = store.fsck(FsckOptions::default().with_repair(true)).unwrap();
+    let repaired = store.fsck(&FsckOptions::default().with_repair(true)).unwrap();
     assert!(repaired.findings[0].to_string().ends_with("; it is in quarantine now"), "{repaired:?}");
     assert_eq!(store.peek(&reference("demo"), &platform()).unwrap(), None);
     assert_eq!(store.list(&platform()).unwrap(), []);
@@ -128,7 +128,7 @@ async fn a_leased_image_that_is_damaged_keeps_what_is_sound_of_it_and_is_replace
     let stored = pull(&store, &demo, "demo").await;
     let lease = store.lease(&stored.digest).unwrap().unwrap();
     damage(&layer_path(&stored.path, &demo), b"lay3r");
-    store.fsck(FsckOptions::default().with_repair(true)).unwrap();
+    store.fsck(&FsckOptions::default().with_repair(true)).unwrap();
     let config = demo.blobs[0].0.digest.hex();
     assert_eq!(fs::read(stored.path.join("blobs/sha256").join(config)).unwrap(), b"{}");
     assert_eq!(store.peek(&reference("demo"), &platform()).unwrap(), None);
@@ -259,7 +259,7 @@ async fn a_check_finds_nothing_and_harms_nothing_while_others_pull_remove_and_co
     let store = open();
     let checks = tokio::task::spawn_blocking(move || {
         for _ in 0..20 {
-            assert_eq!(store.fsck(FsckOptions::default().with_repair(true)).unwrap().findings, []);
+            assert_eq!(store.fsck(&FsckOptions::default().with_repair(true)).unwrap().findings, []);
         }
     });
     for worker in workers {

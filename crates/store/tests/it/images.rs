@@ -119,7 +119,7 @@ async fn a_layout_that_is_immutable_for_is_linked_to_if_it_is_what_it_says() {
     let [theirs, ours] = [layer_path(&from, &demo), adopted].map(|path| fs::metadata(path).unwrap());
     assert_eq!(theirs.ino(), ours.ino());
     assert_eq!(ours.permissions().mode() & 0o777, 0o444, "nobody is to write to it any more");
-    assert_eq!(store.fsck(FsckOptions::default()).unwrap().findings, []);
+    assert_eq!(store.fsck(&FsckOptions::default()).unwrap().findings, []);
 
     damage(&layer_path(&from, &demo), b"lay3r");
     let other = Store::open(dir.path().join("other"), StoreOptions::default()).unwrap();

@@ -99,7 +99,7 @@ async fn who_waits_for_a_blob_gets_the_one_that_was_fetched() {
 async fn who_hangs_with_a_blob_is_overtaken_once_by_all_who_wait_and_may_still_come_in_late() {
     let dir = TempDir::new().unwrap();
     let options = StoreOptions::default().with_stall(Duration::from_secs(2));
-    let stores = [0, 1, 2].map(|_| Store::open(dir.path().join("store"), options).unwrap());
+    let stores = [0, 1, 2].map(|_| Store::open(dir.path().join("store"), options.clone()).unwrap());
     let demo = image(b"layer");
     let layer = demo.blobs[1].0.clone();
     // One in this process that never gets on, and one in what could as well be another process.
@@ -131,7 +131,7 @@ async fn who_hangs_with_a_blob_is_overtaken_once_by_all_who_wait_and_may_still_c
     }
     assert_eq!(fs::metadata(layer_path(stores[0].root(), &demo)).unwrap().nlink(), 1, "it is there once");
     pull(&stores[0], &demo, "demo").await;
-    assert_eq!(stores[0].fsck(FsckOptions::default()).unwrap().findings, []);
+    assert_eq!(stores[0].fsck(&FsckOptions::default()).unwrap().findings, []);
     assert!(
         fs::read_dir(stores[0].root().join("ingest")).unwrap().next().is_none(),
         "nothing is left behind"
@@ -142,7 +142,7 @@ async fn who_hangs_with_a_blob_is_overtaken_once_by_all_who_wait_and_may_still_c
 async fn who_trickles_a_blob_is_overtaken_too() {
     let dir = TempDir::new().unwrap();
     let options = StoreOptions::default().with_stall(Duration::from_secs(2));
-    let stores = [0, 1].map(|_| Store::open(dir.path().join("store"), options).unwrap());
+    let stores = [0, 1].map(|_| Store::open(dir.path().join("store"), options.clone()).unwrap());
     let layer = image(&vec![7; 1 << 20]).blobs[1].0.clone();
     let stagings = stores.map(|store| store.stage(Verify::Cached).unwrap());
     let trickling = fetch(&stagings[0], &layer).await;

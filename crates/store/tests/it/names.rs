@@ -159,7 +159,7 @@ async fn a_name_that_is_given_while_it_is_taken_away_is_known_to_its_index() {
     });
     assert_eq!(store.peek(&demo, &platform()).unwrap().unwrap().digest, new.manifest.digest);
     assert_eq!(store.names_of(&index, &platform()).unwrap(), [demo]);
-    assert_eq!(store.fsck(FsckOptions::default()).unwrap().findings, []);
+    assert_eq!(store.fsck(&FsckOptions::default()).unwrap().findings, []);
 }
 
 #[tokio::test]

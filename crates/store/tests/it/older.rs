@@ -45,7 +45,7 @@ async fn a_store_of_format_1_is_taken_over_with_what_was_on_its_way() {
     let store = open(&dir);
     assert_eq!(format(&store), "{\"format\":2}\n");
     assert!(store.resolve(&reference("demo"), &platform()).await.unwrap().is_some());
-    assert_eq!(store.fsck(FsckOptions::default()).unwrap().findings, []);
+    assert_eq!(store.fsck(&FsckOptions::default()).unwrap().findings, []);
     let staging = store.stage(Verify::Cached).unwrap();
     for (image, missing) in [(&in_order, vec![4..10]), (&out_of_order, vec![2..5, 7..10])] {
         let ingest = fetch(&staging, &image.blobs[1].0).await;
@@ -73,7 +73,7 @@ async fn what_a_process_of_an_older_version_fetches_while_the_store_is_taken_ove
     assert!(path.is_dir());
     let staging = store.stage(Verify::Cached).unwrap();
     assert!(path.is_dir(), "it is not swept");
-    assert_eq!(store.fsck(FsckOptions::default()).unwrap().findings, []);
+    assert_eq!(store.fsck(&FsckOptions::default()).unwrap().findings, []);
     let (there, layer) = (staging.clone(), image.blobs[1].0.clone());
     let claiming = tokio::spawn(async move { fetch(&there, &layer).await });
     tokio::task::yield_now().await;
