@@ -46,7 +46,8 @@ mod secret;
 
 pub use hoist_core::{
     Admission, Candidate, Descriptor, Digest, Document, Error, ErrorKind, Event, Events, ImageEntry,
-    ImageRegistry, Index, Manifest, Platform, PulledImage, Received, Reference, Resolution, Result, Source,
+    ImageRegistry, Index, Manifest, Platform, PullEvents, PullId, PulledImage, Received, Reference,
+    Resolution, Result, Source, in_current_pull,
 };
 pub use hoist_store::{
     Access, Call, Checked, Claim, Collected, Durability, Evicted, Finding, FsckOptions, GcOptions,
