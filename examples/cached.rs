@@ -19,7 +19,7 @@ async fn main() -> Result<()> {
     let platform: hoist_core::Platform = "linux/amd64".parse()?;
     let remote =
         RemoteRegistry::new(store.clone()).with_platform(platform.clone()).with_events(Events::to(|event| {
-            if let Event::Started { reference } = event {
+            if let Event::Started { reference, .. } = event {
                 println!("the registry is asked for {}", reference.repository());
             }
         }));

@@ -59,7 +59,7 @@ impl Memory {
     async fn get(&self, name: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = name.parse()?;
         let (this, name) = (self.clone(), reference.clone());
-        let fetch = move |store| {
+        let fetch = move |store, _| {
             let (this, name) = (Self { store, ..this.clone() }, name.clone());
             async move { this.fetch(&name, verify).await }
         };

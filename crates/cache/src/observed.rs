@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use hoist_core::{Error, Events, ImageRegistry, PulledImage, Reference, Result};
+use hoist_core::{Error, Events, ImageRegistry, Platform, PulledImage, Reference, Result};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
@@ -20,13 +20,20 @@ use crate::metrics::{CANCELLED, OK, count_pull};
 #[derive(Debug)]
 pub struct Observed<R> {
     inner: R,
+    platform: Platform,
     events: Events,
 }
 
 impl<R> Observed<R> {
     /// Shows what this registry does.
     pub fn new(inner: R) -> Self {
-        Self { inner, events: Events::default() }
+        Self { inner, platform: Platform::host(), events: Events::default() }
+    }
+
+    /// Reports pulls as those of this platform, which must be the inner registry's; the host's by default.
+    #[must_use]
+    pub fn with_platform(self, platform: Platform) -> Self {
+        Self { platform, ..self }
     }
 
     /// Reports the beginning and the end of each pull. The inner registries report the rest: they have to be
@@ -67,7 +74,7 @@ impl<R> Observed<R> {
             outcome
         };
         match parsed {
-            Some(reference) => self.events.follow(&reference, pull).await,
+            Some(reference) => self.events.for_pull(&reference, &self.platform).follow(pull).await,
             None => pull.await,
         }
     }

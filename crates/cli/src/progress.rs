@@ -73,9 +73,9 @@ impl Progress {
 
 fn draw(all: &MultiProgress, bars: &mut Bars, event: Event) {
     match event {
-        Event::Resolved { reference, digest } => _ = all.println(format!("{reference} is {digest}")),
-        Event::BlobFound { digest, size } => bars.finish(bar(all, &digest, size), "here"),
-        Event::BlobStarted { digest, size } => {
+        Event::Resolved { reference, digest, .. } => _ = all.println(format!("{reference} is {digest}")),
+        Event::BlobFound { digest, size, .. } => bars.finish(bar(all, &digest, size), "here"),
+        Event::BlobStarted { digest, size, .. } => {
             let bar = bar(all, &digest, size);
             if let Some(before) = bars.running.insert(digest, bar) {
                 before.finish_and_clear();
@@ -86,7 +86,7 @@ fn draw(all: &MultiProgress, bars: &mut Bars, event: Event) {
                 bar.inc(bytes);
             }
         }
-        Event::BlobVerified { digest } => {
+        Event::BlobVerified { digest, .. } => {
             if let Some(bar) = bars.running.remove(&digest) {
                 bars.finish(bar, "done");
             }
@@ -111,14 +111,16 @@ fn bar(all: &MultiProgress, digest: &Digest, size: u64) -> ProgressBar {
 /// The line of an event that belongs in a log. Downloaded bytes do not.
 fn line(sizes: &mut HashMap<Digest, u64>, event: Event) -> Option<String> {
     match event {
-        Event::Resolved { reference, digest } => Some(format!("{reference} is {digest}")),
-        Event::BlobFound { digest, size } => Some(format!("{}  {}  here", short(&digest), HumanBytes(size))),
-        Event::BlobStarted { digest, size } => {
+        Event::Resolved { reference, digest, .. } => Some(format!("{reference} is {digest}")),
+        Event::BlobFound { digest, size, .. } => {
+            Some(format!("{}  {}  here", short(&digest), HumanBytes(size)))
+        }
+        Event::BlobStarted { digest, size, .. } => {
             let line = format!("{}  {}  fetching", short(&digest), HumanBytes(size));
             sizes.insert(digest, size);
             Some(line)
         }
-        Event::BlobVerified { digest } => {
+        Event::BlobVerified { digest, .. } => {
             let size = sizes.remove(&digest).unwrap_or_default();
             Some(format!("{}  {}  done", short(&digest), HumanBytes(size)))
         }

@@ -10,12 +10,10 @@
 //! backend needs.
 
 mod admission;
-mod channel;
 mod digest;
 mod document;
 pub mod error;
 mod event;
-mod events;
 mod platform;
 mod reference;
 mod registry;
@@ -23,12 +21,10 @@ mod resolution;
 mod text;
 
 pub use admission::{Admission, Candidate};
-pub use channel::Received;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use document::{Descriptor, Document, Index, MAX_DOCUMENT, Manifest, config_platform, media_type};
 pub use error::{Error, ErrorKind, Result};
-pub use event::{Event, Source};
-pub use events::Events;
+pub use event::{Event, Events, PullEvents, PullId, Received, Source, in_current_pull};
 pub use platform::Platform;
 pub use reference::Reference;
 pub use registry::{ImageRegistry, PulledImage};

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hoist_core::{
-    Descriptor, Document, Error, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform,
+    Descriptor, Document, Error, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PullEvents,
     PulledImage, Reference, Result, Source, config_platform,
 };
 use hoist_store::{Fetched, Staging, Store, Verify, WriteQueue};
@@ -82,15 +82,15 @@ impl DistributionRegistry {
     async fn get(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
         let (this, name) = (self.clone(), reference.clone());
-        let fetch = move |store| {
+        let fetch = move |store, events: PullEvents| {
             let (this, name) = (Self { store, ..this.clone() }, name.clone());
-            async move { this.fetch(&name, verify).await }
+            async move { this.fetch(&name, verify, &events).await }
         };
         self.store.pull(&reference, &self.platform, verify, &self.events, fetch).await
     }
 
     /// Brings what a name is now into the store.
-    async fn fetch(&self, reference: &Reference, verify: Verify) -> Result<Fetched> {
+    async fn fetch(&self, reference: &Reference, verify: Verify, events: &PullEvents) -> Result<Fetched> {
         let name = reference.registry();
         let address = name.rsplit_once(':').map_or(name, |(host, _)| host).parse::<IpAddr>();
         let is_here = name.starts_with("localhost:") || address.is_ok_and(|address| address.is_loopback());
@@ -109,8 +109,7 @@ impl DistributionRegistry {
         let Document::Manifest(manifest) = found else {
             return Err(Error::new(ErrorKind::Unsupported, "an index in an index is not looked into"));
         };
-        let digest = entry.digest.clone();
-        self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
+        events.resolved(&entry.digest);
         let staging = self.store.stage(verify)?;
         staging.put(&entry, bytes).await?;
         let blobs: Vec<_> =
@@ -132,7 +131,7 @@ impl DistributionRegistry {
     async fn blob(&self, client: &Client, from: &Reference, to: &Staging, blob: &Descriptor) -> Result<()> {
         let (digest, what) = (&blob.digest, &format!("the blob {}", blob.digest));
         let write = |queue: WriteQueue, _| async move {
-            self.events.emit(|| Event::BlobStarted { digest: digest.clone(), size: blob.size });
+            self.events.emit(|| Event::blob_started(digest.clone(), blob.size));
             let mut answer = open(client, from, &digest.to_string(), what).await?;
             answer.content_length.map_or(Ok(()), |length| blob.expect_size(length))?;
             let mut offset = 0;
@@ -144,13 +143,13 @@ impl DistributionRegistry {
                 queue.write(offset, piece).await?;
                 offset += bytes;
                 let from = || Source::Registry(from.registry().into());
-                self.events.emit(|| Event::BlobProgress { digest: digest.clone(), bytes, from: from() });
+                self.events.emit(|| Event::blob_progress(digest.clone(), bytes, from()));
             }
             Ok(())
         };
         let (is_new, size, digest) = (to.fetch(blob, write).await?, blob.size, digest.clone());
         self.events
-            .emit(|| if is_new { Event::BlobVerified { digest } } else { Event::BlobFound { digest, size } });
+            .emit(|| if is_new { Event::blob_verified(digest) } else { Event::blob_found(digest, size) });
         Ok(())
     }
 }

@@ -143,7 +143,7 @@ impl Hoist {
         pull: impl Future<Output = Result<PulledImage>>,
     ) -> Result<PulledImage> {
         match reference.parse() {
-            Ok(parsed) => self.events.follow(&parsed, pull).await,
+            Ok(parsed) => self.events.for_pull(&parsed, &self.platform).follow(pull).await,
             Err(_) => pull.await, // and fails
         }
     }

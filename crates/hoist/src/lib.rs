@@ -50,8 +50,8 @@ mod secret;
 
 pub use hoist_core::{
     Admission, Algorithm, Candidate, Descriptor, Digest, Document, Error, ErrorKind, Event, Events, Hasher,
-    ImageEntry, ImageRegistry, Index, MAX_DOCUMENT, Manifest, Platform, PulledImage, Received, Reference,
-    Resolution, Result, Source, config_platform, media_type,
+    ImageEntry, ImageRegistry, Index, MAX_DOCUMENT, Manifest, Platform, PullEvents, PullId, PulledImage,
+    Received, Reference, Resolution, Result, Source, config_platform, in_current_pull, media_type,
 };
 pub use hoist_store::{
     Access, Call, Checked, Claim, Collected, Durability, Evicted, Fetched, Finding, FsckOptions, GcOptions,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use hoist_core::{
-    Digest, Error, ErrorKind, Event, Events, ImageRegistry, Platform, PulledImage, Reference, Result,
+    Digest, Error, ErrorKind, Events, ImageRegistry, Platform, PullEvents, PulledImage, Reference, Result,
 };
 use hoist_store::{Layout, Lease, Store, StoredImage, Verify, blocking};
 
@@ -140,19 +140,25 @@ impl LocalRegistry {
     /// A pull in a task, with its beginning and its end reported.
     async fn pull_observed(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
-        let (this, name) = (self.clone(), reference.clone());
-        let pull = |store| async move { Self { store, ..this }.pull_reference(&name, verify).await };
+        let events = self.events.for_pull(&reference, &self.source.platform);
+        let (this, of) = (self.clone(), events.clone());
+        let pull =
+            |store| async move { Self { store, ..this }.pull_reference(&reference, verify, &of).await };
         let pull = self.store.owned(pull);
-        Ok(self.events.observe(&reference, pull, |image| image.digest.clone()).await?.into())
+        Ok(events.observe(pull, |image| image.digest.clone()).await?.into())
     }
 
-    async fn pull_reference(&self, reference: &Reference, verify: Verify) -> Result<StoredImage> {
+    async fn pull_reference(
+        &self,
+        reference: &Reference,
+        verify: Verify,
+        events: &PullEvents,
+    ) -> Result<StoredImage> {
         self.store.admit_reference(reference)?;
         loop {
             let asked = SystemTime::now();
             let (layout, image) = self.find(reference, verify).await?;
-            let digest = image.manifest.digest.clone();
-            self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
+            events.resolved(&image.manifest.digest);
             let (image, lease) = self.take(reference, layout, image, verify, asked).await?;
             if image.digest == *lease.digest() {
                 return Ok(image);

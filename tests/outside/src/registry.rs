@@ -38,7 +38,7 @@ impl ShelfRegistry {
     async fn get(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
         let (this, name) = (self.clone(), reference.clone());
-        let fetch = move |store| {
+        let fetch = move |store, _| {
             let (this, name) = (Self { store, ..this.clone() }, name.clone());
             async move {
                 let found = this.find(&name).await?;

@@ -159,13 +159,13 @@ impl Told {
             Event::Started { .. } => self.begun += 1,
             Event::Hit { .. } => self.hits += 1,
             Event::Evicted { .. } => self.evicted += 1,
-            Event::BlobStarted { digest, size } => {
+            Event::BlobStarted { digest, size, .. } => {
                 self.abandoned += self.came.insert(digest, (size, 0)).map_or(0, |(_, came)| came);
             }
             Event::BlobProgress { digest, bytes, .. } => {
                 self.came.get_mut(&digest).expect("it was begun").1 += bytes;
             }
-            Event::BlobVerified { digest } => {
+            Event::BlobVerified { digest, .. } => {
                 let (size, came) = self.came.remove(&digest).expect("it was begun");
                 assert_eq!(came, size, "what came is what was verified");
                 self.verified += came;
@@ -197,8 +197,8 @@ fn a_thousand_tasks_get_whole_images_or_honest_errors_and_the_numbers_add_up() {
     let remote =
         RemoteRegistry::new(store.clone()).with_platform(platform.clone()).with_events(within.clone());
     let cached = Cached::new(Limited::new(8, remote), store.clone());
-    let cached = cached.with_platform(platform).with_events(within).with_max_size(ROOM);
-    let stack = Observed::new(cached).with_events(events);
+    let cached = cached.with_platform(platform.clone()).with_events(within).with_max_size(ROOM);
+    let stack = Observed::new(cached).with_platform(platform).with_events(events);
 
     let runtime = Runtime::new().unwrap();
     let mock = runtime.block_on(MockRegistry::start());

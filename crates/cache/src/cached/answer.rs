@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hoist_core::{Error, ErrorKind, Event, Events, Platform, PulledImage, Reference, Result};
+use hoist_core::{Error, ErrorKind, Events, Platform, PullEvents, PulledImage, Reference, Result};
 use hoist_store::{Store, StoredImage};
 
 use crate::negative_cache::NegativeCache;
@@ -45,8 +45,7 @@ impl<R> Cache<R> {
             return Ok(None);
         }
         let Some(image) = self.store.get_and_touch(reference, &self.platform).await? else { return Ok(None) };
-        let (of, digest) = (|| reference.clone(), || image.digest.clone());
-        self.report(&image, || Event::Hit { reference: of(), digest: digest() });
+        self.report(&image, |events| events.hit(&image.digest));
         Ok(Some(image.into()))
     }
 
@@ -75,21 +74,18 @@ impl<R> Cache<R> {
         };
         let Some(image) = here else { return Err(error) };
         tracing::warn!(%reference, digest = %image.digest, error = error.report(), "served what may be out of date");
-        self.report(&image, || Event::ServedStale {
-            reference: reference.clone(),
-            digest: image.digest.clone(),
-            kind: error.kind().clone(),
-        });
+        self.report(&image, |events| events.served_stale(&image.digest, &error));
         Ok(image.into())
     }
 
     /// Reports a pull that the store answers, with the reason.
-    fn report(&self, image: &StoredImage, how: impl FnOnce() -> Event) {
+    fn report(&self, image: &StoredImage, how: impl FnOnce(&PullEvents)) {
         let StoredImage { reference, digest, .. } = image;
-        self.events.emit(|| Event::Started { reference: reference.clone() });
-        self.events.emit(|| Event::Resolved { reference: reference.clone(), digest: digest.clone() });
-        self.events.emit(how);
-        self.events.emit(|| Event::Committed { reference: reference.clone(), digest: digest.clone() });
+        let events = self.events.for_pull(reference, &self.platform);
+        events.started();
+        events.resolved(digest);
+        how(&events);
+        events.committed(digest);
     }
 
     /// Fails if no image of this name may be handed out.
@@ -99,13 +95,14 @@ impl<R> Cache<R> {
 
     /// Reports a pull that fails without a request to the inner registry.
     pub(super) fn refuse(&self, reference: &Reference, error: Error) -> Error {
-        self.events.emit(|| Event::Started { reference: reference.clone() });
-        self.report_failure(reference, &error);
+        let events = self.events.for_pull(reference, &self.platform);
+        events.started();
+        events.failed(&error);
         error
     }
 
     pub(super) fn report_failure(&self, reference: &Reference, error: &Error) {
-        self.events.emit(|| Event::Failed { reference: reference.clone(), kind: error.kind().clone() });
+        self.events.for_pull(reference, &self.platform).failed(error);
     }
 
     /// The answer of the store. `None`: the inner registry has to be asked.

@@ -5,8 +5,10 @@ use std::fmt::Debug;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
-use hoist_cache::Observed;
-use hoist_core::{Digest, Error, ErrorKind, Event, Events, ImageRegistry, PulledImage, Reference, Result};
+use hoist_cache::{Limited, Observed};
+use hoist_core::{
+    Digest, Error, ErrorKind, Event, Events, ImageRegistry, Platform, PulledImage, Reference, Result,
+};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Subscriber};
@@ -145,7 +147,72 @@ async fn each_pull_begins_and_ends_once() {
     assert_eq!(seen.len(), 6, "one beginning and one end each; what is no reference has none: {seen:?}");
     assert!(matches!(ends[0], Event::Committed { digest: of, .. } if *of == digest()));
     assert!(matches!(ends[1], Event::Failed { kind: ErrorKind::NotFound, .. }));
-    assert!(matches!(ends[2], Event::Cancelled { reference } if reference.repository() == "library/slow"));
+    assert!(
+        matches!(ends[2], Event::Cancelled { reference, .. } if reference.repository() == "library/slow")
+    );
+}
+
+/// A registry for one platform that reports what it finds, as a part of a stack.
+struct Telling {
+    platform: Platform,
+    events: Events,
+}
+
+#[async_trait::async_trait]
+impl ImageRegistry for Telling {
+    async fn pull(&self, reference: &str) -> Result<PulledImage> {
+        tokio::task::yield_now().await;
+        self.events.for_pull(&reference.parse()?, &self.platform).resolved(&digest());
+        Fake.pull(reference).await
+    }
+
+    async fn force_pull(&self, reference: &str) -> Result<PulledImage> {
+        self.pull(reference).await
+    }
+
+    async fn is_cached(&self, reference: &str) -> bool {
+        Fake.is_cached(reference).await
+    }
+
+    async fn remove(&self, reference: &str) -> Result<bool> {
+        Fake.remove(reference).await
+    }
+
+    async fn list_cached(&self) -> Result<Vec<String>> {
+        Fake.list_cached().await
+    }
+}
+
+#[tokio::test]
+async fn concurrent_pulls_for_two_platforms_are_told_apart_through_the_tasks_of_a_stack() {
+    let seen = Arc::<Mutex<Vec<Event>>>::default();
+    let sink = seen.clone();
+    let events = Events::to(move |event| sink.lock().unwrap().push(event));
+    let stack = |platform: &Platform| {
+        let inner = Telling { platform: platform.clone(), events: events.within() };
+        let limited = Limited::new(1, Observed::new(inner)); // which pulls in a task
+        Observed::new(limited).with_platform(platform.clone()).with_events(events.clone())
+    };
+    let platforms = ["linux/amd64", "linux/arm64"].map(|name| name.parse::<Platform>().unwrap());
+    let (amd, arm) = (stack(&platforms[0]), stack(&platforms[1]));
+    let (one, other) = tokio::join!(amd.pull("demo"), arm.pull("demo"));
+    assert!(one.is_ok() && other.is_ok());
+
+    let seen = seen.lock().unwrap();
+    assert!(matches!(seen[..2], [Event::Started { .. }, Event::Started { .. }]), "they overlap: {seen:?}");
+    assert_ne!(seen[0].pull(), seen[1].pull());
+    for (begun, wanted) in seen[..2].iter().zip(&platforms) {
+        let of_pull: Vec<_> = seen.iter().filter(|event| event.pull() == begun.pull()).collect();
+        let [
+            Event::Started { platform: first, .. },
+            Event::Resolved { platform: second, .. },
+            Event::Committed { platform: third, .. },
+        ] = of_pull[..]
+        else {
+            panic!("{seen:?}")
+        };
+        assert_eq!([first, second, third], [wanted; 3]);
+    }
 }
 
 #[test]
@@ -156,7 +223,7 @@ fn it_is_shown_around_what_it_wraps() {
             f.write_str("inner")
         }
     }
-    let stack = Observed::new(hoist_cache::Limited::new(4, hoist_cache::Fallback::new(Inner, Inner)));
+    let stack = Observed::new(Limited::new(4, hoist_cache::Fallback::new(Inner, Inner)));
     assert_eq!(stack.to_string(), "observed(limited(4, fallback(inner, inner)))");
 }
 
@@ -167,7 +234,7 @@ mod counting {
     use std::sync::{Arc, Mutex};
 
     use hoist_cache::{Observed, counted};
-    use hoist_core::{ErrorKind, Event, Events, ImageRegistry, Source};
+    use hoist_core::{Error, ErrorKind, Event, Events, ImageRegistry, Platform, Source};
     use metrics::{
         Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
     };
@@ -245,22 +312,21 @@ mod counting {
         let numbers = Numbers::default();
         let (sink, mut received) = Events::channel(100);
         let events = counted(sink);
-        let from =
-            |source: &Source, bytes| Event::BlobProgress { digest: digest(), bytes, from: source.clone() };
+        let from = |source: &Source, bytes| Event::blob_progress(digest(), bytes, source.clone());
         let (registry, directory) =
             (Source::Registry("ghcr.io".into()), Source::Directory(std::path::Path::new("/srv").into()));
-        let reference = || "demo".parse().unwrap();
+        let pull = events.for_pull(&"demo".parse().unwrap(), &Platform::host());
         metrics::with_local_recorder(&numbers, || {
+            pull.hit(&digest());
+            pull.served_stale(&digest(), &Error::new(ErrorKind::Unavailable, "nobody is there"));
             for event in [
-                Event::Hit { reference: reference(), digest: digest() },
-                Event::ServedStale { reference: reference(), digest: digest(), kind: ErrorKind::Unavailable },
-                Event::BlobFound { digest: digest(), size: 3 },
+                Event::blob_found(digest(), 3),
                 from(&registry, 10),
                 from(&directory, 5),
                 from(&registry, 20),
                 from(&Source::Store, 7),
-                Event::BlobVerified { digest: digest() },
-                Event::Evicted { digest: digest(), bytes: 4096 },
+                Event::blob_verified(digest()),
+                Event::evicted(digest(), 4096),
             ] {
                 events.emit(|| event);
             }

@@ -28,7 +28,7 @@ impl Fetch<'_> {
         let claim = staging.claim(blob).await?;
         self.state().scheduler.found(blob.size);
         let Claim::Fetch(ingest) = claim else {
-            self.events.emit(|| Event::BlobFound { digest: blob.digest.clone(), size: blob.size });
+            self.events.emit(|| Event::blob_found(blob.digest.clone(), blob.size));
             return Ok(());
         };
         tracing::info!(digest = %blob.digest, size = blob.size, resumed = ingest.is_resumed(), "fetching a blob");
@@ -62,7 +62,7 @@ impl Fetch<'_> {
                 outcome => {
                     outcome?;
                     self.name_liars(place, &suspected, &ingest.replaced());
-                    self.events.emit(|| Event::BlobVerified { digest: blob.digest.clone() });
+                    self.events.emit(|| Event::blob_verified(blob.digest.clone()));
                     return Ok(());
                 }
             }
@@ -138,7 +138,7 @@ impl Fetch<'_> {
 
     fn tell_start(&self, place: usize, missing: &[Range<u64>]) {
         let Descriptor { digest, size, .. } = self.blob(place);
-        self.events.emit(|| Event::BlobStarted { digest: digest.clone(), size: *size });
+        self.events.emit(|| Event::blob_started(digest.clone(), *size));
         let left = missing.iter().map(|gap| gap.end - gap.start).sum::<u64>();
         self.progress(place, size - left, || Source::Store);
     }

@@ -89,7 +89,7 @@ impl<'a> Fetch<'a> {
     fn progress(&self, place: usize, bytes: u64, from: impl FnOnce() -> Source) {
         if bytes > 0 {
             let digest = || self.blob(place).digest.clone();
-            self.events.emit(|| Event::BlobProgress { digest: digest(), bytes, from: from() });
+            self.events.emit(|| Event::blob_progress(digest(), bytes, from()));
         }
     }
 

@@ -53,7 +53,8 @@ mod compiled_in {
 
     #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
     pub(crate) fn observed(source: Inner, context: &SourceContext) -> Result<Inner> {
-        Ok(Box::new(Decorated::new(source, &context.platform, |inner, _| Observed::new(inner))))
+        let make = |inner, platform: &Platform| Observed::new(inner).with_platform(platform.clone());
+        Ok(Box::new(Decorated::new(source, &context.platform, make)))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]

@@ -197,6 +197,34 @@ async fn a_pull_begins_once_and_ends_once_however_many_are_asked() {
     assert_eq!(*told.lock().unwrap(), expected);
 }
 
+#[cfg(all(feature = "local", feature = "cache"))]
+#[tokio::test]
+async fn all_events_of_a_pull_have_its_id_and_platform() {
+    use std::num::NonZeroUsize;
+
+    use hoist::{Event, Events, ImageRegistry};
+
+    let dir = Layout::with_image();
+    let (events, mut received) = Events::channel(100);
+    let config = dir.store_only().with_local(dir.images()).with_offline().with_observe();
+    let config = config.with_max_pulls(NonZeroUsize::MIN); // so that backends pull in tasks
+    let hoist = hoist::open_with_events(&config, events).unwrap();
+    for steps in [&["Started", "Resolved", "Committed"][..], &["Started", "Resolved", "Hit", "Committed"]] {
+        hoist.pull("images:v1").await.unwrap();
+        let of_pulls = std::iter::from_fn(|| received.try_next()).filter(|event| event.pull().is_some());
+        let told: Vec<_> = of_pulls.collect();
+        assert!(told.iter().all(|event| event.pull() == told[0].pull()), "{told:?}");
+        let names = told.iter().map(|event| match event {
+            Event::Started { platform, .. } if platform == hoist.platform() => "Started",
+            Event::Resolved { platform, .. } if platform == hoist.platform() => "Resolved",
+            Event::Hit { platform, .. } if platform == hoist.platform() => "Hit",
+            Event::Committed { platform, .. } if platform == hoist.platform() => "Committed",
+            _ => "another",
+        });
+        assert_eq!(names.collect::<Vec<_>>(), steps, "{told:?}");
+    }
+}
+
 #[cfg(all(feature = "local", feature = "cache", feature = "remote"))]
 #[test]
 fn the_directory_is_asked_before_the_registries() {

@@ -1,7 +1,7 @@
 //! One pull: asks the registry for the image, fetches the blobs that the store lacks, and names the image.
 
 use futures_util::future;
-use hoist_core::{Descriptor, Event, MAX_DOCUMENT, PulledImage, Reference, Result, config_platform};
+use hoist_core::{Descriptor, MAX_DOCUMENT, PullEvents, PulledImage, Reference, Result, config_platform};
 use hoist_store::{Fetched, Lease, Staging, Verify};
 
 use super::RemoteRegistry;
@@ -16,16 +16,16 @@ impl RemoteRegistry {
     pub(super) async fn pull_with(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
         let (this, name) = (self.clone(), reference.clone());
-        let fetch = move |store| {
+        let fetch = move |store, events: PullEvents| {
             let (this, name) = (Self { store, ..this.clone() }, name.clone());
-            async move { this.fetch(&name, verify).await }
+            async move { this.fetch(&name, verify, &events).await }
         };
         self.store.pull(&reference, &self.platform, verify, &self.events, fetch).await
     }
 
     /// Asks the registry for the image, unless the store has the same one under this name, and fetches the blobs that the
     /// store lacks.
-    async fn fetch(&self, reference: &Reference, verify: Verify) -> Result<Fetched> {
+    async fn fetch(&self, reference: &Reference, verify: Verify, events: &PullEvents) -> Result<Fetched> {
         if verify == Verify::Cached
             && self.is_current(reference).await?
             && let Some(image) = self.store.get_and_touch(reference, &self.platform).await?
@@ -35,9 +35,9 @@ impl RemoteRegistry {
         let route = self.hosts.route(reference)?;
         let resolved =
             manifest::resolve(&self.client, &route, reference, &self.platform, &self.store).await?;
-        let digest = resolved.manifest.digest.clone();
+        let digest = &resolved.manifest.digest;
         tracing::info!(%reference, %digest, "resolved");
-        self.events.emit(|| Event::Resolved { reference: reference.clone(), digest });
+        events.resolved(digest);
         let lease = self.obtain(&route, reference, &resolved, verify).await?;
         Ok(Fetched::New { lease, index: resolved.index })
     }

@@ -118,10 +118,12 @@ fn story(events: &[Event], blob: &Digest) -> Vec<String> {
     let mut sum = 0;
     for event in events {
         match event {
-            Event::BlobFound { digest, size } if digest == blob => story.push(format!("found {size}")),
-            Event::BlobStarted { digest, size } if digest == blob => story.push(format!("started {size}")),
+            Event::BlobFound { digest, size, .. } if digest == blob => story.push(format!("found {size}")),
+            Event::BlobStarted { digest, size, .. } if digest == blob => {
+                story.push(format!("started {size}"));
+            }
             Event::BlobProgress { digest, bytes, .. } if digest == blob => sum += bytes,
-            Event::BlobVerified { digest } if digest == blob => story.push(format!("verified {sum}")),
+            Event::BlobVerified { digest, .. } if digest == blob => story.push(format!("verified {sum}")),
             _ => {}
         }
     }

@@ -118,7 +118,7 @@ impl Collection<'_> {
         self.collected.bytes += holding.own;
         self.collected.blobs += holding.own_blobs;
         if !self.options.dry_run {
-            let event = || Event::Evicted { digest: image.clone(), bytes: holding.own };
+            let event = || Event::evicted(image.clone(), holding.own);
             self.store.events().emit(event);
         }
         self.collected.evicted.push(Evicted { digest: image.clone(), references: names.references });

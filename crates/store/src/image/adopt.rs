@@ -66,10 +66,10 @@ impl Staging {
     fn take(&self, layout: &Layout, blob: &Descriptor, events: &Events) -> Result<()> {
         let (digest, size) = (|| blob.digest.clone(), blob.size);
         if self.link_sound(blob)? {
-            events.emit(|| Event::BlobFound { digest: digest(), size });
+            events.emit(|| Event::blob_found(digest(), size));
             return Ok(());
         }
-        events.emit(|| Event::BlobStarted { digest: digest(), size });
+        events.emit(|| Event::blob_started(digest(), size));
         let source = layout.open_blob(blob)?;
         let linked = if layout.is_immutable() { self.link_in(layout, blob)? } else { false };
         let taken = if linked { Ok(()) } else { self.copy_in(source, blob) };
@@ -77,8 +77,8 @@ impl Staging {
             .map_err(|e| self.store().explain_full(e, blob))
             .map_err(|e| e.context(format!("cannot take {}", layout.path().display())))?;
         let from = || Source::Directory(layout.path().into());
-        events.emit(|| Event::BlobProgress { digest: digest(), bytes: size, from: from() });
-        events.emit(|| Event::BlobVerified { digest: digest() });
+        events.emit(|| Event::blob_progress(digest(), size, from()));
+        events.emit(|| Event::blob_verified(digest()));
         self.share(&blob.digest)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use hoist_core::{Digest, Error, Events, Platform, PulledImage, Reference, Result};
+use hoist_core::{Digest, Error, Events, Platform, PullEvents, PulledImage, Reference, Result};
 
 use super::StoredImage;
 use crate::image::staging::Verify;
@@ -29,8 +29,8 @@ impl Store {
     /// This reports the pull's beginning and end, and asks whether the reference is
     /// [admitted](Self::with_admission). A digest that the store has is answered at once, unless `verify` is
     /// [`Nothing`](Verify::Rehash). Everything else runs in a task of its own, as [`owned`](Self::owned) says:
-    /// `fetch`, with a handle of the store for this call, and the naming of its image. Where a pull that asked later
-    /// has given the name to another image by then, `fetch` is called again.
+    /// `fetch`, with a handle of the store for this call and the pull's events, and the naming of its image. Where a
+    /// pull that asked later has given the name to another image by then, `fetch` is called again.
     ///
     /// Fails as `fetch` and [`name_as_of`](Self::name_as_of) do, with the reference in the message.
     pub async fn pull<F>(
@@ -39,11 +39,12 @@ impl Store {
         platform: &Platform,
         verify: Verify,
         events: &Events,
-        fetch: impl Fn(Self) -> F + Send + 'static,
+        fetch: impl Fn(Self, PullEvents) -> F + Send + 'static,
     ) -> Result<PulledImage>
     where
         F: Future<Output = Result<Fetched>> + Send + 'static,
     {
+        let events = events.for_pull(reference, platform);
         let pull = async {
             self.admit_reference(reference)?;
             if verify == Verify::Cached
@@ -52,10 +53,11 @@ impl Store {
             {
                 return Ok(image);
             }
-            let (reference, platform) = (reference.clone(), platform.clone());
+            let (reference, platform, events) = (reference.clone(), platform.clone(), events.clone());
+            let fetch = move |store| fetch(store, events.clone());
             self.owned(|store| async move { store.fetch_and_name(&reference, &platform, fetch).await }).await
         };
-        Ok(events.observe(reference, pull, |image| image.digest.clone()).await?.into())
+        Ok(events.observe(pull, |image| image.digest.clone()).await?.into())
     }
 
     async fn fetch_and_name<F>(

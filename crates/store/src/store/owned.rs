@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use hoist_core::{Error, ErrorKind, Result};
+use hoist_core::{Error, ErrorKind, Result, in_current_pull};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
@@ -28,16 +28,16 @@ const LONGEST_POLL: Duration = Duration::from_secs(1);
 /// Runs this work in a task of the current tokio runtime, and waits for its outcome.
 ///
 /// After the future is polled once, the work continues whether or not it is polled again, in the span and with
-/// the `tracing` subscriber of the caller. Dropping the future drops the work before the drop returns. If a
-/// thread is polling the work at that moment, the drop waits for the end of that poll, for one second at most.
-/// A panic in the work is resumed in the caller.
+/// the `tracing` subscriber of the caller, and as a part of the caller's [pull](in_current_pull). Dropping the
+/// future drops the work before the drop returns. If a thread is polling the work at that moment, the drop waits
+/// for the end of that poll, for one second at most. A panic in the work is resumed in the caller.
 ///
 /// Fails with [`Unsupported`](ErrorKind::Unsupported) outside of a runtime, with
 /// [`Storage`](ErrorKind::Storage) if the runtime is shut down first, and otherwise as the work does.
 pub fn owned<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> impl Future<Output = Result<T>> + Send {
-    run(Box::pin(work.in_current_span().with_current_subscriber()), Drops::Waiting)
+    run(Box::pin(in_current_pull(work).in_current_span().with_current_subscriber()), Drops::Waiting)
 }
 
 impl Store {
@@ -52,7 +52,7 @@ impl Store {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let (store, call) = self.call();
-        let work = Box::pin(work(store).in_current_span().with_current_subscriber());
+        let work = Box::pin(in_current_pull(work(store)).in_current_span().with_current_subscriber());
         async move {
             let _call = call;
             run(work, Drops::Later).await

@@ -156,7 +156,7 @@ async fn what_is_evicted_is_told_and_what_would_be_is_not() {
     assert_eq!(did, would);
     let told = told.lock().unwrap();
     assert!(
-        matches!(&told[..], [Event::Evicted { digest, bytes }] if *digest == stored.digest && *bytes == did.bytes)
+        matches!(&told[..], [Event::Evicted { digest, bytes, .. }] if *digest == stored.digest && *bytes == did.bytes)
     );
 }
 

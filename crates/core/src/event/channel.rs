@@ -5,9 +5,8 @@ use std::future::poll_fn;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
+use super::{Event, Events};
 use crate::digest::Digest;
-use crate::event::Event;
-use crate::events::Events;
 
 impl Events {
     /// Returns a sink for events, and the receiver that reads them from a queue of `capacity` events. A pull
@@ -187,7 +186,8 @@ mod tests {
     use std::task::Context;
 
     use super::*;
-    use crate::Source;
+    use crate::event::PullId;
+    use crate::{Platform, Source};
 
     fn progress(blob: &str, bytes: u64) -> Event {
         Event::BlobProgress { digest: Digest::sha256(blob.as_bytes()), bytes, from: Source::Store }
@@ -198,7 +198,8 @@ mod tests {
     }
 
     fn end() -> Event {
-        Event::Cancelled { reference: "demo".parse().unwrap() }
+        let (pull, reference, platform) = (PullId::new(), "demo".parse().unwrap(), Platform::host());
+        Event::Cancelled { pull, reference, platform }
     }
 
     /// The received events, in short.

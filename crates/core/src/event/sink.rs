@@ -3,105 +3,71 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::digest::Digest;
-use crate::error::Result;
-use crate::event::Event;
-use crate::reference::Reference;
-use crate::registry::PulledImage;
+use super::Event;
 
 /// A sink for events: a function, or nothing. Cheap to clone.
 ///
 /// The function is called from within the pull, so it must return at once. It should pass the event on, as
 /// [`channel`](Self::channel) does, rather than process it.
 #[derive(Clone, Default)]
-pub struct Events(Option<Arc<dyn Fn(Event) + Send + Sync>>);
+pub struct Events(Option<Sink>);
+
+#[derive(Clone)]
+struct Sink {
+    send: Arc<dyn Fn(Event) + Send + Sync>,
+    /// Whether this is for a part of a stack.
+    is_within: bool,
+}
 
 impl Events {
     /// Sends events to this function.
     pub fn to(sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(sink)))
+        Self(Some(Sink { send: Arc::new(sink), is_within: false }))
     }
 
-    /// Runs a pull, and reports its beginning and its end. An error gets the context that this reference could
-    /// not be pulled. `digest` returns the digest of the pulled image.
-    pub async fn observe<T>(
-        &self,
-        reference: &Reference,
-        pull: impl Future<Output = Result<T>>,
-        digest: impl FnOnce(&T) -> Digest,
-    ) -> Result<T> {
-        let outcome = self.run(reference, pull, |image| Ok(digest(image))).await;
-        outcome.map_err(|error| error.context(format!("cannot pull {reference}")))
-    }
-
-    /// Runs a pull of another registry, and reports its beginning and its end. The result is returned
-    /// unchanged.
-    pub async fn follow(
-        &self,
-        reference: &Reference,
-        pull: impl Future<Output = Result<PulledImage>>,
-    ) -> Result<PulledImage> {
-        self.run(reference, pull, |image| image.digest.parse()).await
-    }
-
-    async fn run<T>(
-        &self,
-        reference: &Reference,
-        pull: impl Future<Output = Result<T>>,
-        digest: impl FnOnce(&T) -> Result<Digest>,
-    ) -> Result<T> {
-        self.emit(|| Event::Started { reference: reference.clone() });
-        let unfinished = Unfinished { events: self, reference };
-        let outcome = pull.await;
-        std::mem::forget(unfinished);
-        self.emit(|| match outcome.as_ref().map_err(Clone::clone).and_then(digest) {
-            Ok(digest) => Event::Committed { reference: reference.clone(), digest },
-            Err(error) => Event::Failed { reference: reference.clone(), kind: error.kind().clone() },
-        });
-        outcome
-    }
-
-    /// A sink for a registry that is one part of a stack. It drops the events that begin and end a pull,
-    /// because the caller that [`observe`](Self::observe)s the whole stack reports those.
+    /// A sink for a registry that is one part of a stack. It drops the events that begin and end a pull, because
+    /// the caller that [`follow`](super::PullEvents::follow)s the whole stack reports those. All others have the id
+    /// of the pull of the whole stack, see [`for_pull`](Self::for_pull).
     #[must_use]
     pub fn within(&self) -> Self {
-        let Some(sink) = self.0.clone() else { return Self(None) };
-        Self::to(move |event| {
+        let Some(Sink { send, .. }) = self.0.clone() else { return Self(None) };
+        let send = move |event: Event| {
             if !(event.is_end() || matches!(event, Event::Started { .. })) {
-                sink(event);
+                send(event);
             }
-        })
+        };
+        Self(Some(Sink { send: Arc::new(send), is_within: true }))
     }
 
     /// Sends events to both sinks, first to this one.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self.0, other.0) {
-            (Some(first), Some(second)) => Self::to(move |event| {
-                first(event.clone());
-                second(event);
-            }),
+            (Some(first), Some(second)) => {
+                let is_within = first.is_within && second.is_within;
+                let send = move |event: Event| {
+                    (first.send)(event.clone());
+                    (second.send)(event);
+                };
+                Self(Some(Sink { send: Arc::new(send), is_within }))
+            }
             (first, second) => Self(first.or(second)),
         }
+    }
+
+    pub(super) fn is_off(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(super) fn is_within(&self) -> bool {
+        self.0.as_ref().is_some_and(|sink| sink.is_within)
     }
 
     /// Reports an event. The event is not even created if there is no sink.
     pub fn emit(&self, event: impl FnOnce() -> Event) {
         if let Some(sink) = &self.0 {
-            sink(event());
+            (sink.send)(event());
         }
-    }
-}
-
-/// A pull that has begun. Dropping it before its end reports the pull as cancelled.
-struct Unfinished<'a> {
-    events: &'a Events,
-    reference: &'a Reference,
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        self.events.emit(|| Event::Cancelled { reference: self.reference.clone() });
     }
 }
 
@@ -118,7 +84,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
-    use crate::{Error, ErrorKind};
+    use crate::{Digest, Error, ErrorKind, Platform, Result};
 
     /// A sink that records short names of the events.
     fn listener() -> (Events, Arc<Mutex<Vec<&'static str>>>) {
@@ -145,7 +111,8 @@ mod tests {
             }
         };
         let reference = "demo".parse().unwrap();
-        let watched = pin!(events.observe(&reference, pull, Digest::clone));
+        let events = events.for_pull(&reference, &Platform::host());
+        let watched = pin!(events.observe(pull, Digest::clone));
         let _: Poll<_> = watched.poll(&mut Context::from_waker(Waker::noop()));
     }
 
