@@ -18,6 +18,7 @@ mod platform;
 mod reference;
 mod registry;
 mod resolution;
+mod secret;
 mod text;
 
 pub use admission::{Admission, Candidate};
@@ -29,3 +30,4 @@ pub use platform::Platform;
 pub use reference::Reference;
 pub use registry::{ImageRegistry, PulledImage};
 pub use resolution::{ImageEntry, Resolution};
+pub use secret::Secret;

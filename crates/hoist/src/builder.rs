@@ -5,14 +5,13 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hoist_core::{Admission, Events, ImageRegistry, Platform, Result};
+use hoist_core::{Admission, Events, ImageRegistry, Platform, Result, Secret};
 use hoist_store::{Access, Durability, Store, StoreOptions};
 
 use crate::backend::{self, Make, SourceContext};
 use crate::config::{CachePolicy, Config, RemoteClient};
 use crate::hoist::Hoist;
 use crate::lookup::Lookup;
-use crate::secret::Secret;
 
 /// Builds a stack. Options that are not set are as in [`Config::default`]: the store answers first, and then the
 /// registries, as far as both are compiled in.

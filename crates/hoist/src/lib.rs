@@ -46,12 +46,11 @@ mod hoist;
 mod image_config;
 mod lookup;
 mod root;
-mod secret;
 
 pub use hoist_core::{
     Admission, Algorithm, Candidate, Descriptor, Digest, Document, Error, ErrorKind, Event, Events, Hasher,
     ImageEntry, ImageRegistry, Index, MAX_DOCUMENT, Manifest, Platform, PullEvents, PullId, PulledImage,
-    Received, Reference, Resolution, Result, Source, config_platform, in_current_pull, media_type,
+    Received, Reference, Resolution, Result, Secret, Source, config_platform, in_current_pull, media_type,
 };
 pub use hoist_store::{
     Access, Call, Checked, Claim, Collected, Durability, Evicted, Fetched, Finding, FsckOptions, GcOptions,
@@ -79,7 +78,6 @@ pub use oci_spec;
 
 pub use crate::hoist::Hoist;
 pub use crate::root::default_root;
-pub use crate::secret::Secret;
 
 /// The READMEs' examples compile: the project's, where this is in its repository, and this crate's.
 #[cfg(doctest)]

@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use hoist_core::{Error, Reference, Result};
+use hoist_core::{Error, Reference, Result, Secret};
 use serde::Deserialize;
 
 use super::values::unreadable;
 use super::{Config, invalid};
-use crate::secret::Secret;
 
 /// `[remote]`: registries that are reached over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]

@@ -11,7 +11,9 @@ use zeroize::Zeroizing;
 
 use super::challenge::Challenge;
 use super::token::Token;
-use crate::credentials::{Credentials, Kind, Secret};
+use hoist_core::Secret;
+
+use crate::credentials::{Credentials, Kind};
 
 /// A token is replaced this long before it expires, so that it is still valid when the registry checks it.
 const MARGIN: Duration = Duration::from_secs(10);

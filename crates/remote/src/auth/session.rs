@@ -1,11 +1,9 @@
 //! The authorization for one repository, shared by all connections.
 
-use hoist_core::{Error, ErrorKind};
+use hoist_core::{Error, ErrorKind, Secret};
 use reqwest::header::HeaderValue;
 
 use super::authorization::Authorization;
-use crate::credentials::Secret;
-
 /// A session with one repository of one host. It is locked while a new authorization is fetched, so that all requests
 /// wait for one fetch.
 pub(crate) type Session = tokio::sync::Mutex<State>;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use hoist_core::{Error, ErrorKind, Result};
+use hoist_core::{Error, ErrorKind, Result, Secret};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use super::authorization;
 use super::challenge::Challenge;
 use super::connections::Registry;
 use super::realm;
-use crate::credentials::{Credentials, Kind, Secret};
+use crate::credentials::{Credentials, Kind};
 use crate::http::{Outgoing, response};
 
 const MAX_TOKEN: u64 = 1 << 20; // tokens of some registries reach tens of kilobytes

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use hoist_core::{Error, ErrorKind, Result};
+use hoist_core::{Error, ErrorKind, Result, Secret};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,9 +15,7 @@ use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
 use super::credential_key::normalized;
-use super::secret::Secret;
 use super::{Credentials, Kind};
-
 const MAX_ANSWER: u64 = 1 << 20; // tokens of some registries reach tens of kilobytes
 const MAX_COMPLAINT: usize = 200; // characters of a failed helper's output that an error shows
 

@@ -6,15 +6,14 @@ mod docker_config;
 mod helper;
 mod keychain;
 mod login_store;
-mod secret;
 
 use std::fmt;
 
 pub(crate) use credential_key::{CredentialKey, best_match, canonical_host};
+use hoist_core::Secret;
 pub(crate) use keychain::Found;
 pub use keychain::Keychain;
 pub use login_store::StoredIn;
-pub(crate) use secret::Secret;
 
 /// Credentials for one registry. `Debug` does not show the secret.
 #[derive(Clone, PartialEq, Eq)]

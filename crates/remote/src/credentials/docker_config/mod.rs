@@ -8,8 +8,8 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::credential_key::{CredentialKey, best_match, normalized};
-use super::secret::Secret;
 use super::{Credentials, Kind};
+use hoist_core::Secret;
 
 /// The parts of such a file that are about credentials.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
