@@ -42,13 +42,17 @@ impl IngestFile {
         name: &str,
         blob: &Descriptor,
     ) -> Result<Option<(Self, Journal, Ranges)>> {
+        let mut was_dir = false;
         let owned = loop {
             match lock::own_file(&ingests, name) {
                 Err(_) if ingests.has_dir(name)? => {
+                    was_dir = true;
                     if !take_over(root, &ingests, name)? {
                         return Ok(None);
                     }
                 }
+                // Another one took the directory over before this one looked.
+                Err(_) if !std::mem::replace(&mut was_dir, true) => {}
                 outcome => break outcome?,
             }
         };

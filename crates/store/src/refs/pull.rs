@@ -28,7 +28,7 @@ impl Store {
     ///
     /// This reports the pull's beginning and end, and asks whether the reference is
     /// [admitted](Self::with_admission). A digest that the store has is answered at once, unless `verify` is
-    /// [`Nothing`](Verify::Rehash). Everything else runs in a task of its own, as [`owned`](Self::owned) says:
+    /// [`Rehash`](Verify::Rehash). Everything else runs in a task of its own, as [`owned`](Self::owned) says:
     /// `fetch`, with a handle of the store for this call and the pull's events, and the naming of its image. Where a
     /// pull that asked later has given the name to another image by then, `fetch` is called again.
     ///

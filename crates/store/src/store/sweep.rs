@@ -2,6 +2,7 @@
 
 use hoist_core::{Algorithm, Result};
 
+use super::format::take_over;
 use crate::fs::dir::{Dir, DirEntry};
 use crate::fs::lock;
 use crate::paths::{data_of, hex_of, journal_of};
@@ -35,9 +36,8 @@ fn remove_unowned(dir: &Dir, name: &str) -> Result<()> {
 fn sweep_ingest(root: &Dir, ingests: &Dir, entry: &DirEntry) -> Result<()> {
     let name = &*entry.name;
     if entry.is_dir {
-        // An older version left it after the store was upgraded.
-        let removed = remove_unowned(ingests, name);
-        return if ingests.has_dir(name)? { removed } else { Ok(()) }; // another process made a file of it
+        // A process of an older version left it after the store was taken over.
+        return take_over(root, ingests, name).map(drop);
     }
     if !entry.is_file {
         return Ok(());
