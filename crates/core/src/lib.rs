@@ -23,7 +23,9 @@ mod text;
 
 pub use admission::{Admission, Candidate};
 pub use digest::{Algorithm, Digest, Hasher};
-pub use document::{Descriptor, Document, Index, MAX_DOCUMENT, Manifest, config_platform, media_type};
+pub use document::{
+    Descriptor, Document, Index, MAX_DOCUMENT, Manifest, REF_NAME, config_platform, media_type,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Events, PullEvents, PullId, Received, Source, in_current_pull};
 pub use platform::Platform;

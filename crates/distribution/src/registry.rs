@@ -13,8 +13,6 @@ use oci_distribution::client::{Client, ClientProtocol};
 
 use crate::client::{client, document, next, open};
 
-/// The annotation of a layout's entry that tools take the tag from (image-spec, annotations).
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// How many blobs of an image come at a time, as with most other clients.
 const AT_ONCE: usize = 3;
 
@@ -122,9 +120,7 @@ impl DistributionRegistry {
             self.platform.check(&config)?;
             entry.platform = config_platform(&config);
         }
-        let tag = reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned()));
-        entry.annotations = tag.into_iter().collect();
-        Ok(Fetched::New { lease: staging.commit(entry).await?, index })
+        Ok(Fetched::New { lease: staging.commit(entry.tagged(reference)).await?, index })
     }
 
     /// Brings a blob, from the pool or from the registry.

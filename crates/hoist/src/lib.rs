@@ -50,7 +50,8 @@ mod root;
 pub use hoist_core::{
     Admission, Algorithm, Candidate, Descriptor, Digest, Document, Error, ErrorKind, Event, Events, Hasher,
     ImageEntry, ImageRegistry, Index, MAX_DOCUMENT, Manifest, Platform, PullEvents, PullId, PulledImage,
-    Received, Reference, Resolution, Result, Secret, Source, config_platform, in_current_pull, media_type,
+    REF_NAME, Received, Reference, Resolution, Result, Secret, Source, config_platform, in_current_pull,
+    media_type,
 };
 pub use hoist_store::{
     Access, Call, Checked, Claim, Collected, Durability, Evicted, Fetched, Finding, FsckOptions, GcOptions,

@@ -21,7 +21,7 @@ use hoist_core::{
 use hoist_store::{Lease, Staging, Store, Verify, WriteQueue, blocking};
 use tar::EntryType;
 
-use crate::naming::{Naming, REF_NAME};
+use crate::naming::Naming;
 
 const MAX_ENTRIES: usize = 100_000; // far more than any image has
 const PIECE: usize = 256 << 10;
@@ -201,10 +201,7 @@ impl Archive {
         for blob in entry.document.blobs() {
             self.bring(&staging, blob).await?;
         }
-        let mut manifest = entry.manifest.clone();
-        manifest.annotations =
-            entry.reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
-        staging.commit(manifest).await
+        staging.commit(entry.manifest.clone().tagged(&entry.reference)).await
     }
 
     async fn bring(&self, staging: &Staging, blob: &Descriptor) -> Result<()> {

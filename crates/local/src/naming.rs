@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use hoist_core::{Descriptor, Error, ErrorKind, Reference, Result};
+use hoist_core::{Descriptor, Error, ErrorKind, REF_NAME, Reference, Result};
 
 /// The whole reference, as containerd, `BuildKit` and `docker save` write it.
 const IMAGE_NAME: &str = "io.containerd.image.name";
-/// The reference, or only its tag (image-spec, annotations); tools differ.
-pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// How entries get their names.
 #[derive(Debug, Clone)]

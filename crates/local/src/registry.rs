@@ -3,16 +3,15 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use hoist_core::{
-    Digest, Error, ErrorKind, Events, ImageRegistry, Platform, PullEvents, PulledImage, Reference, Result,
+    Error, ErrorKind, Events, ImageRegistry, Platform, PullEvents, PulledImage, Reference, Result,
 };
-use hoist_store::{Layout, Lease, Store, StoredImage, Verify, blocking};
+use hoist_store::{Fetched, Layout, Store, Verify, blocking};
 
 use crate::catalog::{Catalog, Found, absent};
 use crate::directory::Directory;
-use crate::naming::{Naming, REF_NAME};
+use crate::naming::Naming;
 use crate::removal;
 
 /// Images from a directory that holds an OCI image layout, of one or of many images.
@@ -137,34 +136,31 @@ impl LocalRegistry {
         .await
     }
 
-    /// A pull in a task, with its beginning and its end reported.
+    /// Pulls in a task, and reports the pull's beginning and end. The directory decides what there is, also of a digest that
+    /// the store has: so this is not [`Store::pull`].
     async fn pull_observed(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
         let events = self.events.for_pull(&reference, &self.source.platform);
         let (this, of) = (self.clone(), events.clone());
-        let pull =
-            |store| async move { Self { store, ..this }.pull_reference(&reference, verify, &of).await };
-        let pull = self.store.owned(pull);
+        let pull = self.store.owned(|store| async move {
+            store.admit_reference(&reference)?;
+            let fetch = |store| {
+                let (this, reference, events) = (Self { store, ..this.clone() }, &reference, &of);
+                async move { this.fetch(reference, verify, events).await }
+            };
+            store.fetch_and_name(&reference, &this.source.platform, fetch).await
+        });
         Ok(events.observe(pull, |image| image.digest.clone()).await?.into())
     }
 
-    async fn pull_reference(
-        &self,
-        reference: &Reference,
-        verify: Verify,
-        events: &PullEvents,
-    ) -> Result<StoredImage> {
-        self.store.admit_reference(reference)?;
-        loop {
-            let asked = SystemTime::now();
-            let (layout, image) = self.find(reference, verify).await?;
-            events.resolved(&image.manifest.digest);
-            let (image, lease) = self.take(reference, layout, image, verify, asked).await?;
-            if image.digest == *lease.digest() {
-                return Ok(image);
-            }
-            tracing::debug!(%reference, "the name was given to another image meanwhile; looking again");
-        }
+    /// Brings the image into the store.
+    async fn fetch(&self, reference: &Reference, verify: Verify, events: &PullEvents) -> Result<Fetched> {
+        let (layout, image) = self.find(reference, verify).await?;
+        events.resolved(&image.manifest.digest);
+        let layout = if self.source.is_immutable { layout.immutable() } else { layout };
+        let entry = image.manifest.tagged(reference);
+        let lease = self.store.adopt_reporting(layout, entry, verify, self.events.clone()).await?;
+        Ok(Fetched::New { lease, index: image.index })
     }
 
     /// The image in the directory; read and hashed there as a whole where nothing is to be trusted, also what
@@ -179,29 +175,6 @@ impl LocalRegistry {
             Ok((catalog.layout, image))
         })
         .await
-    }
-
-    /// Brings the image into the store, and names it under the lease that is returned, unless what was found later
-    /// than this time has the name: then that is the image.
-    async fn take(
-        &self,
-        reference: &Reference,
-        layout: Layout,
-        image: Found,
-        verify: Verify,
-        asked: SystemTime,
-    ) -> Result<(StoredImage, Lease)> {
-        let mut entry = image.manifest;
-        entry.annotations =
-            reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
-        let layout = if self.source.is_immutable { layout.immutable() } else { layout };
-        let lease = self.store.adopt_reporting(layout, entry, verify, self.events.clone()).await?;
-        let (source, reference) = (self.source.clone(), reference.clone());
-        let name = move |store: &Store| {
-            let index = image.index.as_ref().map(|(digest, bytes): &(Digest, _)| (digest, &bytes[..]));
-            Ok((store.name_as_of(&reference, &source.platform, &lease, index, asked)?, lease))
-        };
-        self.store.blocking(name).await
     }
 
     /// Does something with what the directory has now.

@@ -12,11 +12,16 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::platform::Platform;
+use crate::reference::Reference;
 
 pub use choose::config_platform;
 
 /// The largest manifest or index that is read, in bytes.
 pub const MAX_DOCUMENT: u64 = 4 << 20; // what registries must accept, per the distribution spec ("Pushing Manifests")
+
+/// The annotation of a layout's entry that tools read the tag from
+/// ([image-spec, annotations](https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md)).
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The media types of the documents that hoist reads.
 pub mod media_type {
@@ -70,6 +75,15 @@ impl Descriptor {
     /// A descriptor of these bytes, hashed with SHA-256.
     pub fn of(media_type: &str, bytes: &[u8]) -> Self {
         Self::new(media_type, Digest::sha256(bytes), bytes.len() as u64)
+    }
+
+    /// This descriptor as a layout's entry of a reference: its one annotation is the tag ([`REF_NAME`]), or it has none
+    /// where the reference has no tag.
+    #[must_use]
+    pub fn tagged(mut self, reference: &Reference) -> Self {
+        self.annotations =
+            reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
+        self
     }
 
     /// Fails with [`SizeMismatch`](ErrorKind::SizeMismatch) or

@@ -9,9 +9,6 @@ use crate::hosts::Route;
 use crate::manifest::{self, Resolved};
 use crate::sources;
 
-/// The annotation of a layout's entry that holds the tag (image-spec, annotations).
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
-
 impl RemoteRegistry {
     pub(super) async fn pull_with(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
@@ -110,7 +107,5 @@ fn entry(staging: &Staging, reference: &Reference, resolved: &Resolved) -> Descr
         let config = staged_config(staging, resolved).ok().flatten();
         entry.platform = config.as_deref().and_then(config_platform);
     }
-    entry.annotations =
-        reference.tag().map(|tag| (REF_NAME.to_owned(), tag.to_owned())).into_iter().collect();
-    entry
+    entry.tagged(reference)
 }

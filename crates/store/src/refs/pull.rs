@@ -11,6 +11,7 @@ use crate::store::lease::Lease;
 
 /// What a backend's fetch ended with.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Fetched {
     /// The store has what the name leads to, under this name.
     Here(StoredImage),
@@ -60,7 +61,11 @@ impl Store {
         Ok(events.observe(pull, |image| image.digest.clone()).await?.into())
     }
 
-    async fn fetch_and_name<F>(
+    /// The heart of [`pull`](Self::pull), for a backend that does the rest in another way: calls `fetch` and names its
+    /// image, and calls it again where a pull that asked later has given the name to another image by then.
+    ///
+    /// Fails as `fetch` and [`name_as_of`](Self::name_as_of) do.
+    pub async fn fetch_and_name<F>(
         &self,
         reference: &Reference,
         platform: &Platform,
