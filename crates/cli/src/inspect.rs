@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use hoist::{Descriptor, Document, Error, ErrorKind, Layout, Manifest, Platform, PulledImage, Result};
+use hoist::{Descriptor, Layout, Manifest, Platform, PulledImage, Result};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ pub(crate) struct Report {
 
 /// Reads the one image of a layout.
 pub(crate) fn read(image: &PulledImage) -> Result<Report> {
-    let (_, entry, manifest) = open(image)?;
+    let (entry, manifest) = Layout::open(&image.path)?.image()?;
     let size = entry.size + manifest.blobs().map(|blob| blob.size).sum::<u64>();
     let Manifest { config, layers, .. } = manifest;
     let PulledImage { path, digest, reference } = image.clone();
@@ -34,22 +34,8 @@ pub(crate) fn read(image: &PulledImage) -> Result<Report> {
 
 /// The image's configuration, byte for byte.
 pub(crate) fn config(image: &PulledImage) -> Result<Vec<u8>> {
-    let (layout, _, manifest) = open(image)?;
-    layout.read(&manifest.config)
-}
-
-fn open(image: &PulledImage) -> Result<(Layout, Descriptor, Manifest)> {
     let layout = Layout::open(&image.path)?;
-    let entry = layout.entries()?.into_iter().next().ok_or_else(|| malformed(image))?;
-    match Document::parse(&layout.read(&entry)?, Some(&entry.media_type))? {
-        Document::Manifest(manifest) => Ok((layout, entry, manifest)),
-        _ => Err(malformed(image)),
-    }
-}
-
-fn malformed(image: &PulledImage) -> Error {
-    Error::new(ErrorKind::Malformed, format!("{} is not a layout of one image", image.path.display()))
-        .with_help("pull it again with --force")
+    layout.read(&layout.image()?.1.config)
 }
 
 impl fmt::Display for Report {

@@ -1,6 +1,6 @@
 //! The configuration of an image as the types of the crate `oci-spec`.
 
-use hoist_core::{Document, Error, ErrorKind, MAX_DOCUMENT, Platform, Result};
+use hoist_core::{Error, ErrorKind, Platform, Result};
 use hoist_store::Layout;
 use oci_spec::image::ImageConfiguration;
 use serde_json::{Map, Value, json};
@@ -24,20 +24,11 @@ impl Hoist {
         let image = self.resolve(reference).await?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("{reference} is not here")).with_help("pull it first")
         })?;
-        let bytes = self
-            .store()
-            .blocking(move |_| {
-                let layout = Layout::open(&image.path)?;
-                let entry = layout.entries()?.into_iter().next();
-                let entry = entry.ok_or_else(|| malformed("the image's layout is empty"))?;
-                match Document::parse(&layout.read(&entry)?, Some(&entry.media_type))? {
-                    Document::Manifest(manifest) if manifest.config.size <= MAX_DOCUMENT => {
-                        layout.read(&manifest.config)
-                    }
-                    _ => Err(malformed("the image has no configuration that can be read")),
-                }
-            })
-            .await?;
+        let config = move |_: &_| {
+            let layout = Layout::open(&image.path)?;
+            layout.read(&layout.image()?.1.config)
+        };
+        let bytes = self.store().blocking(config).await?;
         read(&bytes, self.platform()).map_err(|error| error.context(format!("cannot read {reference}")))
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use hoist_core::{Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
+use hoist_core::{Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Manifest, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::fs::dir::Dir;
@@ -88,6 +88,22 @@ impl Layout {
             Ok(Document::Index(index)) => Ok(index.manifests),
             Ok(_) => Err(malformed("index.json is not an index")),
             Err(cause) => Err(malformed("index.json cannot be read").with_source(cause)),
+        }
+    }
+
+    /// The one image of an image's layout in a store: its entry and its manifest.
+    ///
+    /// Fails with [`Malformed`](ErrorKind::Malformed) if the first entry is missing or is not a manifest's, and as
+    /// [`read`](Self::read) does.
+    pub fn image(&self) -> Result<(Descriptor, Manifest)> {
+        let malformed = || {
+            let message = format!("{} is not a layout of one image", self.path().display());
+            Error::new(ErrorKind::Malformed, message).with_help("pull it again with --force")
+        };
+        let entry = self.entries()?.into_iter().next().ok_or_else(malformed)?;
+        match Document::parse(&self.read(&entry)?, Some(&entry.media_type))? {
+            Document::Manifest(manifest) => Ok((entry, manifest)),
+            _ => Err(malformed()),
         }
     }
 
