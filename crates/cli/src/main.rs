@@ -47,10 +47,8 @@ fn keep_the_heap() {
 /// Writes log lines to stderr: warnings, and more with `-v`. `HOIST_LOG` sets the level of each module.
 fn start_log(verbose: u8) {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
-    let crates = ["hoist", "cache", "distribution", "fetch", "local", "remote", "store"];
-    let of =
-        |name: &str| if name == "hoist" { format!("hoist={level}") } else { format!("hoist_{name}={level}") };
-    let default = crates.map(of).join(",");
+    // As a prefix, it covers every crate of hoist: `hoist_store`, `hoist_remote` and so on.
+    let default = format!("hoist={level}");
     let filter = EnvFilter::try_from_env("HOIST_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let stderr = std::io::stderr;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);

@@ -42,17 +42,16 @@ impl IngestFile {
         name: &str,
         blob: &Descriptor,
     ) -> Result<Option<(Self, Journal, Ranges)>> {
-        let mut was_dir = false;
+        let mut has_retried = false;
         let owned = loop {
             match lock::own_file(&ingests, name) {
                 Err(_) if ingests.has_dir(name)? => {
-                    was_dir = true;
                     if !take_over(root, &ingests, name)? {
                         return Ok(None);
                     }
                 }
-                // Another one took the directory over before this one looked.
-                Err(_) if !std::mem::replace(&mut was_dir, true) => {}
+                // It may have been a directory that another process has taken over by now.
+                Err(_) if !has_retried => has_retried = true,
                 outcome => break outcome?,
             }
         };
