@@ -2,15 +2,11 @@
 //! of error.
 
 mod args;
+mod command;
 mod exit;
-mod inspect;
 mod interrupt;
-mod login;
-mod lookup;
 mod output;
 mod progress;
-mod run;
-mod upkeep;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -27,7 +23,7 @@ fn main() -> ExitCode {
     keep_the_heap();
     let args = Args::parse();
     start_log(args.verbose);
-    match run::run(args) {
+    match command::run(args) {
         Ok(code) => code,
         Err(error) => {
             output::error(&error);

@@ -16,7 +16,7 @@ const MAX_PASSWORD: u64 = 1 << 20; // some tokens have tens of kilobytes
 
 /// Checks the credentials with the registry, stores them, and prints where. Warns if a pull will not find them
 /// there.
-pub(crate) async fn login(hoist: &Hoist, config: &Config, json: bool, args: LoginArgs) -> Result<ExitCode> {
+pub(super) async fn login(hoist: &Hoist, config: &Config, json: bool, args: LoginArgs) -> Result<ExitCode> {
     let registry = &args.registry;
     let mut login = hoist.login().map_err(|error| error.context(format!("cannot log in to {registry}")))?;
     if args.plain_http {
@@ -49,7 +49,7 @@ pub(crate) async fn login(hoist: &Hoist, config: &Config, json: bool, args: Logi
 }
 
 /// Removes the credentials that a login stored. Succeeds if there were none.
-pub(crate) async fn logout(hoist: &Hoist, json: bool, registry: &str) -> Result<ExitCode> {
+pub(super) async fn logout(hoist: &Hoist, json: bool, registry: &str) -> Result<ExitCode> {
     let login = hoist.login()?;
     let removed = login.logout(registry).await?;
     output::result(json, &json!({"registry": registry, "removed": removed}), || {

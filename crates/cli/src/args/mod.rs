@@ -2,13 +2,21 @@
 
 #![allow(clippy::doc_markdown, reason = "it is printed by --help as it stands")]
 
+mod login;
+mod pull;
+mod settings;
+mod store;
+
 use std::path::PathBuf;
 
-use bytesize::ByteSize;
 use clap::{ArgAction, Parser, Subcommand};
-use hoist::{CachePolicy, Config, Reference, Result};
+use hoist::{Config, Reference, Result};
 
 use crate::exit;
+
+pub(crate) use login::LoginArgs;
+pub(crate) use pull::PullArgs;
+pub(crate) use store::{GcArgs, LoadArgs};
 
 /// Pull container images to the local disk, as verified OCI image layouts
 #[derive(Debug, Parser)]
@@ -49,37 +57,10 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Pull images, and print the path of each image's layout
-    Pull {
-        /// Images, such as nginx, ghcr.io/org/repo:v1 or name@sha256:...; pulls three at once, or `max-pulls`
-        /// of the configuration
-        #[arg(required = true, value_name = "REF")]
-        references: Vec<String>,
-
-        /// Ask the registry again, and check the stored files byte for byte
-        #[arg(long)]
-        force: bool,
-
-        /// When to ask the registry about a tag that is stored: missing (never), always, never (not even about
-        /// a tag that is not stored), or "newer-than 1h" (if it was last asked more than an hour ago) [env:
-        /// HOIST_CACHE_POLICY] [default: missing]
-        #[arg(long, value_name = "POLICY", value_parser = policy, conflicts_with = "force")]
-        policy: Option<CachePolicy>,
-
-        /// Contact the registries of these images without TLS, as hoist does for loopback names
-        #[arg(long)]
-        plain_http: bool,
-    },
+    Pull(PullArgs),
     /// Load the images of an archive: an oci-archive from skopeo, or the output of docker save (docker 25 or
     /// later)
-    Load {
-        /// The archive; `-` reads it from stdin
-        #[arg(value_name = "FILE")]
-        path: PathBuf,
-
-        /// Replace names that already lead to other images
-        #[arg(long)]
-        replace: bool,
-    },
+    Load(LoadArgs),
     /// List the references of stored images, and <none>@DIGEST for images that a moved tag left behind
     #[command(visible_alias = "ls")]
     List,
@@ -92,20 +73,7 @@ pub(crate) enum Command {
         references: Vec<String>,
     },
     /// Delete images and data that no name leads to, left by moved tags and failed pulls
-    Gc {
-        /// Delete leftovers of failed pulls at once, instead of a day later
-        #[arg(long)]
-        all: bool,
-
-        /// Limit the store to this size, such as 20GiB or 500MB, by also deleting the least recently used
-        /// images [env: HOIST_MAX_SIZE] [default: `max-size` in the configuration]
-        #[arg(long, value_name = "SIZE")]
-        max_size: Option<ByteSize>,
-
-        /// Only print what would be deleted
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Gc(GcArgs),
     /// Show the disk space of the store and of each image
     Usage,
     /// Check every byte and every name in the store
@@ -161,33 +129,12 @@ pub(crate) enum Command {
     },
 }
 
-/// Arguments of `login`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct LoginArgs {
-    /// The registry, such as docker.io, ghcr.io or registry.lan:5000
-    #[arg(value_name = "REGISTRY")]
-    pub(crate) registry: String,
-
-    /// Username; hoist asks for it on a terminal
-    #[arg(long, short, value_name = "USER")]
-    pub(crate) username: Option<String>,
-
-    /// Read the password or access token from stdin; without this flag, hoist asks for it on a terminal,
-    /// without echo
-    #[arg(long)]
-    pub(crate) password_stdin: bool,
-
-    /// Contact the registry without TLS, as hoist does for loopback names
-    #[arg(long)]
-    pub(crate) plain_http: bool,
-}
-
 impl Command {
     /// Whether the command needs a store: to put images there, or because a directory of images answers
     /// instead.
     pub(crate) fn needs_store(&self, config: &Config) -> bool {
         let asks_directory = config.local.path.is_some() && !config.caches();
-        matches!(self, Self::Pull { .. } | Self::Load { .. }) || asks_directory
+        matches!(self, Self::Pull(_) | Self::Load(_)) || asks_directory
     }
 
     /// Whether the command only asks registries and stores no image. The user's store is then left alone.
@@ -196,9 +143,9 @@ impl Command {
     }
 
     /// The references whose registries are contacted without TLS.
-    fn plain_http(&self) -> &[String] {
+    pub(super) fn plain_http(&self) -> &[String] {
         match self {
-            Self::Pull { references, plain_http: true, .. } => references,
+            Self::Pull(PullArgs { references, plain_http: true, .. }) => references,
             Self::Resolve { reference: name, plain_http: true }
             | Self::Tags { repository: name, plain_http: true } => std::slice::from_ref(name),
             _ => &[],
@@ -208,14 +155,14 @@ impl Command {
     /// Fails if the command has references and none of them is valid. Nothing else is touched in that case.
     pub(crate) fn check_references(&self) -> Result<()> {
         let references = match self {
-            Self::Pull { references, .. } | Self::Remove { references } => references,
+            Self::Pull(PullArgs { references, .. }) | Self::Remove { references } => references,
             Self::Inspect { reference, .. }
             | Self::IsCached { reference }
             | Self::Resolve { reference, .. }
             | Self::Tags { repository: reference, .. } => std::slice::from_ref(reference),
             Self::List
-            | Self::Load { .. }
-            | Self::Gc { .. }
+            | Self::Load(_)
+            | Self::Gc(_)
             | Self::Usage
             | Self::Fsck { .. }
             | Self::Login(_)
@@ -228,47 +175,4 @@ impl Command {
             parsed.into_iter().collect::<Result<Vec<_>>>().map(drop)
         }
     }
-}
-
-impl Args {
-    /// The configuration: the file's, overridden by the environment and then by the command line. Keys that
-    /// would contradict a flag are removed.
-    pub(crate) fn config(&self) -> Result<Config> {
-        let mut config = match &self.config {
-            Some(path) => Config::load_with_env(path)?,
-            None => Config::from_env()?,
-        };
-        if let Some(root) = &self.root {
-            config = config.with_root(root);
-        }
-        if let Some(platform) = &self.platform {
-            config = config.with_platform(platform.parse()?);
-        }
-        if self.offline {
-            config.remote.enabled = None;
-            if config.local.path.is_none() {
-                config.cache.enabled = None; // only the store can answer
-            }
-            config = config.with_offline();
-        }
-        if let Command::Logout { .. } = &self.command {
-            // It asks no registry, so `offline` does not apply.
-            (config.offline, config.remote.enabled) = (false, None);
-        }
-        if let Command::Gc { max_size: Some(size), .. } = &self.command {
-            config = config.with_max_size(size.as_u64());
-        }
-        if let Command::Pull { policy: Some(policy), .. } = &self.command {
-            config.cache.enabled = None;
-            config = config.with_policy(*policy);
-        }
-        for reference in self.command.plain_http().iter().filter_map(|text| text.parse::<Reference>().ok()) {
-            config = config.with_plain_http(reference.registry());
-        }
-        Ok(config)
-    }
-}
-
-fn policy(text: &str) -> std::result::Result<CachePolicy, String> {
-    text.parse().map_err(|error: hoist::Error| error.report())
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::output;
 
 /// Prints the current digest of a reference, and the images that it leads to.
-pub(crate) async fn resolve(hoist: &Hoist, json: bool, reference: &str) -> Result<ExitCode> {
+pub(super) async fn resolve(hoist: &Hoist, json: bool, reference: &str) -> Result<ExitCode> {
     let found = hoist.resolve_remote(reference).await?;
     output::result(json, &found, || lines(&found).into_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -35,7 +35,7 @@ fn line(image: &ImageEntry) -> String {
 }
 
 /// Prints one tag per line, in the registry's order.
-pub(crate) async fn tags(hoist: &Hoist, json: bool, repository: &str) -> Result<ExitCode> {
+pub(super) async fn tags(hoist: &Hoist, json: bool, repository: &str) -> Result<ExitCode> {
     for tag in hoist.tags(repository).await? {
         output::result(json, &json!({"tag": tag}), || tag.clone().into_bytes())?;
     }

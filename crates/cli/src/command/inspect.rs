@@ -1,16 +1,37 @@
-//! Describes an image, from its layout.
+//! Describes an image, from its layout: `hoist inspect`.
 
 use std::fmt;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use hoist::{Descriptor, Layout, Manifest, Platform, PulledImage, Result};
+use hoist::{Descriptor, Hoist, Layout, Manifest, Platform, PulledImage, Result};
 use indicatif::HumanBytes;
 use serde::Serialize;
+
+use super::images;
+use crate::output;
+
+/// Prints a description of an image, or its configuration as it is.
+pub(super) async fn inspect(
+    hoist: &Hoist,
+    json: bool,
+    reference: &str,
+    image_config: bool,
+) -> Result<ExitCode> {
+    let image = images::find(hoist, reference).await?;
+    if image_config {
+        output::document(&config(&image)?)?;
+    } else {
+        let report = read(&image)?;
+        output::result(json, &report, || report.to_string().into_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
 
 /// The result of `hoist inspect`. Sizes are in bytes, as stored (compressed).
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Report {
+struct Report {
     reference: String,
     digest: String,
     path: PathBuf,
@@ -23,7 +44,7 @@ pub(crate) struct Report {
 }
 
 /// Reads the one image of a layout.
-pub(crate) fn read(image: &PulledImage) -> Result<Report> {
+fn read(image: &PulledImage) -> Result<Report> {
     let (entry, manifest) = Layout::open(&image.path)?.image()?;
     let size = entry.size + manifest.blobs().map(|blob| blob.size).sum::<u64>();
     let Manifest { config, layers, .. } = manifest;
@@ -33,7 +54,7 @@ pub(crate) fn read(image: &PulledImage) -> Result<Report> {
 }
 
 /// The image's configuration, byte for byte.
-pub(crate) fn config(image: &PulledImage) -> Result<Vec<u8>> {
+fn config(image: &PulledImage) -> Result<Vec<u8>> {
     let layout = Layout::open(&image.path)?;
     layout.read(&layout.image()?.1.config)
 }

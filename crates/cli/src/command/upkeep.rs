@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 use crate::{exit, output};
 
 /// Prints what was deleted: the names of each evicted image, and the total.
-pub(crate) fn gc(store: Option<&Store>, json: bool, options: &GcOptions) -> Result<ExitCode> {
+pub(super) fn gc(store: Option<&Store>, json: bool, options: &GcOptions) -> Result<ExitCode> {
     let collected = store.map_or_else(|| Ok(Collected::default()), |store| store.gc(options.clone()))?;
     output::result(json, &collected, || gc_lines(&collected, options).into_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -41,7 +41,7 @@ fn names(references: &[Reference], digest: &Digest) -> String {
 }
 
 /// Prints one line for each image, and one for the whole store.
-pub(crate) fn usage(store: Option<&Store>, json: bool) -> Result<ExitCode> {
+pub(super) fn usage(store: Option<&Store>, json: bool) -> Result<ExitCode> {
     let usage = store.map_or_else(|| Ok(Usage::default()), Store::usage)?;
     output::result(json, &usage, || usage_lines(&usage).into_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -71,7 +71,7 @@ fn usage_lines(usage: &Usage) -> String {
 }
 
 /// Prints one line for each finding, and one for the whole store.
-pub(crate) fn fsck(store: Option<&Store>, json: bool, options: &FsckOptions) -> Result<ExitCode> {
+pub(super) fn fsck(store: Option<&Store>, json: bool, options: &FsckOptions) -> Result<ExitCode> {
     let checked = store.map_or_else(|| Ok(Checked::default()), |store| store.fsck(options))?;
     output::result(json, &checked, || lines(&checked).into_bytes())?;
     Ok(if checked.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::DAMAGED) })

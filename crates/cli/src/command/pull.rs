@@ -1,0 +1,27 @@
+//! Pulling images: `hoist pull`.
+
+use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+use hoist::{ImageRegistry, PulledImage, Result};
+
+use super::Context;
+use super::each::each;
+use crate::args::PullArgs;
+use crate::{interrupt, output};
+
+/// How many images to pull at once by default: as many as docker does with layers.
+const PULLS: usize = 3;
+
+/// Pulls images, and prints the path of each image's layout.
+pub(super) async fn pull(context: &Context<'_>, args: PullArgs) -> Result<ExitCode> {
+    let Context { hoist, config, json, progress } = *context;
+    let at_once = config.max_pulls.map_or(PULLS, NonZeroUsize::get);
+    let pull = async |reference: &str| {
+        if args.force { hoist.force_pull(reference).await } else { hoist.pull(reference).await }
+    };
+    let print =
+        |image: PulledImage| output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec());
+    interrupt::or_done(each(&args.references, at_once, progress, pull, print)).await
+}
