@@ -1,7 +1,7 @@
 //! References: the names of images, in Docker's conventions.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,26 @@ impl Reference {
     #[must_use]
     pub fn pinned(&self, digest: Digest) -> Self {
         Self { tag: None, digest: Some(digest), ..self.clone() }
+    }
+
+    /// Whether the registry is this machine by its name alone: `localhost`, or a loopback address. Clients speak
+    /// plain HTTP to such registries.
+    ///
+    /// ```
+    /// # use hoist_core::Reference;
+    /// assert!("localhost:5000/app".parse::<Reference>()?.is_on_loopback());
+    /// assert!("[::1]:5000/app".parse::<Reference>()?.is_on_loopback());
+    /// assert!(!"localhost.example/app".parse::<Reference>()?.is_on_loopback());
+    /// # Ok::<(), hoist_core::Error>(())
+    /// ```
+    pub fn is_on_loopback(&self) -> bool {
+        let registry = self.registry();
+        let host = match registry.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+            _ => registry,
+        };
+        let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+        host == "localhost" || host.ends_with(".localhost") || address.is_some_and(|ip| ip.is_loopback())
     }
 
     /// Whether both references name the same repository of the same registry.

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use hoist_core::{
-    Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Reference, Result, media_type,
-};
+use hoist_core::{Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Reference, Result};
 use oci_distribution::client::{Client, ClientConfig, ClientProtocol, SizedStream};
 use oci_distribution::errors::{DigestError, OciDistributionError};
 use oci_distribution::manifest::OciDescriptor;
@@ -45,12 +43,14 @@ pub(crate) async fn document(
     let selector = digest.map_or_else(|| reference.selector(), ToString::to_string);
     let (address, what) = (format!("sha256:/../../manifests/{selector}"), format!("the manifest {selector}"));
     let read = async {
-        let mut answer = open(client, reference, &address, &what).await;
-        if matches!(&answer, Err(error) if *error.kind() == ErrorKind::NotFound) {
+        let mut answer = match open(client, reference, &address, &what).await {
             // That is from a `HEAD` without `Accept`, from which some registries hide manifests.
-            answer = open(client, reference, &address, &what).await;
-        }
-        let (mut answer, mut bytes) = (answer?, Vec::new());
+            Err(error) if *error.kind() == ErrorKind::NotFound => {
+                open(client, reference, &address, &what).await?
+            }
+            answer => answer?,
+        };
+        let mut bytes = Vec::new();
         while let Some(piece) = next(&mut answer, &what).await {
             bytes.extend_from_slice(&piece?);
             if bytes.len() as u64 > MAX_DOCUMENT {
@@ -64,12 +64,7 @@ pub(crate) async fn document(
     let bytes = tokio::time::timeout(DOCUMENT, read).await.map_err(late)??;
     digest.map_or(Ok(()), |digest| digest.verify(&bytes))?;
     let document = Document::parse(&bytes, None)?;
-    let media_type = match &document {
-        Document::Manifest(manifest) => &manifest.media_type,
-        Document::Index(index) => &index.media_type,
-        _ => media_type::OCI_MANIFEST,
-    };
-    let mut descriptor = Descriptor::of(media_type, &bytes);
+    let mut descriptor = Descriptor::of(document.media_type(), &bytes);
     descriptor.digest = digest.cloned().unwrap_or(descriptor.digest);
     Ok((descriptor, bytes, document))
 }

@@ -1,9 +1,8 @@
 //! The registry that other crates see: images from registries, pulled into a store.
 
 use std::fmt;
-use std::net::IpAddr;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{TryStreamExt, stream};
 use hoist_core::{
     Descriptor, Document, Error, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PullEvents,
     PulledImage, Reference, Result, Source, config_platform,
@@ -80,21 +79,16 @@ impl DistributionRegistry {
     async fn get(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
         let (this, name) = (self.clone(), reference.clone());
-        let fetch = move |store, events: PullEvents| {
-            let (this, name) = (Self { store, ..this.clone() }, name.clone());
-            async move { this.fetch(&name, verify, &events).await }
-        };
+        let fetch = move |store, events| Self { store, ..this.clone() }.fetch(name.clone(), verify, events);
         self.store.pull(&reference, &self.platform, verify, &self.events, fetch).await
     }
 
     /// Brings what a name is now into the store.
-    async fn fetch(&self, reference: &Reference, verify: Verify, events: &PullEvents) -> Result<Fetched> {
-        let name = reference.registry();
-        let address = name.rsplit_once(':').map_or(name, |(host, _)| host).parse::<IpAddr>();
-        let is_here = name.starts_with("localhost:") || address.is_ok_and(|address| address.is_loopback());
-        let is_plain = is_here || self.plain_http.iter().any(|plain| plain == name);
+    async fn fetch(self, reference: Reference, verify: Verify, events: PullEvents) -> Result<Fetched> {
+        let reference = &reference;
+        let is_plain =
+            reference.is_on_loopback() || self.plain_http.iter().any(|r| r == reference.registry());
         let client = if is_plain { &self.http } else { &self.https };
-
         let (mut entry, mut bytes, mut found) = document(client, reference, reference.digest()).await?;
         let mut index = None;
         if let Document::Index(list) = found {
@@ -110,9 +104,8 @@ impl DistributionRegistry {
         events.resolved(&entry.digest);
         let staging = self.store.stage(verify)?;
         staging.put(&entry, bytes).await?;
-        let blobs: Vec<_> =
-            manifest.blobs().map(|blob| self.blob(client, reference, &staging, blob)).collect();
-        stream::iter(blobs).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        let bring = |blob| self.blob(client, reference, &staging, blob);
+        stream::iter(manifest.blobs().map(Ok)).try_for_each_concurrent(AT_ONCE, bring).await?;
         if entry.platform.is_none()
             && manifest.is_runnable()
             && let Some(config) = staging.read(&manifest.config, MAX_DOCUMENT)?
@@ -127,26 +120,19 @@ impl DistributionRegistry {
     async fn blob(&self, client: &Client, from: &Reference, to: &Staging, blob: &Descriptor) -> Result<()> {
         let (digest, what) = (&blob.digest, &format!("the blob {}", blob.digest));
         let write = |queue: WriteQueue, _| async move {
-            self.events.emit(|| Event::blob_started(digest.clone(), blob.size));
             let mut answer = open(client, from, &digest.to_string(), what).await?;
             answer.content_length.map_or(Ok(()), |length| blob.expect_size(length))?;
             let mut offset = 0;
             while let Some(piece) = next(&mut answer, what).await.transpose()? {
                 let bytes = piece.len() as u64;
-                if offset + bytes > blob.size {
-                    blob.expect_size(offset + bytes)?;
-                }
                 queue.write(offset, piece).await?;
                 offset += bytes;
-                let from = || Source::Registry(from.registry().into());
-                self.events.emit(|| Event::blob_progress(digest.clone(), bytes, from()));
+                let source = || Source::Registry(from.registry().into());
+                self.events.emit(|| Event::blob_progress(digest.clone(), bytes, source()));
             }
             Ok(())
         };
-        let (is_new, size, digest) = (to.fetch(blob, write).await?, blob.size, digest.clone());
-        self.events
-            .emit(|| if is_new { Event::blob_verified(digest) } else { Event::blob_found(digest, size) });
-        Ok(())
+        to.fetch(blob, &self.events, write).await.map(drop)
     }
 }
 

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hoist_core::{
-    Candidate, Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Manifest, Platform, PulledImage,
-    Reference, Result, config_platform,
+    Candidate, Descriptor, Digest, Document, Error, ErrorKind, Events, MAX_DOCUMENT, Manifest, Platform,
+    PulledImage, Reference, Result, config_platform,
 };
 use hoist_store::{Lease, Staging, Store, Verify, WriteQueue, blocking};
 use tar::EntryType;
@@ -217,7 +217,7 @@ impl Archive {
             }
             Ok(())
         };
-        staging.fetch(blob, write).await.map(drop)
+        staging.fetch(blob, &Events::default(), write).await.map(drop)
     }
 
     fn read_blob(&self, blob: &Descriptor) -> Result<Vec<u8>> {

@@ -117,6 +117,16 @@ pub enum Document {
     Index(Index),
 }
 
+impl Document {
+    /// The document's media type, one of [`media_type`]'s.
+    pub fn media_type(&self) -> &str {
+        match self {
+            Self::Manifest(manifest) => &manifest.media_type,
+            Self::Index(index) => &index.media_type,
+        }
+    }
+}
+
 /// An image's manifest: an OCI one, or Docker's schema 2, which has the same shape.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

@@ -146,12 +146,7 @@ fn check(
             .map_err(|cause| cause.context(format!("the manifest {selector} is not what it should be")))?;
     }
     let document = document?;
-    let media_type = match &document {
-        Document::Manifest(manifest) => &manifest.media_type,
-        Document::Index(index) => &index.media_type,
-        _ => media_type::OCI_MANIFEST,
-    };
-    let mut descriptor = Descriptor::of(media_type, &bytes);
+    let mut descriptor = Descriptor::of(document.media_type(), &bytes);
     descriptor.digest = pinned.cloned().unwrap_or(descriptor.digest);
     Ok(Fetched { descriptor, bytes, document })
 }

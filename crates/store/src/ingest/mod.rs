@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hoist_core::{Descriptor, ErrorKind, Result};
+use hoist_core::{Descriptor, ErrorKind, Event, Events, Result};
 use tokio::sync::OwnedMutexGuard;
 
 use self::file::IngestFile;
@@ -60,7 +60,8 @@ impl Staging {
 
     /// Brings a blob into the image, from the pool or else through `write`. `write` gets the queue for the
     /// blob's bytes, and the missing ranges. Writing more than those does no harm. `false`: the blob was
-    /// already there.
+    /// already there. Reports whether the blob was found, or when its fetch began and that it is verified; `write`
+    /// reports the progress.
     ///
     /// The part of the blob that an earlier owner left may be wrong. In that case `write` is called a second
     /// time, for that part.
@@ -68,22 +69,27 @@ impl Staging {
     /// Fails as [`claim`](Self::claim), `write` and [`commit`](Ingest::commit) do.
     ///
     /// ```
-    /// # use hoist_core::{Descriptor, ErrorKind, Result};
+    /// # use hoist_core::{Descriptor, ErrorKind, Events, Result};
     /// # use hoist_store::Staging;
-    /// # async fn run(staging: &Staging, blob: &Descriptor, bytes: &'static [u8]) -> Result<()> {
-    /// staging.fetch(blob, |queue, _| async move { queue.write(0, bytes.into()).await }).await?;
+    /// # async fn run(staging: &Staging, blob: &Descriptor, bytes: &'static [u8], events: &Events) -> Result<()> {
+    /// staging.fetch(blob, events, |queue, _| async move { queue.write(0, bytes.into()).await }).await?;
     /// # Ok(())
     /// # }
     /// ```
     pub async fn fetch<F>(
         &self,
         blob: &Descriptor,
+        events: &Events,
         mut write: impl FnMut(WriteQueue, Vec<Range<u64>>) -> F,
     ) -> Result<bool>
     where
         F: Future<Output = Result<()>>,
     {
-        let Claim::Fetch(ingest) = self.claim(blob).await? else { return Ok(false) };
+        let Claim::Fetch(ingest) = self.claim(blob).await? else {
+            events.emit(|| Event::blob_found(blob.digest.clone(), blob.size));
+            return Ok(false);
+        };
+        events.emit(|| Event::blob_started(blob.digest.clone(), blob.size));
         write(ingest.queue.clone(), ingest.missing.clone()).await?;
         match ingest.commit().await {
             Err(error) if ingest.resumed && *error.kind() == ErrorKind::DigestMismatch => {
@@ -97,6 +103,7 @@ impl Staging {
             }
             outcome => outcome?,
         }
+        events.emit(|| Event::blob_verified(blob.digest.clone()));
         Ok(true)
     }
 }

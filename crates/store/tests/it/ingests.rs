@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hoist_core::{Descriptor, ErrorKind};
+use hoist_core::{Descriptor, ErrorKind, Events};
 use hoist_store::{Claim, FsckOptions, GcOptions, Store, StoreOptions, Verify, WriteQueue};
 use tempfile::TempDir;
 
@@ -234,9 +234,9 @@ async fn of_what_was_left_only_what_is_wrong_is_fetched_again() {
             asked.lock().unwrap().extend(missing);
             async move { queue.write(0, Bytes::from_static(b"0123456789")).await }
         };
-        assert!(staging.fetch(layer, write).await.unwrap());
+        assert!(staging.fetch(layer, &Events::default(), write).await.unwrap());
         assert_eq!(*asked.lock().unwrap(), wanted);
-        assert!(!staging.fetch(layer, write).await.unwrap(), "it is here");
+        assert!(!staging.fetch(layer, &Events::default(), write).await.unwrap(), "it is here");
         assert_eq!(fs::read(layer_path(store.root(), &image)).unwrap(), b"0123456789");
         drop(staging);
         store.idle().await;
@@ -253,7 +253,7 @@ async fn a_source_that_is_wrong_itself_is_not_asked_for_ever() {
         fetch(&staging, layer).await.write(0, Bytes::from_static(left)).await.unwrap();
         let write =
             |queue: WriteQueue, _| async move { queue.write(0, Bytes::from_static(b"012345678x")).await };
-        let error = staging.fetch(layer, write).await.unwrap_err();
+        let error = staging.fetch(layer, &Events::default(), write).await.unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::DigestMismatch);
     }
 }
