@@ -95,7 +95,7 @@ impl Memory {
             let write = |queue: WriteQueue, _| async move {
                 queue.write(0, self.shelf.get(&blob.digest)?.into()).await
             };
-            staging.fetch(blob, write).await?;
+            staging.fetch(blob, &Events::default(), write).await?;
         }
         if descriptor.platform.is_none()
             && let Some(config) = staging.read(&manifest.config, MAX_DOCUMENT)?

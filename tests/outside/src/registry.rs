@@ -79,7 +79,7 @@ impl ShelfRegistry {
                 let answer = ask(reference.registry(), reference.repository(), &digest).await?;
                 answer.write_to(blob, &queue).await
             };
-            staging.fetch(blob, write).await?;
+            staging.fetch(blob, &Events::default(), write).await?;
         }
         if found.manifest.platform.is_none()
             && let Some(config) = staging.read(&found.document.config, MAX_DOCUMENT)?
