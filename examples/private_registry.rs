@@ -1,6 +1,6 @@
 //! A registry that wants credentials: refused without them, and pulled from with them.
 
-use hoist::{Config, ImageRegistry, Result};
+use hoist::{Config, Credentials, ImageRegistry, Result};
 use hoist_testkit::{Auth, Image, MockRegistry};
 
 #[tokio::main]
@@ -17,7 +17,8 @@ async fn main() -> Result<()> {
     println!("without credentials: {:?}", error.kind());
 
     // The same in a file: [remote.credentials."registry.example.com"], with username and password.
-    let config = config.with_credentials(registry.host(), "robot", "secret");
+    let robot = Credentials::basic("robot", "secret");
+    let config = config.with_remote_options(|options| options.with_credentials(registry.host(), robot));
     println!("in a log they are not shown: {}", !format!("{config:?}").contains("secret"));
     let member = hoist::open(&config)?;
     let image = member.pull(&reference).await?;

@@ -37,7 +37,9 @@ impl Place {
     }
 
     fn remote(&self, store: &str) -> RemoteRegistry {
-        RemoteRegistry::new(self.store(store)).with_platform(platform()).with_retries(1)
+        RemoteRegistry::new(self.store(store))
+            .with_platform(platform())
+            .with_options(|options| options.with_retries(1))
     }
 
     fn distribution(&self, store: &str) -> DistributionRegistry {
@@ -161,7 +163,9 @@ const STACKS: &[Stack] = &[
         name: "hoist::open",
         abilities: &[MockRegistry::ABILITIES, CACHE],
         start: |place| {
-            let config = hoist::Config::default().with_root(place.0.path().join("store")).with_retries(1);
+            let config = hoist::Config::default()
+                .with_root(place.0.path().join("store"))
+                .with_remote_options(|options| options.with_retries(1));
             let registry = hoist::open(&config.with_platform(platform())).expect("a stack can be opened");
             Box::pin(place.over_http(registry))
         },

@@ -245,14 +245,14 @@ async fn no_secret_is_to_be_seen_however_a_pull_ends() {
         let options = StoreOptions::default().with_durability(Durability::None);
         let mut registry = RemoteRegistry::new(Store::open(dir.path(), options).unwrap())
             .with_platform(PLATFORM.parse().unwrap())
-            .with_retries(1)
+            .with_options(|options| options.with_retries(1))
             .with_keychain(Keychain::with_variables(home.lookup()))
             .with_events(Events::to({
                 let seen = seen.clone();
                 move |event| note(&seen, &format!("{event:?}"))
             }));
         if let Some(credentials) = credentials {
-            registry = registry.with_credentials(mock.host(), credentials);
+            registry = registry.with_options(|options| options.with_credentials(mock.host(), credentials));
         }
         LOG.0.lock().unwrap().clear();
         // The second one is shown a token, or makes one with what the first left.

@@ -17,6 +17,7 @@ mod event;
 mod platform;
 mod reference;
 mod registry;
+mod remote_options;
 mod resolution;
 mod secret;
 mod text;
@@ -31,5 +32,8 @@ pub use event::{Event, Events, PullEvents, PullId, Received, Source, in_current_
 pub use platform::Platform;
 pub use reference::Reference;
 pub use registry::{ImageRegistry, PulledImage};
+#[cfg(feature = "config")]
+pub use remote_options::duration;
+pub use remote_options::{CredentialKind, Credentials, RemoteOptions};
 pub use resolution::{ImageEntry, Resolution};
 pub use secret::Secret;

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hoist_core::{Admission, Events, ImageRegistry, Platform, Result, Secret};
+use hoist_core::{Admission, Events, ImageRegistry, Platform, RemoteOptions, Result};
 use hoist_store::{Access, Durability, Store, StoreOptions};
 
 use crate::backend::{self, Make, SourceContext};
@@ -22,14 +22,14 @@ use crate::lookup::Lookup;
 /// # std::fs::create_dir_all(images.join("blobs/sha256")).unwrap();
 /// # std::fs::write(images.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
 /// # std::fs::write(images.join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
-/// use hoist::Hoist;
+/// use hoist::{Credentials, Hoist};
 ///
 /// # #[cfg(all(feature = "cache", feature = "local", feature = "remote"))] {
 /// let hoist = Hoist::builder()
 ///     .store(store)
 ///     .max_size(20 << 30)
 ///     .local(&images)
-///     .credentials("ghcr.io", "jo", "...")
+///     .remote_options(|options| options.with_credentials("ghcr.io", Credentials::basic("jo", "...")))
 ///     .build()?;
 /// assert_eq!(hoist.to_string(), format!("cached(fallback(local({}), remote))", images.display()));
 /// # }
@@ -118,7 +118,7 @@ impl Builder {
         self
     }
 
-    /// Enables registries over HTTP. [`Config`] has more options for them.
+    /// Enables registries over HTTP.
     pub fn remote(self) -> Self {
         self.with(Config::with_remote)
     }
@@ -128,25 +128,14 @@ impl Builder {
         self.with(|config| config.with_client(client))
     }
 
-    /// Tries this mirror (`https://mirror.lan`) before this registry (`docker.io`), and after the mirrors that were
-    /// added before.
-    pub fn mirror(self, registry: impl Into<String>, mirror: impl Into<String>) -> Self {
-        self.with(|config| config.with_mirror(registry, mirror))
-    }
-
     /// Disables registries over HTTP.
     pub fn without_remote(self) -> Self {
         self.with(Config::without_remote)
     }
 
-    /// Sends these credentials to this registry: `host` or `host:port`.
-    pub fn credentials(
-        self,
-        registry: impl Into<String>,
-        username: impl Into<String>,
-        password: impl Into<Secret>,
-    ) -> Self {
-        self.with(|config| config.with_credentials(registry, username, password))
+    /// Changes the options for registries over HTTP: mirrors, credentials, time limits and so on.
+    pub fn remote_options(self, change: impl FnOnce(RemoteOptions) -> RemoteOptions) -> Self {
+        self.with(|config| config.with_remote_options(change))
     }
 
     /// Disables registries over HTTP: an image that is not on the disk is

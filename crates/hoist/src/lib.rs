@@ -48,10 +48,10 @@ mod lookup;
 mod root;
 
 pub use hoist_core::{
-    Admission, Algorithm, Candidate, Descriptor, Digest, Document, Error, ErrorKind, Event, Events, Hasher,
-    ImageEntry, ImageRegistry, Index, MAX_DOCUMENT, Manifest, Platform, PullEvents, PullId, PulledImage,
-    REF_NAME, Received, Reference, Resolution, Result, Secret, Source, config_platform, in_current_pull,
-    media_type,
+    Admission, Algorithm, Candidate, CredentialKind, Credentials, Descriptor, Digest, Document, Error,
+    ErrorKind, Event, Events, Hasher, ImageEntry, ImageRegistry, Index, MAX_DOCUMENT, Manifest, Platform,
+    PullEvents, PullId, PulledImage, REF_NAME, Received, Reference, RemoteOptions, Resolution, Result,
+    Secret, Source, config_platform, in_current_pull, media_type,
 };
 pub use hoist_store::{
     Access, Call, Checked, Claim, Collected, Durability, Evicted, Fetched, Finding, FsckOptions, GcOptions,
@@ -66,13 +66,12 @@ pub use hoist_distribution::DistributionRegistry;
 #[cfg(feature = "local")]
 pub use hoist_local::{Archive, LocalRegistry};
 #[cfg(feature = "remote")]
-pub use hoist_remote::{Credentials, FoundIn, Keychain, Login, RemoteRegistry, StoredIn};
+pub use hoist_remote::{FoundIn, Keychain, Login, RemoteRegistry, StoredIn};
 
 pub use crate::backend::SourceContext;
 pub use crate::builder::{Builder, open, open_with_events};
 pub use crate::config::{
-    AdmissionConfig, CacheConfig, CachePolicy, Config, CredentialsConfig, LocalConfig, NamePattern,
-    RemoteClient, RemoteConfig,
+    AdmissionConfig, CacheConfig, CachePolicy, Config, LocalConfig, NamePattern, RemoteClient, RemoteConfig,
 };
 #[cfg(feature = "oci-spec")]
 pub use oci_spec;

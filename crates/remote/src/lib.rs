@@ -19,5 +19,6 @@ mod registry;
 mod sources;
 mod tls;
 
-pub use credentials::{Credentials, FoundIn, Keychain, StoredIn};
+pub use credentials::{FoundIn, Keychain, StoredIn};
+pub use hoist_core::{Credentials, RemoteOptions};
 pub use registry::{Login, RemoteRegistry};

@@ -103,7 +103,9 @@ impl Machine {
     }
 
     fn remote(&self, store: &str, policy: Option<&Unsigned>) -> RemoteRegistry {
-        RemoteRegistry::new(self.store(store, policy)).with_platform(platform()).with_retries(0)
+        RemoteRegistry::new(self.store(store, policy))
+            .with_platform(platform())
+            .with_options(|options| options.with_retries(0))
     }
 
     fn local(&self, policy: Option<&Unsigned>) -> LocalRegistry {
@@ -117,7 +119,9 @@ impl Machine {
     }
 
     fn builder(&self, policy: Option<&Unsigned>) -> Builder {
-        let config = hoist::Config::default().with_retries(0).with_durability(Durability::None);
+        let config = hoist::Config::default()
+            .with_remote_options(|options| options.with_retries(0))
+            .with_durability(Durability::None);
         let builder = Builder::config(Hoist::builder(), config).store(self.dir.path().join("store"));
         let builder = builder.platform(platform());
         match policy {
@@ -130,7 +134,9 @@ impl Machine {
     fn own(&self, policy: Option<&Unsigned>) -> Builder {
         let store = self.store("own", None);
         self.builder(policy).without_remote().source(move |context| {
-            RemoteRegistry::new(store.clone()).with_platform(context.platform.clone()).with_retries(0)
+            RemoteRegistry::new(store.clone())
+                .with_platform(context.platform.clone())
+                .with_options(|options| options.with_retries(0))
         })
     }
 

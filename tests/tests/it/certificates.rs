@@ -55,8 +55,7 @@ impl Setup {
         let store = Store::open(self.dir.path().join("store"), StoreOptions::default()).unwrap();
         RemoteRegistry::new(store)
             .with_platform(PLATFORM.parse().unwrap())
-            .with_retries(0)
-            .with_hosts_dir(self.dir.path().join("hosts"))
+            .with_options(|options| options.with_retries(0).with_hosts_dir(self.dir.path().join("hosts")))
     }
 
     async fn pull(&self, reference: &str) {
@@ -190,7 +189,9 @@ async fn a_token_server_at_the_registrys_own_address_is_reached_as_the_registry_
             setup.mock.hand_out(Tokens::default().with_identity(SECRET));
             setup.mock.challenge(&[&format!("Bearer realm=\"{realm}\",service=\"mock\"")]);
             setup.mock.forget_requests();
-            let registry = setup.registry().with_credentials(setup.front.host(), credentials);
+            let registry = setup
+                .registry()
+                .with_options(|options| options.with_credentials(setup.front.host(), credentials));
             let pulled = registry.force_pull(REFERENCE).await;
             pulled.unwrap_or_else(|error| panic!("{}", error.report()));
             assert_eq!(setup.mock.counts().token_requests, 1);
@@ -255,7 +256,7 @@ async fn a_mirror_whose_certificate_is_no_good_is_passed_over() {
 async fn connections_are_kept_from_one_pull_to_the_next() {
     let setup = Setup::new().await;
     setup.write(&format!("[host.'https://{}']\nca = 'ca.pem'", setup.front.host()));
-    let registry = setup.registry().with_connections(1);
+    let registry = setup.registry().with_options(|options| options.with_connections(1.try_into().unwrap()));
     registry.pull(REFERENCE).await.unwrap();
     let before = setup.front.connections();
     for _ in 0..3 {

@@ -37,7 +37,7 @@ async fn a_stack_says_from_which_host_a_foreign_layer_comes_and_not_from_which_a
     let config = config.with_platform(PLATFORM.parse().unwrap()).with_durability(Durability::None);
     let refused = hoist::open(&config).unwrap().pull(&reference).await.unwrap_err();
     assert_eq!(*refused.kind(), ErrorKind::NotFound, "{}", refused.report());
-    let config = config.with_foreign_layers(elsewhere.host());
+    let config = config.with_remote_options(|options| options.with_foreign_layers(elsewhere.host()));
     let hoist = hoist::open_with_events(&config, events).unwrap();
     hoist.pull(&reference).await.unwrap_or_else(|error| panic!("{}", error.report()));
     let sources = sources.lock().unwrap();

@@ -173,8 +173,7 @@ fn described(setup: &Setup, text: &str) -> RemoteRegistry {
     let store = Store::open(setup.dir.path().join("store"), StoreOptions::default()).unwrap();
     RemoteRegistry::new(store)
         .with_platform(PLATFORM.parse().unwrap())
-        .with_hosts_dir(setup.dir.path())
-        .with_retries(0)
+        .with_options(|options| options.with_hosts_dir(setup.dir.path()).with_retries(0))
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ impl Setup {
         let store = Store::open(self.dir.path().join("store"), options).unwrap();
         RemoteRegistry::new(store)
             .with_platform(PLATFORM.parse().unwrap())
-            .with_hosts_dir(self.dir.path().join("hosts"))
+            .with_options(|options| options.with_hosts_dir(self.dir.path().join("hosts")))
     }
 
     fn check(&self, pulled: Result<PulledImage>) {
@@ -121,7 +121,10 @@ async fn a_pull_goes_on_at_the_origin_when_its_mirror_is_stopped_half_way() {
             drop(running.lock().unwrap().take());
         }
     };
-    let remote = setup.remote().with_mirror(setup.registry.host(), &address).with_events(Events::to(stop));
+    let remote = setup
+        .remote()
+        .with_options(|options| options.with_mirror(setup.registry.host(), &address))
+        .with_events(Events::to(stop));
     setup.check(remote.pull(&setup.reference).await);
     assert!(mirror.lock().unwrap().is_none(), "it was stopped, and so had brought something");
 }

@@ -103,7 +103,7 @@ fn ci_runner(machine: &Host) -> (Hoist, Arc<Mutex<usize>>) {
             *count.lock().unwrap() += 1;
         }
     });
-    let config = hoist::Config::default().with_stale().with_retries(0);
+    let config = hoist::Config::default().with_stale().with_remote_options(|options| options.with_retries(0));
     let builder = Builder::config(machine.builder(), config).store(machine.dir.path().join("store"));
     let builder = builder.platform(PLATFORM.parse().unwrap()).cache(CachePolicy::Always).events(events);
     (builder.build().unwrap(), stale)
@@ -145,7 +145,12 @@ async fn a_fleet_host_asks_its_mirror_and_the_registry_only_where_that_is_down()
     let with_mirror = || {
         let policy = CachePolicy::NewerThan(Duration::ZERO);
         let address = format!("http://{}", mirror.host());
-        machine.builder().mirror(machine.mock.host(), address).cache(policy).build().unwrap()
+        machine
+            .builder()
+            .remote_options(|options| options.with_mirror(machine.mock.host(), address))
+            .cache(policy)
+            .build()
+            .unwrap()
     };
     let hoist = with_mirror();
     assert_eq!(machine.pull(&hoist).await, NOTHING, "of the registry");

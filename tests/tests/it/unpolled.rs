@@ -64,7 +64,7 @@ impl Stack {
             .with_root(dir.path().join("store"))
             .with_platform(PLATFORM.parse().unwrap())
             .with_durability(Durability::None)
-            .with_connections(self.connections.try_into().unwrap());
+            .with_remote_options(|options| options.with_connections(self.connections.try_into().unwrap()));
         if let Some(pulls) = self.max_pulls.and_then(NonZeroUsize::new) {
             config = config.with_max_pulls(pulls);
         }
@@ -74,7 +74,10 @@ impl Stack {
         let connections = self.connections;
         let own = move |context: &SourceContext| {
             let remote = RemoteRegistry::new(context.store.clone()).with_platform(context.platform.clone());
-            OneByOne(remote.with_connections(connections), Mutex::default())
+            OneByOne(
+                remote.with_options(|options| options.with_connections(connections.try_into().unwrap())),
+                Mutex::default(),
+            )
         };
         let builder = Hoist::builder().config(config);
         let builder = if self.is_own { builder.source(own) } else { builder };

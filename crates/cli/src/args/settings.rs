@@ -37,7 +37,7 @@ impl Args {
             config = config.with_policy(*policy);
         }
         for reference in self.command.plain_http().iter().filter_map(|text| text.parse::<Reference>().ok()) {
-            config = config.with_plain_http(reference.registry());
+            config = config.with_remote_options(|options| options.with_plain_http(reference.registry()));
         }
         Ok(config)
     }

@@ -10,8 +10,11 @@ pub(super) fn open(config: &RemoteConfig, context: &SourceContext) -> Result<Box
     let SourceContext { store, platform, events } = context.clone();
     let registry = hoist_distribution::DistributionRegistry::new(store)?;
     let registry = registry.with_platform(platform).with_events(events);
-    let registry =
-        config.plain_http.iter().fold(registry, hoist_distribution::DistributionRegistry::with_plain_http);
+    let registry = config
+        .options
+        .plain_http
+        .iter()
+        .fold(registry, hoist_distribution::DistributionRegistry::with_plain_http);
     Ok(Box::new(registry))
 }
 

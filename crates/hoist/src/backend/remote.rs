@@ -19,41 +19,11 @@ pub(super) fn backend(registry: &Registry) -> Box<dyn Backend> {
 #[cfg(feature = "remote")]
 #[expect(clippy::unnecessary_wraps, reason = "where it is not compiled in, it fails")]
 pub(crate) fn open(config: &RemoteConfig, context: &SourceContext) -> Result<Registry> {
-    use hoist_remote::{Credentials, Keychain, RemoteRegistry};
     let SourceContext { store, platform, events } = context.clone();
-    let mut remote = RemoteRegistry::new(store).with_platform(platform).with_events(events);
-    if let Some(connections) = config.connections {
-        remote = remote.with_connections(connections.get());
-    }
-    if let Some(limit) = config.stall_timeout {
-        remote = remote.with_stall_timeout(limit);
-    }
-    if let Some(retries) = config.retries {
-        remote = remote.with_retries(retries);
-    }
-    if let Some(limit) = config.connect_timeout {
-        remote = remote.with_connect_timeout(limit);
-    }
-    if let Some(limit) = config.response_timeout {
-        remote = remote.with_response_timeout(limit);
-    }
-    if let Some(directories) = &config.hosts_dir {
-        remote = directories.iter().fold(remote.without_hosts_dirs(), RemoteRegistry::with_hosts_dir);
-    }
-    for (registry, mirrors) in &config.mirrors {
-        remote = mirrors.iter().fold(remote, |remote, mirror| remote.with_mirror(registry, mirror));
-    }
-    for registry in &config.plain_http {
-        remote = remote.with_plain_http(registry);
-    }
-    for (registry, login) in &config.credentials {
-        remote =
-            remote.with_credentials(registry, Credentials::basic(&login.username, login.password.expose()));
-    }
-    if config.keychain.unwrap_or(true) {
-        remote = remote.with_keychain(Keychain::from_environment());
-    }
-    Ok(remote.with_foreign_layers(&config.foreign_layers))
+    let remote = hoist_remote::RemoteRegistry::new(store).with_platform(platform).with_events(events);
+    let remote = remote.with_options(|_| config.options.clone());
+    let looks_up = config.keychain.unwrap_or(true);
+    Ok(if looks_up { remote.with_keychain(hoist_remote::Keychain::from_environment()) } else { remote })
 }
 
 #[cfg(feature = "remote")]

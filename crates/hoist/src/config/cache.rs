@@ -24,7 +24,7 @@ pub struct CacheConfig {
     pub serve_stale: bool,
     /// How long the cache remembers that there is no such image, spelled `5s` or `1m`; a bare number is in seconds. By
     /// default it does not remember this.
-    #[serde(deserialize_with = "values::duration")]
+    #[serde(deserialize_with = "hoist_core::duration::deserialize")]
     pub remember_not_found: Option<Duration>,
 }
 
@@ -54,7 +54,7 @@ impl FromStr for CachePolicy {
             "always" => Ok(Self::Always),
             "never" => Ok(Self::Never),
             _ => match text.strip_prefix("newer-than ") {
-                Some(age) => values::parse_duration(age).map(Self::NewerThan),
+                Some(age) => hoist_core::duration::parse(age).map(Self::NewerThan),
                 None => Err(invalid(format!("{text:?} is not a policy"))
                     .with_help("write it as if-not-present, always, never, or \"newer-than 1h\"")),
             },

@@ -30,25 +30,29 @@ const VARIABLES: &[Variable] = &[
     ("HOIST_REMOTE_ENABLED", |config, value| flag(value).map(|it| config.remote.enabled = Some(it))),
     ("HOIST_REMOTE_CLIENT", |config, value| text(value)?.parse().map(|it| config.remote.client = Some(it))),
     ("HOIST_REMOTE_CONNECTIONS", |config, value| {
-        number(value).map(|it| config.remote.connections = Some(it))
+        number(value).map(|it| config.remote.options.connections = Some(it))
     }),
     ("HOIST_REMOTE_STALL_TIMEOUT", |config, value| {
-        duration(value).map(|it| config.remote.stall_timeout = Some(it))
+        duration(value).map(|it| config.remote.options.stall_timeout = Some(it))
     }),
-    ("HOIST_REMOTE_RETRIES", |config, value| number(value).map(|it| config.remote.retries = Some(it))),
+    ("HOIST_REMOTE_RETRIES", |config, value| {
+        number(value).map(|it| config.remote.options.retries = Some(it))
+    }),
     ("HOIST_REMOTE_CONNECT_TIMEOUT", |config, value| {
-        duration(value).map(|it| config.remote.connect_timeout = Some(it))
+        duration(value).map(|it| config.remote.options.connect_timeout = Some(it))
     }),
     ("HOIST_REMOTE_RESPONSE_TIMEOUT", |config, value| {
-        duration(value).map(|it| config.remote.response_timeout = Some(it))
+        duration(value).map(|it| config.remote.options.response_timeout = Some(it))
     }),
     ("HOIST_REMOTE_HOSTS_DIR", |config, value| {
-        config.remote.hosts_dir = Some(std::env::split_paths(value).collect());
+        config.remote.options.hosts_dir = Some(std::env::split_paths(value).collect());
         Ok(())
     }),
     ("HOIST_REMOTE_KEYCHAIN", |config, value| flag(value).map(|it| config.remote.keychain = Some(it))),
-    ("HOIST_REMOTE_PLAIN_HTTP", |config, value| list(value).map(|it| config.remote.plain_http = it)),
-    ("HOIST_REMOTE_FOREIGN_LAYERS", |config, value| list(value).map(|it| config.remote.foreign_layers = it)),
+    ("HOIST_REMOTE_PLAIN_HTTP", |config, value| list(value).map(|it| config.remote.options.plain_http = it)),
+    ("HOIST_REMOTE_FOREIGN_LAYERS", |config, value| {
+        list(value).map(|it| config.remote.options.foreign_layers = it)
+    }),
     ("HOIST_LOCAL_PATH", |config, value| path(value).map(|it| config.local.path = Some(it))),
     ("HOIST_LOCAL_REPOSITORY", |config, value| {
         text(value)?.parse().map(|it| config.local.repository = Some(it))
@@ -152,7 +156,7 @@ fn number<T: FromStr>(value: &OsStr) -> Result<T> {
 }
 
 fn duration(value: &OsStr) -> Result<Duration> {
-    values::parse_duration(text(value)?)
+    hoist_core::duration::parse(text(value)?)
 }
 
 /// Values with commas between them.

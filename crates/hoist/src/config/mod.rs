@@ -7,6 +7,7 @@ mod file;
 mod local;
 mod name_pattern;
 mod remote;
+mod remote_table;
 mod values;
 
 use std::num::NonZeroUsize;
@@ -22,7 +23,7 @@ pub use admission::AdmissionConfig;
 pub use cache::{CacheConfig, CachePolicy};
 pub use local::LocalConfig;
 pub use name_pattern::NamePattern;
-pub use remote::{CredentialsConfig, RemoteClient, RemoteConfig};
+pub use remote::{RemoteClient, RemoteConfig};
 
 /// What a [`Hoist`](crate::Hoist) is made of.
 ///
@@ -50,7 +51,9 @@ pub use remote::{CredentialsConfig, RemoteClient, RemoteConfig};
 /// let config = hoist::Config::default()
 ///     .with_root("/var/lib/hoist")
 ///     .with_max_size(20 << 30)
-///     .with_credentials("ghcr.io", "jo", "...")
+///     .with_remote_options(|options| {
+///         options.with_credentials("ghcr.io", hoist::Credentials::basic("jo", "..."))
+///     })
 ///     .with_local("/srv/images");
 /// ```
 ///

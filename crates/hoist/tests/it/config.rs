@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use hoist::{CachePolicy, Config, Durability, ErrorKind, NamePattern, RemoteClient};
+use hoist::{CachePolicy, Config, Credentials, Durability, ErrorKind, NamePattern, RemoteClient};
 
 const WHOLE: &str = r#"
 root = "/srv/store"
@@ -58,9 +58,9 @@ fn every_key_is_read() {
     assert_eq!(config.platform, Some("linux/arm64".parse().unwrap()));
     assert_eq!(config.durability, Durability::None);
     assert!(!config.asks_registries() && !config.caches() && config.local.immutable);
-    assert_eq!(config.remote.connections.unwrap().get(), 3);
-    assert_eq!(config.remote.stall_timeout, Some(Duration::from_secs(20)));
-    assert_eq!(config.remote.credentials["ghcr.io"].password.expose(), "hunter2");
+    assert_eq!(config.remote.options.connections.unwrap().get(), 3);
+    assert_eq!(config.remote.options.stall_timeout, Some(Duration::from_secs(20)));
+    assert_eq!(config.remote.options.credentials["ghcr.io"].secret().expose(), "hunter2");
     let built = Config::default()
         .with_root("/srv/store")
         .with_platform("linux/arm64".parse().unwrap())
@@ -68,18 +68,21 @@ fn every_key_is_read() {
         .with_max_size(20 << 30)
         .without_remote()
         .with_client(RemoteClient::Hoist)
-        .with_connections(3.try_into().unwrap())
-        .with_stall_timeout(Duration::from_secs(20))
-        .with_plain_http("10.0.0.5:5000")
-        .with_foreign_layers("go.microsoft.com")
-        .with_foreign_layers("*")
-        .with_retries(2)
-        .with_connect_timeout(Duration::from_millis(5500))
-        .with_response_timeout(Duration::from_mins(1))
-        .with_hosts_dir("/etc/hosts.d")
-        .with_mirror("docker.io", "https://mirror.lan")
-        .with_mirror("docker.io", "http://10.0.0.6:5000")
-        .with_credentials("ghcr.io", "jo", "hunter2")
+        .with_remote_options(|options| {
+            options
+                .with_connections(3.try_into().unwrap())
+                .with_stall_timeout(Duration::from_secs(20))
+                .with_plain_http("10.0.0.5:5000")
+                .with_foreign_layers("go.microsoft.com")
+                .with_foreign_layers("*")
+                .with_retries(2)
+                .with_connect_timeout(Duration::from_millis(5500))
+                .with_response_timeout(Duration::from_mins(1))
+                .with_hosts_dir("/etc/hosts.d")
+                .with_mirror("docker.io", "https://mirror.lan")
+                .with_mirror("docker.io", "http://10.0.0.6:5000")
+                .with_credentials("ghcr.io", Credentials::basic("jo", "hunter2"))
+        })
         .with_local("/srv/images")
         .with_local_repository("example.com/demo".parse().unwrap())
         .with_immutable_local()
@@ -248,7 +251,7 @@ fn a_password_is_never_shown() {
 
 #[test]
 fn hosts_dirs_are_one_or_more_or_none() {
-    let read = |text: &str| Config::from_toml(&format!("[remote]\n{text}")).unwrap().remote.hosts_dir;
+    let read = |text: &str| Config::from_toml(&format!("[remote]\n{text}")).unwrap().remote.options.hosts_dir;
     assert_eq!(read(""), None);
     assert_eq!(read("hosts-dir = []"), Some(vec![]));
     assert_eq!(read("hosts-dir = '/a'"), Some(vec!["/a".into()]));

@@ -11,9 +11,7 @@ use zeroize::Zeroizing;
 
 use super::challenge::Challenge;
 use super::token::Token;
-use hoist_core::Secret;
-
-use crate::credentials::{Credentials, Kind};
+use hoist_core::{CredentialKind, Credentials, Secret};
 
 /// A token is replaced this long before it expires, so that it is still valid when the registry checks it.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -40,9 +38,9 @@ pub(super) struct Asked {
 impl Authorization {
     /// Basic credentials, or the user's own token.
     pub(super) fn of_credentials(credentials: &Credentials) -> Self {
-        let (scheme, secret) = match credentials.kind {
-            Kind::RegistryToken => ("Bearer", credentials.secret.clone()),
-            Kind::Password | Kind::IdentityToken => ("Basic", encode(credentials)),
+        let (scheme, secret) = match credentials.kind() {
+            CredentialKind::RegistryToken => ("Bearer", credentials.secret().clone()),
+            CredentialKind::Password | CredentialKind::IdentityToken => ("Basic", encode(credentials)),
         };
         Self { scheme, secret, credentials: Some(credentials.clone()), asked: None }
     }
@@ -80,8 +78,8 @@ pub(super) fn basic(credentials: &Credentials) -> HeaderValue {
     header("Basic", &encode(credentials))
 }
 
-fn encode(Credentials { user, secret, .. }: &Credentials) -> Secret {
-    let text = Zeroizing::new(format!("{user}:{}", secret.expose()));
+fn encode(credentials: &Credentials) -> Secret {
+    let text = Zeroizing::new(format!("{}:{}", credentials.user(), credentials.secret().expose()));
     BASE64_STANDARD.encode(text.as_bytes()).into()
 }
 

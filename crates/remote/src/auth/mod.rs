@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hoist_core::{Error, ErrorKind, Result};
+use hoist_core::{CredentialKind, Credentials, Error, ErrorKind, Result};
 use reqwest::Response;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
-use crate::credentials::{CredentialKey, Credentials, Found, FoundIn, Keychain, Kind, best_match};
+use crate::credentials::{CredentialKey, Found, FoundIn, Keychain, best_match};
 use crate::hosts::Endpoint;
 pub(crate) use exchange::Request;
 
@@ -71,17 +71,16 @@ impl Clone for Auth {
 impl Auth {
     /// These credentials for a registry and no others. Access without them is a failure.
     pub(crate) fn insisting(registry: &str, credentials: &Credentials) -> Self {
-        let mut auth = Self { insists: true, ..Self::default() };
-        auth.add(registry.to_owned(), credentials.clone());
-        auth
+        let explicit = BTreeMap::from([(registry.to_owned(), credentials.clone())]);
+        Self { explicit, insists: true, ..Self::default() }
     }
 
-    /// Adds credentials for a registry, by its name in references.
-    pub(crate) fn add(&mut self, registry: String, credentials: Credentials) {
-        self.explicit.insert(registry, credentials);
+    /// Uses these credentials, by the names of their registries in references.
+    pub(crate) fn give(&mut self, credentials: BTreeMap<String, Credentials>) {
+        self.explicit = credentials;
     }
 
-    /// Looks up credentials that were not added in this keychain.
+    /// Looks up credentials that were not given in this keychain.
     pub(crate) fn search(&mut self, keychain: Keychain) {
         self.keychain = Some(keychain);
     }
@@ -227,7 +226,7 @@ impl Auth {
             let token = server.fetch(None).await.map_err(|none| none.error)?;
             return Ok(authorization(state, token, None));
         };
-        if credentials.kind == Kind::RegistryToken {
+        if credentials.kind() == CredentialKind::RegistryToken {
             return Ok(Authorization::of_credentials(&credentials));
         }
         let refused = match server.fetch(Some(&credentials)).await {

@@ -67,13 +67,14 @@ fn to_pull(scope: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use hoist_core::RemoteOptions;
+
     use super::super::challenge;
     use super::*;
     use crate::hosts::Hosts;
 
     fn endpoint(reference: &str) -> Endpoint {
-        let mut hosts = Hosts::default();
-        hosts.ignore_directories();
+        let hosts = Hosts::new(&RemoteOptions::default().without_hosts_dirs());
         hosts.route(&reference.parse().unwrap()).unwrap().origin().clone()
     }
 

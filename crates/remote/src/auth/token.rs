@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use hoist_core::{Error, ErrorKind, Result, Secret};
+use hoist_core::{CredentialKind, Credentials, Error, ErrorKind, Result, Secret};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
@@ -15,7 +15,6 @@ use super::authorization;
 use super::challenge::Challenge;
 use super::connections::Registry;
 use super::realm;
-use crate::credentials::{Credentials, Kind};
 use crate::http::{Outgoing, response};
 
 const MAX_TOKEN: u64 = 1 << 20; // tokens of some registries reach tens of kilobytes
@@ -71,8 +70,8 @@ impl<'a> TokenServer<'a> {
     /// servers refuse it (ACR with 400, Artifactory with 401, others with 404 or 405) and then get a `GET`.
     pub(super) async fn fetch(&self, credentials: Option<&Credentials>) -> Fetched {
         let Some(credentials) = credentials else { return self.get(None).await };
-        if credentials.kind == Kind::IdentityToken {
-            let answer = self.post(self.refresh_form(&credentials.secret)).await?;
+        if credentials.kind() == CredentialKind::IdentityToken {
+            let answer = self.post(self.refresh_form(credentials.secret())).await?;
             if !refuses_post(answer.status()) {
                 return self.read(answer).await;
             }
@@ -84,8 +83,8 @@ impl<'a> TokenServer<'a> {
         }
         let form = [
             ("grant_type", "password"),
-            ("username", &credentials.user),
-            ("password", credentials.secret.expose()),
+            ("username", credentials.user()),
+            ("password", credentials.secret().expose()),
         ];
         let posted = self.post(self.form(&form)).await?;
         self.read(if posted.status().is_success() { posted } else { answer }).await

@@ -4,7 +4,7 @@
 mod shared;
 mod transports;
 
-use hoist_core::{MAX_DOCUMENT, Result};
+use hoist_core::{MAX_DOCUMENT, RemoteOptions, Result};
 use hoist_fetch::{Fetcher, Retry};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Response, StatusCode, Url};
@@ -32,6 +32,18 @@ impl Client {
             auth: Auth::default(),
             fetcher: Fetcher::default(),
             limits: Limits::default(),
+            transports: Transports::default(),
+        }
+    }
+
+    /// A client with these options and the same keychain, with its own connections, tokens and knowledge of hosts.
+    fn with(&self, options: &RemoteOptions) -> Self {
+        let mut auth = self.auth.clone();
+        auth.give(options.credentials.clone());
+        Self {
+            auth,
+            fetcher: fetcher(options),
+            limits: Limits::new(options),
             transports: Transports::default(),
         }
     }
@@ -96,6 +108,20 @@ impl Client {
             Err(error) => Err(self.auth.explain(endpoint, error).await),
         }
     }
+}
+
+fn fetcher(options: &RemoteOptions) -> Fetcher {
+    let mut fetcher = Fetcher::default();
+    if let Some(connections) = options.connections {
+        fetcher = fetcher.with_connections(connections.get());
+    }
+    if let Some(retries) = options.retries {
+        fetcher = fetcher.with_retries(retries);
+    }
+    if let Some(timeout) = options.stall_timeout {
+        fetcher = fetcher.with_stall_timeout(timeout);
+    }
+    fetcher
 }
 
 impl Clone for Client {

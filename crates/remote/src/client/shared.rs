@@ -3,6 +3,8 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use hoist_core::RemoteOptions;
+
 use super::Client;
 
 /// A client that clones share. Changing one clone gives it a client of its own.
@@ -12,6 +14,10 @@ pub(crate) struct SharedClient(Arc<Client>);
 impl SharedClient {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Client::new()))
+    }
+
+    pub(crate) fn with(&self, options: &RemoteOptions) -> Self {
+        Self(Arc::new(self.0.with(options)))
     }
 }
 

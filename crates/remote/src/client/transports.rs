@@ -61,6 +61,8 @@ fn describe(host: &RegistryHost, limits: Limits) -> Result<Transport> {
 
 #[cfg(test)]
 mod tests {
+    use hoist_core::RemoteOptions;
+
     use super::*;
     use crate::hosts::Hosts;
 
@@ -69,9 +71,7 @@ mod tests {
         let of_host = directory.join("registry.lan");
         std::fs::create_dir_all(&of_host).unwrap();
         std::fs::write(of_host.join("hosts.toml"), format!("dial_timeout = \"{seconds}s\"")).unwrap();
-        let mut hosts = Hosts::default();
-        hosts.add_directory(directory.to_owned());
-        hosts
+        Hosts::new(&RemoteOptions::default().with_hosts_dir(directory))
     }
 
     fn host(hosts: &Hosts) -> Arc<RegistryHost> {
@@ -82,8 +82,7 @@ mod tests {
     fn usual_hosts_share_connections_and_described_ones_have_their_own() {
         let directory = tempfile::tempdir().unwrap();
         let (transports, hosts) = (Transports::default(), described(directory.path(), 3));
-        let mut usual = Hosts::default();
-        usual.ignore_directories();
+        let usual = Hosts::new(&RemoteOptions::default().without_hosts_dirs());
         let [one, two] = ["a.lan/x", "b.lan/x"].map(|name| {
             let route = usual.route(&name.parse().unwrap()).unwrap();
             transports.to(&route.origin().host, Limits::default()).unwrap()

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use hoist_core::{Error, ErrorKind, Result, Secret};
+use hoist_core::{CredentialKind, Credentials, Error, ErrorKind, Result, Secret};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,7 +15,6 @@ use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
 use super::credential_key::normalized;
-use super::{Credentials, Kind};
 const MAX_ANSWER: u64 = 1 << 20; // tokens of some registries reach tens of kilobytes
 const MAX_COMPLAINT: usize = 200; // characters of a failed helper's output that an error shows
 
@@ -87,19 +86,19 @@ impl Helper {
         let (user, secret) = (answer.username.unwrap_or_default(), answer.secret.unwrap_or_default());
         Ok(match user.as_str() {
             _ if secret.is_empty() => None,
-            TOKEN_USER => Some(Credentials { user: String::new(), secret, kind: Kind::IdentityToken }),
-            _ => Some(Credentials { user, secret, kind: Kind::Password }),
+            TOKEN_USER => Some(Credentials::identity_token(secret)),
+            _ => Some(Credentials::basic(user, secret)),
         })
     }
 
     /// Makes it keep these for this server.
     pub(crate) async fn store(&self, server: &str, credentials: &Credentials) -> Result<()> {
-        let user = match credentials.kind {
-            Kind::IdentityToken => TOKEN_USER,
-            _ => &credentials.user,
+        let user = match credentials.kind() {
+            CredentialKind::IdentityToken => TOKEN_USER,
+            _ => credentials.user(),
         };
         let text = |text: &str| Zeroizing::new(serde_json::Value::from(text).to_string());
-        let (server, user, secret) = (text(server), text(user), text(credentials.secret.expose()));
+        let (server, user, secret) = (text(server), text(user), text(credentials.secret().expose()));
         let entry = Zeroizing::new(format!(
             "{{\"ServerURL\":{},\"Username\":{},\"Secret\":{}}}\n",
             *server, *user, *secret

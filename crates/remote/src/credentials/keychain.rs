@@ -6,14 +6,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hoist_core::{Error, Result};
+use hoist_core::{Credentials, Error, Result};
 use hoist_store::blocking;
 use tokio::time::Instant;
 
+use super::CredentialKey;
 use super::auth_files::{AuthFile, auth_files};
 use super::docker_config::DockerConfig;
 use super::helper::Helper;
-use super::{CredentialKey, Credentials};
 
 /// The time that a helper may take: some ask a cloud for a token, others ask the user.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(30);

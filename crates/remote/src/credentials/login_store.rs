@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use hoist_core::{Error, ErrorKind, Result};
+use hoist_core::{CredentialKind, Credentials, Error, ErrorKind, Result};
 use hoist_store::blocking;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::auth_files::{AuthFile, login_file, read_file};
 use super::docker_config::DockerConfig;
 use super::keychain::{DOCKER_HUB_SERVER, servers};
-use super::{CredentialKey, Credentials, Keychain, Kind};
+use super::{CredentialKey, Keychain};
 
 /// Where a login was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,13 +112,13 @@ fn key(host: &CredentialKey) -> &str {
 }
 
 fn entry(credentials: &Credentials) -> Value {
-    let Credentials { user, secret, kind } = credentials;
+    let (user, secret) = (credentials.user(), credentials.secret());
     let encode =
         |password: &str| BASE64_STANDARD.encode(Zeroizing::new(format!("{user}:{password}")).as_bytes());
-    match kind {
-        Kind::Password => json!({"auth": encode(secret.expose())}),
-        Kind::IdentityToken => json!({"auth": encode(""), "identitytoken": secret.expose()}),
-        Kind::RegistryToken => json!({"registrytoken": secret.expose()}),
+    match credentials.kind() {
+        CredentialKind::Password => json!({"auth": encode(secret.expose())}),
+        CredentialKind::IdentityToken => json!({"auth": encode(""), "identitytoken": secret.expose()}),
+        CredentialKind::RegistryToken => json!({"registrytoken": secret.expose()}),
     }
 }
 

@@ -30,17 +30,9 @@ impl Default for Directories {
 }
 
 impl Directories {
-    /// Searches this directory too, and no longer the usual ones.
-    pub(super) fn add(&mut self, path: PathBuf) {
-        if std::mem::take(&mut self.are_usual) {
-            self.paths.clear();
-        }
-        self.paths.push(path);
-    }
-
-    /// Searches none.
-    pub(super) fn clear(&mut self) {
-        *self = Self { paths: Vec::new(), are_usual: false };
+    /// Searches these directories, and not the usual ones.
+    pub(super) fn only(paths: Vec<PathBuf>) -> Self {
+        Self { paths, are_usual: false }
     }
 
     /// A registry's hosts, in the order in which they are asked. `None`: no directory describes it.

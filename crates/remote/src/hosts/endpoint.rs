@@ -77,17 +77,14 @@ pub(crate) fn address(registry: &str, plain_http: bool) -> Result<Url> {
 
 #[cfg(test)]
 mod tests {
-    use hoist_core::Reference;
+    use hoist_core::{Reference, RemoteOptions};
 
     use super::super::Hosts;
     use super::Endpoint;
 
     fn endpoint(reference: &str, plain: &[&str]) -> (Reference, Endpoint) {
-        let mut hosts = Hosts::default();
-        hosts.ignore_directories();
-        for registry in plain {
-            hosts.add_plain_http((*registry).to_owned());
-        }
+        let options = RemoteOptions::default().without_hosts_dirs();
+        let hosts = Hosts::new(&plain.iter().fold(options, |options, name| options.with_plain_http(*name)));
         let reference: Reference = reference.parse().unwrap();
         let endpoint = hosts.route(&reference).unwrap().origin().clone();
         (reference, endpoint)

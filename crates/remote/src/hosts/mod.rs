@@ -14,11 +14,10 @@ mod route;
 mod toml_file;
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use hoist_core::{Error, ErrorKind, Reference, Result};
+use hoist_core::{Error, ErrorKind, Reference, RemoteOptions, Result};
 use reqwest::Url;
 
 use crate::http::is_loopback;
@@ -67,16 +66,16 @@ impl Clone for Hosts {
 }
 
 impl Hosts {
-    pub(crate) fn add_directory(&mut self, path: PathBuf) {
-        self.directories.add(path);
-    }
-
-    pub(crate) fn ignore_directories(&mut self) {
-        self.directories.clear();
-    }
-
-    pub(crate) fn add_mirror(&mut self, registry: String, address: &str) {
-        self.mirrors.entry(registry).or_default().push(toml_file::address(address, false));
+    pub(crate) fn new(options: &RemoteOptions) -> Self {
+        let parsed =
+            |mirrors: &Vec<String>| mirrors.iter().map(|text| toml_file::address(text, false)).collect();
+        let mirrors = options.mirrors.iter().map(|(registry, mirrors)| (registry.clone(), parsed(mirrors)));
+        Self {
+            directories: options.hosts_dir.clone().map_or_else(Directories::default, Directories::only),
+            mirrors: mirrors.collect(),
+            plain_http: options.plain_http.iter().cloned().collect(),
+            known: Mutex::default(),
+        }
     }
 
     pub(crate) fn add_plain_http(&mut self, registry: String) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hoist_core::{Error, ErrorKind, Result};
+use hoist_core::{Error, ErrorKind, RemoteOptions, Result};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Url};
 use rustls::ClientConfig;
@@ -29,9 +29,19 @@ pub(crate) struct Limits {
     pub(crate) response: Duration,
 }
 
+impl Limits {
+    pub(crate) fn new(options: &RemoteOptions) -> Self {
+        let limit = |set: Option<Duration>, default: Duration| set.unwrap_or(default).min(NEVER);
+        Self {
+            connect: limit(options.connect_timeout, CONNECT_TIMEOUT),
+            response: limit(options.response_timeout, RESPONSE_TIMEOUT),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { connect: CONNECT_TIMEOUT, response: RESPONSE_TIMEOUT }
+        Self::new(&RemoteOptions::default())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hoist_core::{Error, ErrorKind, Reference, Result};
+use hoist_core::{Credentials, Error, ErrorKind, Reference, Result};
 use hoist_store::owned;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -10,7 +10,7 @@ use reqwest::header::HeaderMap;
 use super::RemoteRegistry;
 use crate::auth::Auth;
 use crate::client::{Client, SharedClient};
-use crate::credentials::{CredentialKey, Credentials, FoundIn, Keychain, StoredIn, canonical_host};
+use crate::credentials::{CredentialKey, FoundIn, Keychain, StoredIn, canonical_host};
 use crate::hosts::{Capability, Endpoint, Hosts};
 
 /// Stores credentials in a [`Keychain`], and removes them.

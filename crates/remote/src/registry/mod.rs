@@ -7,17 +7,14 @@ mod resolve;
 mod tags;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hoist_core::{Events, ImageRegistry, Platform, PulledImage, Result};
+use hoist_core::{Events, ImageRegistry, Platform, PulledImage, RemoteOptions, Result};
 use hoist_store::{Store, Verify};
 
 use crate::client::SharedClient;
-use crate::credentials::{Credentials, Keychain};
+use crate::credentials::Keychain;
 use crate::hosts::Hosts;
-use crate::http::NEVER;
 use crate::sources::{self, ForeignLayers};
 
 pub use login::Login;
@@ -40,17 +37,19 @@ pub use login::Login;
 ///
 /// # async fn run() -> hoist_core::Result<()> {
 /// let store = Store::open("/var/lib/hoist", StoreOptions::default())?;
-/// let registry = RemoteRegistry::new(store).with_credentials("ghcr.io", Credentials::basic("jo", "..."));
+/// let mine = Credentials::basic("jo", "...");
+/// let registry = RemoteRegistry::new(store).with_options(|options| options.with_credentials("ghcr.io", mine));
 /// let image = registry.pull("ghcr.io/org/app:v1").await?;
 /// println!("{} is in {}", image.digest, image.path.display());
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RemoteRegistry {
     store: Store,
     platform: Platform,
     events: Events,
+    options: RemoteOptions,
     hosts: Arc<Hosts>,
     foreign: ForeignLayers,
     client: SharedClient,
@@ -63,6 +62,7 @@ impl RemoteRegistry {
             store,
             platform: Platform::host(),
             events: Events::default(),
+            options: RemoteOptions::default(),
             hosts: Arc::default(),
             foreign: ForeignLayers::default(),
             client: SharedClient::new(),
@@ -81,102 +81,27 @@ impl RemoteRegistry {
         Self { events, ..self }
     }
 
-    /// Sets the maximum number of connections per registry, shared by all pulls: 1 to 1000, and 16 by default. It is
-    /// lower for a time after a registry answers 429 or 503, or goes silent.
+    /// Changes the options. They are those of [`RemoteOptions::default`] at first.
+    ///
+    /// ```no_run
+    /// # fn with(registry: hoist_remote::RemoteRegistry) -> hoist_remote::RemoteRegistry {
+    /// registry.with_options(|options| options.with_retries(2).with_mirror("docker.io", "https://mirror.lan"))
+    /// # }
+    /// ```
     #[must_use]
-    pub fn with_connections(mut self, connections: usize) -> Self {
-        self.client.fetcher = self.client.fetcher.clone().with_connections(connections);
+    pub fn with_options(mut self, change: impl FnOnce(RemoteOptions) -> RemoteOptions) -> Self {
+        self.options = change(self.options);
+        self.hosts = Arc::new(Hosts::new(&self.options));
+        self.foreign = ForeignLayers::new(&self.options);
+        self.client = self.client.with(&self.options);
         self
     }
 
-    /// Gives up a connection that brings less than 1 KiB of a blob per second for `timeout`, and asks for the rest over
-    /// another; 10 s by default.
-    #[must_use]
-    pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
-        self.client.fetcher = self.client.fetcher.clone().with_stall_timeout(timeout);
-        self
-    }
-
-    /// Retries a request that failed for a transient reason up to `retries` times: at once, and then with exponential
-    /// back-off.
-    #[must_use]
-    pub fn with_retries(mut self, retries: usize) -> Self {
-        self.client.fetcher = self.client.fetcher.clone().with_retries(retries);
-        self
-    }
-
-    /// Uses these credentials for the registry of this name (`ghcr.io`, `registry.lan:5000`) and no other. A name may
-    /// also be the start of repositories' names (`quay.io/team`); the longest one that fits counts.
-    #[must_use]
-    pub fn with_credentials(mut self, registry: impl Into<String>, credentials: Credentials) -> Self {
-        self.client.auth.add(registry.into(), credentials);
-        self
-    }
-
-    /// Looks up credentials that were not given [here](Self::with_credentials) in this keychain, when a registry asks
+    /// Looks up credentials that the [options](RemoteOptions::credentials) lack in this keychain, when a registry asks
     /// for them.
     #[must_use]
     pub fn with_keychain(mut self, keychain: Keychain) -> Self {
         self.client.auth.search(keychain);
-        self
-    }
-
-    /// Uses plain http for the registry of this name, as for those on loopback names.
-    #[must_use]
-    pub fn with_plain_http(mut self, registry: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.hosts).add_plain_http(registry.into());
-        self
-    }
-
-    /// Asks this mirror (`https://mirror.lan`, `http://10.0.0.5:5000/prefix`) before the registry of this name, and
-    /// after the mirrors that were added before. It gets the registry's name as `ns`, and only credentials of its own.
-    /// If it fails in any way, the next host is asked.
-    #[must_use]
-    pub fn with_mirror(mut self, registry: impl Into<String>, mirror: impl AsRef<str>) -> Self {
-        Arc::make_mut(&mut self.hosts).add_mirror(registry.into(), mirror.as_ref());
-        self
-    }
-
-    /// Reads descriptions of hosts in this directory: containerd's `<host>/hosts.toml`, or Docker's
-    /// `<host>/*.crt`, `*.cert` and `*.key`. By default, `/etc/containerd/certs.d` and `/etc/docker/certs.d` are
-    /// read; once a directory is added, only the added ones are, in their order.
-    #[must_use]
-    pub fn with_hosts_dir(mut self, path: impl Into<PathBuf>) -> Self {
-        Arc::make_mut(&mut self.hosts).add_directory(path.into());
-        self
-    }
-
-    /// Reads no descriptions of hosts.
-    #[must_use]
-    pub fn without_hosts_dirs(mut self) -> Self {
-        Arc::make_mut(&mut self.hosts).ignore_directories();
-        self
-    }
-
-    /// Limits the time to connect, with the TLS handshake, to `timeout`; 10 s by default. A host's file may set another
-    /// limit for it.
-    #[must_use]
-    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
-        self.client.limits.connect = timeout.min(NEVER);
-        self.foreign = self.foreign.within(self.client.limits);
-        self
-    }
-
-    /// Gives up a request that gets no answer for `timeout`; 30 s by default. A document, such as a manifest, is also
-    /// given up if it comes with less than 1 KiB per second over that time, or takes ten times as long.
-    #[must_use]
-    pub fn with_response_timeout(mut self, timeout: Duration) -> Self {
-        self.client.limits.response = timeout.min(NEVER);
-        self.foreign = self.foreign.within(self.client.limits);
-        self
-    }
-
-    /// Fetches foreign layers, which a registry may not distribute, from these hosts if the registry lacks them:
-    /// `host` or `host:port`, at any address, and with `*` from all hosts with public addresses. They are asked
-    /// directly, without a proxy and without credentials. By default such layers come from the registry or not at all.
-    #[must_use]
-    pub fn with_foreign_layers(mut self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.foreign = self.foreign.allowing(hosts);
         self
     }
 
@@ -220,5 +145,15 @@ impl ImageRegistry for RemoteRegistry {
 impl fmt::Display for RemoteRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("remote")
+    }
+}
+
+impl fmt::Debug for RemoteRegistry {
+    /// Leaves out the options: a mirror's address may have a password in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteRegistry")
+            .field("store", &self.store)
+            .field("platform", &self.platform)
+            .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
 
 use futures_util::StreamExt;
-use hoist_core::{Descriptor, Error, ErrorKind, Result, Source};
+use hoist_core::{Descriptor, Error, ErrorKind, RemoteOptions, Result, Source};
 use hoist_fetch::{BlobBody, BlobSource, SourceError, SourceId, Sources, Tier};
 use reqwest::header::RANGE;
 use reqwest::redirect::{Attempt, Policy};
@@ -32,20 +32,9 @@ pub(crate) struct ForeignLayers {
 }
 
 impl ForeignLayers {
-    /// The same, with these hosts allowed, as `host` or `host:port`, at any address. `*` allows all public addresses.
-    #[must_use]
-    pub(crate) fn allowing(&self, hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { rules: Arc::new(Rules::of(hosts)), ..self.clone() }.anew()
-    }
-
-    /// The same within these limits.
-    #[must_use]
-    pub(crate) fn within(&self, limits: Limits) -> Self {
-        Self { limits, ..self.clone() }.anew()
-    }
-
-    fn anew(self) -> Self {
-        Self { client: Arc::default(), ..self }
+    pub(crate) fn new(options: &RemoteOptions) -> Self {
+        let rules = Arc::new(Rules::of(&options.foreign_layers));
+        Self { rules, limits: Limits::new(options), client: Arc::default() }
     }
 
     /// The sources of a blob: these hosts, and the manifest's addresses, if any are allowed.

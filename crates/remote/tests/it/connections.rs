@@ -46,7 +46,7 @@ async fn an_ipv6_address_is_a_registrys_name() {
 async fn a_registry_that_never_answers_is_unavailable_in_bounded_time() {
     let setup = Setup::new().await;
     let reference = format!("127.0.0.1:{}/demo:v1", mute("127.0.0.1").await);
-    let registry = setup.registry().with_response_timeout(SHORT);
+    let registry = setup.registry().with_options(|options| options.with_response_timeout(SHORT));
     fails(&registry, &reference, ErrorKind::Unavailable, &["timed out", "try again later"]).await;
 }
 
@@ -56,7 +56,9 @@ async fn a_token_server_that_never_answers_is_unavailable_in_bounded_time() {
     let (setup, reference) = Setup::with(Image::sample(1)).await;
     let realm = format!("http://localhost:{}/token", mute("127.0.0.1").await);
     setup.mock.fail(On::Everything, Fault::Challenge(format!("Bearer realm=\"{realm}\"")));
-    let registry = setup.registry().with_retries(0).with_response_timeout(Duration::from_secs(2));
+    let registry = setup
+        .registry()
+        .with_options(|options| options.with_retries(0).with_response_timeout(Duration::from_secs(2)));
     fails(&registry, &reference, ErrorKind::Unavailable, &["asking localhost for a token", "timed out"])
         .await;
 }
@@ -66,7 +68,7 @@ async fn a_handshake_that_never_ends_is_unavailable_in_bounded_time() {
     let setup = Setup::new().await;
     // Not a loopback name, so that it is spoken to over TLS.
     let reference = format!("0.0.0.0:{}/demo:v1", mute("0.0.0.0").await);
-    let registry = setup.registry().with_connect_timeout(SHORT);
+    let registry = setup.registry().with_options(|options| options.with_connect_timeout(SHORT));
     fails(&registry, &reference, ErrorKind::Unavailable, &["check the address"]).await;
 }
 
@@ -80,25 +82,40 @@ async fn a_mirror_is_waited_for_as_long_as_its_file_says() {
     let text = format!("server = '{}'\n[host.'{mirror}']\ndial_timeout = '100ms'\n", setup.mock.url());
     fs::write(directory.join("hosts.toml"), text).unwrap();
     let an_hour = Duration::from_hours(1);
-    let registry = setup.registry().with_hosts_dir(dir.path());
-    pull(&registry.with_connect_timeout(an_hour).with_response_timeout(an_hour), &reference).await;
+    let registry = setup.registry().with_options(|options| options.with_hosts_dir(dir.path()));
+    pull(
+        &registry
+            .with_options(|options| options.with_connect_timeout(an_hour).with_response_timeout(an_hour)),
+        &reference,
+    )
+    .await;
 }
 
 /// As a configuration may have them that means "never".
 #[tokio::test]
 async fn time_limits_may_be_as_good_as_none() {
     let (setup, reference) = Setup::with(one_layer(100_000)).await;
-    let registry = setup.registry().with_connect_timeout(Duration::MAX);
-    pull(&registry.with_response_timeout(Duration::MAX), &reference).await;
+    let registry = setup.registry().with_options(|options| options.with_connect_timeout(Duration::MAX));
+    pull(&registry.with_options(|options| options.with_response_timeout(Duration::MAX)), &reference).await;
     let (setup, reference) = Setup::with(one_layer(100_000)).await;
-    pull(&setup.registry().with_stall_timeout(Duration::from_secs(u64::MAX / 2)), &reference).await;
+    pull(
+        &setup
+            .registry()
+            .with_options(|options| options.with_stall_timeout(Duration::from_secs(u64::MAX / 2))),
+        &reference,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn retries_and_connections_may_have_no_end() {
     let (setup, reference) = Setup::with(one_layer(100_000)).await;
     setup.mock.fail_next(1, On::Blobs, Fault::HangUp);
-    pull(&setup.registry().with_retries(usize::MAX), &reference).await;
+    pull(&setup.registry().with_options(|options| options.with_retries(usize::MAX)), &reference).await;
     let (setup, reference) = Setup::with(one_layer(100_000)).await;
-    pull(&setup.registry().with_connections(usize::MAX), &reference).await;
+    pull(
+        &setup.registry().with_options(|options| options.with_connections(usize::MAX.try_into().unwrap())),
+        &reference,
+    )
+    .await;
 }

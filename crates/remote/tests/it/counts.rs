@@ -156,7 +156,7 @@ async fn events_tell_what_was_here_before() {
     let (setup, reference) = Setup::with(&image).await;
     let layer = &image.layers()[0];
     setup.mock.fail_next(1, On::Digest(layer.digest.clone()), Fault::CutShort);
-    refused(&setup.registry().with_retries(0), &reference).await;
+    refused(&setup.registry().with_options(|options| options.with_retries(0)), &reference).await;
     let (events, recorded) = recorded();
     pull(&setup.registry().with_events(events), &reference).await;
     let events = std::mem::take(&mut *recorded.lock().unwrap());

@@ -103,7 +103,11 @@ async fn what_the_program_was_given_goes_before_what_is_stored() {
     let (setup, reference, home) = private().await;
     home.write_docker_config(&file_for(&setup.mock.host(), "eW91Om90aGVy"));
     let mine = Credentials::basic("me", SECRET);
-    pull(&registry(&setup, &home).with_credentials(setup.mock.host(), mine), &reference).await;
+    pull(
+        &registry(&setup, &home).with_options(|options| options.with_credentials(setup.mock.host(), mine)),
+        &reference,
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ impl Foreign {
     }
 
     fn allowed(&self) -> RemoteRegistry {
-        self.setup.registry().with_foreign_layers([self.elsewhere.host()])
+        self.setup.registry().with_options(|options| options.with_foreign_layers(self.elsewhere.host()))
     }
 
     async fn refused(&self, registry: &RemoteRegistry, kind: ErrorKind, words: &[&str]) {
@@ -89,14 +89,20 @@ async fn a_foreign_layers_host_is_shown_no_credentials_and_its_401_gets_nothing(
     for auth in [Auth::basic("me", SECRET), Auth::token("me", SECRET)] {
         foreign.setup.mock.require(auth.clone());
         foreign.elsewhere.require(auth);
-        let registry = foreign.setup.registry_as_me().with_foreign_layers([foreign.elsewhere.host()]);
+        let registry = foreign
+            .setup
+            .registry_as_me()
+            .with_options(|options| options.with_foreign_layers(foreign.elsewhere.host()));
         foreign.refused(&registry, ErrorKind::Forbidden, &["401", "shown no credentials"]).await;
     }
     let asked = foreign.elsewhere.requests();
     assert!(asked.iter().all(|seen| seen.authorization.is_none()), "{asked:?}");
     assert_eq!(asked.len(), 2, "and it is not asked for a token");
     foreign.elsewhere.require(Auth::default());
-    let registry = foreign.setup.registry_as_me().with_foreign_layers([foreign.elsewhere.host()]);
+    let registry = foreign
+        .setup
+        .registry_as_me()
+        .with_options(|options| options.with_foreign_layers(foreign.elsewhere.host()));
     pull(&registry, &foreign.reference).await;
     assert!(foreign.elsewhere.requests().iter().all(|seen| seen.authorization.is_none()));
 }
@@ -113,7 +119,7 @@ async fn a_foreign_layer_is_never_fetched_from_a_private_address() {
     {
         let address = format!("http://{host}:{port}/v2/demo/blobs/{}", image.layers()[0].digest);
         let foreign = Foreign::with_addresses(private.clone(), image.clone(), &[address]).await;
-        let registry = foreign.setup.registry().with_foreign_layers(["*"]);
+        let registry = foreign.setup.registry().with_options(|options| options.with_foreign_layers("*"));
         foreign.refused(&registry, ErrorKind::Unsupported, &["on this machine or its network"]).await;
     }
     assert_eq!(private.requests(), []);
@@ -121,7 +127,9 @@ async fn a_foreign_layer_is_never_fetched_from_a_private_address() {
     for target in ["http://169.254.169.254", "http://localhost:1", "http://[fd00:ec2::254]", &private.url()] {
         foreign.elsewhere.repair();
         foreign.elsewhere.fail(On::Blobs, Fault::Redirect(target.to_owned()));
-        let registry = foreign.setup.registry().with_foreign_layers([&*foreign.elsewhere.host(), "*"]);
+        let registry = foreign.setup.registry().with_options(|options| {
+            options.with_foreign_layers(foreign.elsewhere.host()).with_foreign_layers("*")
+        });
         foreign.refused(&registry, ErrorKind::Unsupported, &["on this machine or its network"]).await;
     }
     assert_eq!(private.requests(), []);
@@ -130,7 +138,8 @@ async fn a_foreign_layer_is_never_fetched_from_a_private_address() {
 #[tokio::test]
 async fn a_foreign_layer_comes_from_no_host_that_is_not_named() {
     let foreign = Foreign::new().await;
-    let registry = foreign.setup.registry().with_foreign_layers(["go.microsoft.com"]);
+    let registry =
+        foreign.setup.registry().with_options(|options| options.with_foreign_layers("go.microsoft.com"));
     foreign.refused(&registry, ErrorKind::Unsupported, &[&foreign.elsewhere.host(), "not among those"]).await;
     assert_eq!(foreign.elsewhere.requests(), []);
 }
@@ -196,8 +205,13 @@ async fn a_foreign_layers_host_that_does_not_get_on_is_given_up() {
     let slow = trickling(foreign.elsewhere.host(), 1000).await;
     let layer = &foreign.image.layers()[0].digest;
     let registry = |host: String| {
-        let registry = foreign.setup.registry().with_retries(0).with_foreign_layers([host]);
-        registry.with_response_timeout(Duration::from_secs(2)).with_stall_timeout(Duration::from_secs(1))
+        let registry = foreign
+            .setup
+            .registry()
+            .with_options(|options| options.with_retries(0).with_foreign_layers(host));
+        registry.with_options(|options| {
+            options.with_response_timeout(Duration::from_secs(2)).with_stall_timeout(Duration::from_secs(1))
+        })
     };
     for host in [silent.local_addr().unwrap().to_string(), slow] {
         let address = format!("http://{host}/v2/demo/blobs/{layer}");

@@ -41,7 +41,7 @@ impl Described {
     }
 
     fn registry(&self) -> RemoteRegistry {
-        self.setup.registry().with_hosts_dir(self.dir.path())
+        self.setup.registry().with_options(|options| options.with_hosts_dir(self.dir.path()))
     }
 
     /// How many manifests were asked for, of the mirror and of the origin.
@@ -167,7 +167,7 @@ async fn a_path_is_put_before_the_api_or_in_its_place() {
         let store = hoist_store::Store::open(directory.path(), hoist_store::StoreOptions::default()).unwrap();
         let registry = RemoteRegistry::new(store)
             .with_platform(hoist_testkit::PLATFORM.parse().unwrap())
-            .with_hosts_dir(described.dir.path());
+            .with_options(|options| options.with_hosts_dir(described.dir.path()));
         pull(&registry, &described.reference).await;
         assert_eq!(described.mirror.requests()[before].path, expected);
     }
@@ -284,7 +284,9 @@ async fn directories_are_looked_into_in_their_order() {
     fs::create_dir_all(&own).unwrap();
     fs::write(own.join("hosts.toml"), format!("[host.'{}']\n", described.mirror.url())).unwrap();
     described.write_for("_default", "server = 'https://never.invalid'\n");
-    let registry = described.registry().with_hosts_dir(other.path()).with_hosts_dir(Path::new("/nowhere"));
+    let registry = described
+        .registry()
+        .with_options(|options| options.with_hosts_dir(other.path()).with_hosts_dir(Path::new("/nowhere")));
     pull(&registry, &described.reference).await;
     assert_eq!(described.manifests(), (1, 0), "a registry's own directory goes before any default");
 }

@@ -26,7 +26,9 @@ impl Mirrored {
     }
 
     fn registry(&self) -> RemoteRegistry {
-        self.setup.registry().with_mirror(self.setup.mock.host(), self.mirror.url())
+        self.setup
+            .registry()
+            .with_options(|options| options.with_mirror(self.setup.mock.host(), self.mirror.url()))
     }
 
     fn blob_bytes(&self, digest: &Digest) -> (u64, u64) {
@@ -76,7 +78,7 @@ async fn whatever_a_mirror_answers_to_a_manifest_the_origin_is_asked() {
     for fault in faults.into_iter().chain(others) {
         let mirrored = Mirrored::with(&image).await;
         mirrored.mirror.fail(On::Manifests, fault.clone());
-        let registry = mirrored.registry().with_retries(0);
+        let registry = mirrored.registry().with_options(|options| options.with_retries(0));
         pull(&registry, &mirrored.reference).await;
         assert_eq!(mirrored.setup.mock.counts().manifest_gets, 1, "{fault:?}");
         assert_eq!(mirrored.mirror.counts().manifest_gets, 1, "{fault:?}: once is enough");
@@ -91,7 +93,7 @@ async fn whatever_a_mirror_answers_to_a_blob_the_origin_is_asked() {
     for fault in faults.into_iter().chain(others) {
         let mirrored = Mirrored::with(&image).await;
         mirrored.mirror.fail(On::Blobs, fault.clone());
-        let registry = mirrored.registry().with_retries(0);
+        let registry = mirrored.registry().with_options(|options| options.with_retries(0));
         pull(&registry, &mirrored.reference).await;
         assert_eq!(mirrored.setup.mock.counts().manifest_gets, 0, "{fault:?}");
     }
@@ -103,7 +105,13 @@ async fn ranges_of_a_mirror_that_is_no_good_at_them_come_from_the_origin() {
     for fault in [Fault::RangesIgnored, Fault::WrongRange, Fault::RangesRefused, Fault::ShortRange] {
         let mirrored = Mirrored::with(&image).await;
         mirrored.mirror.fail(On::Blobs, fault);
-        pull(&mirrored.registry().with_retries(0).with_connections(4), &mirrored.reference).await;
+        pull(
+            &mirrored
+                .registry()
+                .with_options(|options| options.with_retries(0).with_connections(4.try_into().unwrap())),
+            &mirrored.reference,
+        )
+        .await;
     }
 }
 
@@ -113,7 +121,7 @@ async fn a_blob_that_a_mirror_breaks_off_goes_on_at_the_origin_where_it_broke() 
     let mirrored = Mirrored::with(&image).await;
     let layer = &image.layers()[0];
     mirrored.mirror.fail(On::Digest(layer.digest.clone()), Fault::CutShort);
-    pull(&mirrored.registry().with_retries(0), &mirrored.reference).await;
+    pull(&mirrored.registry().with_options(|options| options.with_retries(0)), &mirrored.reference).await;
     let (mirror, origin) = mirrored.blob_bytes(&layer.digest);
     assert_eq!(mirror + origin, layer.bytes.len() as u64, "no byte came twice");
 }
@@ -125,7 +133,7 @@ async fn a_mirror_that_breaks_off_is_gone_on_with_when_it_is_all_there_is() {
     mirrored.setup.mock.go_down().await;
     let layer = &image.layers()[0];
     mirrored.mirror.fail_next(1, On::Digest(layer.digest.clone()), Fault::CutShort);
-    pull(&mirrored.registry().with_retries(0), &mirrored.reference).await;
+    pull(&mirrored.registry().with_options(|options| options.with_retries(0)), &mirrored.reference).await;
     assert_eq!(mirrored.blob_bytes(&layer.digest).0, layer.bytes.len() as u64, "no byte came twice");
     mirrored.mirror.fail(On::Blobs, Fault::CutShort);
     let other = Image::builder().layer(Layer::random(100_000, 2)).build();
@@ -141,7 +149,13 @@ async fn a_blob_that_is_wrong_at_a_mirror_is_fetched_once_more_whole_from_anothe
         let mirrored = Mirrored::with(&image).await;
         let layer = &image.layers()[0];
         mirrored.mirror.fail(On::Digest(layer.digest.clone()), Fault::FlippedBit);
-        pull(&mirrored.registry().with_retries(0).with_connections(4), &mirrored.reference).await;
+        pull(
+            &mirrored
+                .registry()
+                .with_options(|options| options.with_retries(0).with_connections(4.try_into().unwrap())),
+            &mirrored.reference,
+        )
+        .await;
         let (_, origin) = mirrored.blob_bytes(&layer.digest);
         assert_eq!(origin, layer.bytes.len() as u64);
     }
@@ -212,7 +226,9 @@ async fn mirrors_are_asked_in_their_order() {
     third.publish("demo", "v1", Image::sample(1));
     let host = mirrored.setup.mock.host();
     mirrored.mirror.go_down().await;
-    let registry = mirrored.registry().with_mirror(&host, second.url()).with_mirror(&host, third.url());
+    let registry = mirrored
+        .registry()
+        .with_options(|options| options.with_mirror(&host, second.url()).with_mirror(&host, third.url()));
     pull(&registry, &mirrored.reference).await;
     assert_eq!(second.counts().manifest_gets, 1, "it has nothing");
     assert_eq!(third.counts().manifest_gets, 1);
@@ -264,7 +280,9 @@ async fn a_mirror_is_never_shown_the_credentials_of_the_origin() {
         mirrored.setup.mock.require(auth);
         mirrored.mirror.require(own);
         let me = Credentials::basic("me", SECRET);
-        let registry = mirrored.registry().with_credentials(mirrored.setup.mock.host(), me);
+        let registry = mirrored
+            .registry()
+            .with_options(|options| options.with_credentials(mirrored.setup.mock.host(), me));
         pull(&registry, &mirrored.reference).await;
         for request in mirrored.mirror.server().received_requests().await.unwrap() {
             let shown = request.headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
@@ -281,7 +299,8 @@ async fn a_mirror_has_credentials_of_its_own() {
     let mirrored = Mirrored::with(&Image::sample(1)).await;
     mirrored.mirror.require(Auth::token("me", SECRET));
     let me = Credentials::basic("me", SECRET);
-    let registry = mirrored.registry().with_credentials(mirrored.mirror.host(), me);
+    let registry =
+        mirrored.registry().with_options(|options| options.with_credentials(mirrored.mirror.host(), me));
     pull(&registry, &mirrored.reference).await;
     assert_eq!(mirrored.setup.mock.requests(), []);
     assert_no_secret(&format!("{registry:?} {registry:#?}"));
@@ -292,11 +311,12 @@ async fn a_mirror_that_stalls_in_a_blob_is_left_for_the_origin() {
     let image = one_layer(300_000);
     let mirrored = Mirrored::with(&image).await;
     let gate = mirrored.mirror.hold_blobs(1000);
-    let registry = mirrored
-        .registry()
-        .with_stall_timeout(Duration::from_millis(200))
-        .with_retries(0)
-        .with_connections(1);
+    let registry = mirrored.registry().with_options(|options| {
+        options
+            .with_stall_timeout(Duration::from_millis(200))
+            .with_retries(0)
+            .with_connections(1.try_into().unwrap())
+    });
     pull(&registry, &mirrored.reference).await;
     assert!(mirrored.setup.mock.counts().blob_gets > 0);
     gate.release();
@@ -306,7 +326,8 @@ async fn a_mirror_that_stalls_in_a_blob_is_left_for_the_origin() {
 async fn an_address_that_is_none_is_an_error_that_names_the_registry() {
     let (setup, reference) = Setup::with(Image::sample(1)).await;
     for mirror in ["", "https://", "https://me:canary@mirror.lan", "::", "ftp://mirror.lan"] {
-        let registry = setup.registry().with_mirror(setup.mock.host(), mirror);
+        let registry =
+            setup.registry().with_options(|options| options.with_mirror(setup.mock.host(), mirror));
         fails(&registry, &reference, ErrorKind::InvalidConfig, &[&setup.mock.host()]).await;
     }
 }

@@ -29,7 +29,11 @@ fn ranges(mock: &MockRegistry, image: &Image) -> Vec<(u64, u64)> {
 async fn a_large_blob_comes_over_several_connections_and_no_byte_of_it_twice() {
     let image = one_layer(4 * MIB); // soon here, so that nobody is thought slow
     let (setup, reference) = Setup::with(&image).await;
-    pull(&setup.registry().with_connections(4), &reference).await;
+    pull(
+        &setup.registry().with_options(|options| options.with_connections(4.try_into().unwrap())),
+        &reference,
+    )
+    .await;
     let len = image.layers()[0].bytes.len() as u64;
     let ranges = ranges(&setup.mock, &image);
     assert!(ranges.len() >= 2, "{ranges:?}");
@@ -44,7 +48,9 @@ async fn a_registry_without_good_ranges_is_asked_for_the_whole() {
         let image = one_layer(8 * MIB);
         let (setup, reference) = Setup::with(&image).await;
         setup.mock.fail(On::Blobs, fault.clone());
-        let registry = setup.registry().with_retries(0).with_connections(4);
+        let registry = setup
+            .registry()
+            .with_options(|options| options.with_retries(0).with_connections(4.try_into().unwrap()));
         pull(&registry, &reference).await;
         setup.mock.forget_requests();
         let other = Image::builder().layer(Layer::random(8 * MIB, 2)).build();
@@ -59,7 +65,11 @@ async fn ranges_may_come_in_pieces() {
     let image = one_layer(8 * MIB);
     let (setup, reference) = Setup::with(&image).await;
     setup.mock.fail_next(6, On::Blobs, Fault::ShortRange);
-    pull(&setup.registry().with_connections(4), &reference).await;
+    pull(
+        &setup.registry().with_options(|options| options.with_connections(4.try_into().unwrap())),
+        &reference,
+    )
+    .await;
     assert_eq!(setup.mock.bytes_served(layer(&image)), image.layers()[0].bytes.len() as u64);
 }
 
@@ -68,7 +78,11 @@ async fn each_broken_connection_costs_only_what_it_had_not_brought() {
     let image = one_layer(8 * MIB);
     let (setup, reference) = Setup::with(&image).await;
     setup.mock.fail_next(6, On::Digest(layer(&image).clone()), Fault::CutShort);
-    pull(&setup.registry().with_connections(4), &reference).await;
+    pull(
+        &setup.registry().with_options(|options| options.with_connections(4.try_into().unwrap())),
+        &reference,
+    )
+    .await;
     assert_eq!(setup.mock.bytes_served(layer(&image)), image.layers()[0].bytes.len() as u64);
 }
 
@@ -77,7 +91,7 @@ async fn a_blob_with_a_wrong_part_is_fetched_once_more_whole() {
     let image = one_layer(8 * MIB);
     let (setup, reference) = Setup::with(&image).await;
     setup.mock.fail_next(1, On::Digest(layer(&image).clone()), Fault::FlippedBit);
-    let registry = setup.registry().with_connections(4);
+    let registry = setup.registry().with_options(|options| options.with_connections(4.try_into().unwrap()));
     pull(&registry, &reference).await;
     let whole =
         |seen: &hoist_testkit::Seen| seen.digest.as_ref() == Some(layer(&image)) && seen.range.is_none();
@@ -89,7 +103,7 @@ async fn a_blob_that_stays_wrong_is_refused() {
     let image = one_layer(8 * MIB);
     let (setup, reference) = Setup::with(&image).await;
     setup.mock.replace(layer(&image), flip_a_bit(&image.layers()[0].bytes));
-    let registry = setup.registry().with_connections(4);
+    let registry = setup.registry().with_options(|options| options.with_connections(4.try_into().unwrap()));
     fails(&registry, &reference, ErrorKind::DigestMismatch, &[&layer(&image).to_string()]).await;
     assert!(!setup.has(layer(&image)));
 }
@@ -99,7 +113,8 @@ async fn a_connection_that_goes_silent_is_given_up_and_the_rest_comes_over_anoth
     let image = one_layer(50_000);
     let (setup, reference) = Setup::with(&image).await;
     let _silence = setup.mock.hold_blobs(20_000); // of each answer, for ever
-    let registry = setup.registry().with_stall_timeout(Duration::from_millis(20));
+    let registry =
+        setup.registry().with_options(|options| options.with_stall_timeout(Duration::from_millis(20)));
     pull(&registry, &reference).await;
 }
 
@@ -109,7 +124,9 @@ async fn bytes_that_trickle_are_given_up_and_the_rest_comes_over_another_connect
     let image = one_layer(50_000);
     let (setup, reference) = Setup::with(&image).await;
     let slow = trickling(setup.mock.host(), 20_000).await;
-    let registry = setup.registry().with_connections(1).with_stall_timeout(Duration::from_secs(1));
+    let registry = setup.registry().with_options(|options| {
+        options.with_connections(1.try_into().unwrap()).with_stall_timeout(Duration::from_secs(1))
+    });
     pull(&registry, &reference.replace(&setup.mock.host(), &slow)).await;
 }
 
@@ -118,7 +135,8 @@ async fn a_registry_that_is_always_silent_is_given_up() {
     let image = one_layer(50_000);
     let (setup, reference) = Setup::with(&image).await;
     let _silence = setup.mock.hold_blobs(0);
-    let registry = setup.registry().with_stall_timeout(Duration::from_millis(20));
+    let registry =
+        setup.registry().with_options(|options| options.with_stall_timeout(Duration::from_millis(20)));
     fails(&registry, &reference, ErrorKind::Unavailable, &["was silent for 20ms", "try again later"]).await;
 }
 
@@ -127,7 +145,11 @@ async fn an_overloaded_registry_is_waited_for() {
     let image = one_layer(8 * MIB);
     let (setup, reference) = Setup::with(&image).await;
     setup.mock.fail_next(2, On::Digest(layer(&image).clone()), Fault::TooManyRequests("0".into()));
-    pull(&setup.registry().with_connections(4), &reference).await;
+    pull(
+        &setup.registry().with_options(|options| options.with_connections(4.try_into().unwrap())),
+        &reference,
+    )
+    .await;
 }
 
 /// anchore/stereoscope#695: an open range is answered 416.
@@ -136,7 +158,11 @@ async fn all_ranges_that_are_asked_for_are_closed() {
     let image = one_layer(8 * MIB);
     let (setup, reference) = Setup::with(&image).await;
     setup.mock.fail_next(3, On::Digest(layer(&image).clone()), Fault::CutShort);
-    pull(&setup.registry().with_connections(4), &reference).await;
+    pull(
+        &setup.registry().with_options(|options| options.with_connections(4.try_into().unwrap())),
+        &reference,
+    )
+    .await;
     let asked: Vec<_> = setup.mock.requests().into_iter().filter_map(|seen| seen.range).collect();
     assert!(!asked.is_empty());
     assert!(asked.iter().all(|range| !range.ends_with('-') && !range.contains(',')), "{asked:?}");

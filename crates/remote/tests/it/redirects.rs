@@ -49,7 +49,9 @@ async fn credentials_stay_behind_when_storage_redirects_to_the_registry_again() 
     let (setup, reference, storage) = with_storage(&image).await;
     setup.mock.require(Auth::basic("me", SECRET));
     storage.fail(On::Blobs, Fault::Redirect(setup.mock.url()));
-    let registry = setup.registry_as_me().with_connections(1).with_retries(0);
+    let registry = setup
+        .registry_as_me()
+        .with_options(|options| options.with_connections(1.try_into().unwrap()).with_retries(0));
     fails(&registry, &reference, ErrorKind::Unauthorized, &["401"]).await;
     assert!(storage.requests().iter().all(|seen| seen.authorization.is_none()));
     let requests = setup.mock.requests();
@@ -64,7 +66,9 @@ async fn credentials_stay_behind_when_only_the_host_changes() {
     setup.mock.require(Auth::basic("me", SECRET));
     let port = setup.mock.host().rsplit(':').next().unwrap().to_owned();
     setup.mock.fail_next(1, On::Blobs, Fault::Redirect(format!("http://localhost:{port}")));
-    let registry = setup.registry_as_me().with_connections(1).with_retries(0);
+    let registry = setup
+        .registry_as_me()
+        .with_options(|options| options.with_connections(1.try_into().unwrap()).with_retries(0));
     fails(&registry, &reference, ErrorKind::Unauthorized, &["401"]).await;
     let requests = setup.mock.requests();
     let redirected = requests.iter().position(|seen| seen.status == 307).unwrap();

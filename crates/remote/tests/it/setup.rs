@@ -38,12 +38,16 @@ impl Setup {
 
     /// A registry that tries a second time, at once.
     pub(crate) fn registry(&self) -> RemoteRegistry {
-        RemoteRegistry::new(self.store.clone()).with_platform(PLATFORM.parse().unwrap()).with_retries(1)
+        RemoteRegistry::new(self.store.clone())
+            .with_platform(PLATFORM.parse().unwrap())
+            .with_options(|options| options.with_retries(1))
     }
 
     /// The same with credentials, good or not as the mocked registry has it.
     pub(crate) fn registry_as_me(&self) -> RemoteRegistry {
-        self.registry().with_credentials(self.mock.host(), Credentials::basic("me", SECRET))
+        self.registry().with_options(|options| {
+            options.with_credentials(self.mock.host(), Credentials::basic("me", SECRET))
+        })
     }
 
     /// A pull that succeeds, with the whole image.

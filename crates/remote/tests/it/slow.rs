@@ -54,7 +54,7 @@ async fn serve(
 }
 
 fn registry(setup: &Setup) -> RemoteRegistry {
-    setup.registry().with_retries(0).with_response_timeout(LIMIT)
+    setup.registry().with_options(|options| options.with_retries(0).with_response_timeout(LIMIT))
 }
 
 #[tokio::test]
@@ -72,7 +72,8 @@ async fn a_document_that_trickles_is_given_up() {
 #[tokio::test]
 async fn a_document_that_takes_ten_time_limits_is_given_up() {
     let (setup, server) = (Setup::new().await, Slow::start("200 OK", false, 2 << 10).await);
-    let registry = registry(&setup).with_response_timeout(Duration::from_millis(300));
+    let registry =
+        registry(&setup).with_options(|options| options.with_response_timeout(Duration::from_millis(300)));
     fails(&registry, &server.reference(), ErrorKind::Unavailable, &["try again later"]).await;
 }
 
@@ -81,9 +82,10 @@ async fn a_mirror_whose_manifests_trickle_is_passed_over() {
     let (setup, reference) = Setup::with(Image::sample(1)).await;
     let server = Slow::start("200 OK", false, 1).await;
     // Long enough for the origin, and for one byte a hundred times.
-    let registry = registry(&setup).with_response_timeout(Duration::from_secs(2));
+    let registry =
+        registry(&setup).with_options(|options| options.with_response_timeout(Duration::from_secs(2)));
     let mirror = format!("http://{}", server.host);
-    pull(&registry.with_mirror(setup.mock.host(), mirror), &reference).await;
+    pull(&registry.with_options(|options| options.with_mirror(setup.mock.host(), mirror)), &reference).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use hoist_fetch::BlobSource;
-use hoist_remote::RemoteRegistry;
+use hoist_remote::{RemoteOptions, RemoteRegistry};
 use hoist_store::{Durability, Store, StoreOptions};
 use hoist_testkit::sources::{SourceMaker, Trouble, assert_fetched};
 use hoist_testkit::{Blob, Fault, Gate, MockRegistry, On};
@@ -34,7 +34,7 @@ impl SourceMaker for Registries {
         }
         let options = StoreOptions::default().with_durability(Durability::None);
         let store = Store::open(dir.path().join("store"), options).unwrap();
-        let registry = RemoteRegistry::new(store).without_hosts_dirs();
+        let registry = RemoteRegistry::new(store).with_options(RemoteOptions::without_hosts_dirs);
         let sources = registry.sources(&format!("{}/demo", mock.host())).unwrap();
         let (_, source) = sources.iter().next().unwrap();
         let source = source.clone();

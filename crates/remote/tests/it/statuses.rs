@@ -41,7 +41,7 @@ async fn a_failing_registry_is_asked_as_often_as_configured() {
         setup.mock.forget_requests();
         setup.mock.repair();
         setup.mock.fail(On::Manifests, Fault::Status(status));
-        let registry = setup.registry().with_retries(retries);
+        let registry = setup.registry().with_options(|options| options.with_retries(retries));
         let words = [&*status.to_string(), "the manifest v1", "try again later"];
         fails(&registry, &reference, ErrorKind::Unavailable, &words).await;
         assert_eq!(setup.mock.counts().manifest_gets, 1 + retries);

@@ -53,7 +53,10 @@ async fn when_the_token_expires_all_blobs_share_a_new_one() {
             mock.expire_tokens();
         }
     };
-    let registry = setup.registry_as_me().with_retries(0).with_connections(8).with_events(Events::to(expire));
+    let registry = setup
+        .registry_as_me()
+        .with_options(|options| options.with_retries(0).with_connections(8.try_into().unwrap()))
+        .with_events(Events::to(expire));
     pull(&registry, &reference).await;
     assert_eq!(setup.mock.counts().token_requests, 2, "the first, and the new one");
 }
@@ -178,7 +181,7 @@ async fn time_passes(seconds: u64) {
 async fn a_token_that_cannot_be_replaced_in_time_is_used_to_its_end() {
     let (setup, reference) = Setup::with(Image::sample(1)).await;
     setup.mock.require(Auth::AnonymousToken);
-    let registry = setup.registry().with_retries(0);
+    let registry = setup.registry().with_options(|options| options.with_retries(0));
     pull(&registry, &reference).await;
     time_passes(295).await;
     setup.mock.fail(On::Tokens, Fault::Status(503));
@@ -313,7 +316,10 @@ async fn a_token_that_expires_in_the_middle_of_a_long_pull_is_replaced_once_and_
             mock.expire_tokens();
         }
     };
-    let registry = setup.registry_as_me().with_retries(0).with_connections(1).with_events(Events::to(expire));
+    let registry = setup
+        .registry_as_me()
+        .with_options(|options| options.with_retries(0).with_connections(1.try_into().unwrap()))
+        .with_events(Events::to(expire));
     pull(&registry, &reference).await;
     assert_eq!(setup.mock.counts().token_requests, 2);
     assert!(setup.has(&last));
@@ -348,7 +354,9 @@ async fn a_token_server_that_redirects_elsewhere_takes_no_credentials_there() {
     elsewhere.require(Auth::AnonymousToken);
     setup.mock.require(Auth::token("me", SECRET));
     setup.mock.fail(On::Tokens, Fault::Redirect(elsewhere.url()));
-    let registry = |credentials| setup.registry().with_credentials(setup.mock.host(), credentials);
+    let registry = |credentials| {
+        setup.registry().with_options(|options| options.with_credentials(setup.mock.host(), credentials))
+    };
 
     let posts = registry(Credentials::identity_token(SECRET));
     fails(&posts, &reference, ErrorKind::Unsupported, &["token", "redirected to another server"]).await;
@@ -367,7 +375,11 @@ async fn a_token_server_may_redirect_a_post_to_itself() {
     setup.mock.hand_out(Tokens::default().with_identity(SECRET));
     setup.mock.fail_next(1, On::Tokens, Fault::Redirect(String::new()));
     let credentials = Credentials::identity_token(SECRET);
-    pull(&setup.registry().with_credentials(setup.mock.host(), credentials), &reference).await;
+    pull(
+        &setup.registry().with_options(|options| options.with_credentials(setup.mock.host(), credentials)),
+        &reference,
+    )
+    .await;
     let requests = setup.mock.requests();
     let posted: Vec<_> = requests.iter().filter(|seen| seen.path == "/token").collect();
     assert_eq!(posted.len(), 2);

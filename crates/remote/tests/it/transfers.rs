@@ -39,7 +39,7 @@ async fn a_blob_that_breaks_off_is_resumed_where_it_did() {
 #[tokio::test]
 async fn what_a_failed_pull_brought_is_not_fetched_again() {
     let (setup, reference, image) = breaks_off_once().await;
-    let registry = setup.registry().with_retries(0);
+    let registry = setup.registry().with_options(|options| options.with_retries(0));
     let words = ["the blob", &layer(&image).to_string()];
     fails(&registry, &reference, ErrorKind::Unavailable, &words).await;
     pull(&registry, &reference).await;
@@ -51,7 +51,7 @@ async fn a_registry_without_good_ranges_can_still_be_resumed_from() {
     for fault in [Fault::RangesIgnored, Fault::RangesRefused, Fault::WrongRange] {
         let (setup, reference, image) = breaks_off_once().await;
         setup.mock.fail(On::Blobs, fault.clone());
-        let registry = setup.registry().with_retries(0);
+        let registry = setup.registry().with_options(|options| options.with_retries(0));
         refused(&registry, &reference).await;
         pull(&registry, &reference).await;
         let ranges = ranges(&setup.mock, &image);
@@ -100,7 +100,7 @@ async fn wrong_bytes_are_refused_and_never_have_a_name() {
 #[tokio::test]
 async fn a_wrong_rest_spoils_the_blob_for_this_pull_only() {
     let (setup, reference, image) = breaks_off_once().await;
-    let registry = setup.registry().with_retries(0);
+    let registry = setup.registry().with_options(|options| options.with_retries(0));
     refused(&registry, &reference).await;
     setup.mock.fail_next(1, On::Digest(layer(&image).clone()), Fault::FlippedBit);
     pull(&registry, &reference).await;

@@ -36,7 +36,9 @@ async fn pull(registry: &Registry, reference: &str, password: Option<&str>) -> R
     let dir = TempDir::new().unwrap();
     let config = Config::default().with_root(dir.path()).with_platform(AMD64.parse()?).without_keychain();
     let config = match password {
-        Some(password) => config.with_credentials(registry.host(), "me", password),
+        Some(password) => config.with_remote_options(|options| {
+            options.with_credentials(registry.host(), hoist::Credentials::basic("me", password))
+        }),
         None => config,
     };
     let pulled = hoist::open(&config)?.pull(reference).await?;

@@ -8,8 +8,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::credential_key::{CredentialKey, best_match, normalized};
-use super::{Credentials, Kind};
-use hoist_core::Secret;
+use hoist_core::{CredentialKind, Credentials, Secret};
 
 /// The parts of such a file that are about credentials.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -72,21 +71,21 @@ impl DockerConfig {
 impl AuthConfig {
     fn credentials(&self) -> Result<Option<Credentials>, Wrong> {
         let given = |secret: &Option<Secret>| secret.clone().filter(|secret| !secret.is_empty());
-        let token = |secret, user, kind| Ok(Some(Credentials { user, secret, kind }));
+        let token = |secret, user, kind| Ok(Some(Credentials::new(kind, user, secret)));
         if let Some(secret) = given(&self.registrytoken) {
-            return token(secret, String::new(), Kind::RegistryToken);
+            return token(secret, String::new(), CredentialKind::RegistryToken);
         }
         let (user, password) = match given(&self.auth) {
             Some(auth) => decode(&auth).ok_or("the `auth`")?,
             None => (self.username.clone().unwrap_or_default(), self.password.clone().unwrap_or_default()),
         };
         if let Some(secret) = given(&self.identitytoken) {
-            return token(secret, user, Kind::IdentityToken);
+            return token(secret, user, CredentialKind::IdentityToken);
         }
         if user.is_empty() && password.is_empty() {
             return Ok(None);
         }
-        token(password, user, Kind::Password)
+        token(password, user, CredentialKind::Password)
     }
 }
 

@@ -13,15 +13,15 @@ fn read(text: &str) -> Result<Option<Credentials>, Wrong> {
 #[test]
 fn each_way_to_write_credentials_is_read() {
     let basic = Credentials::basic("me", "pa:ss");
-    let token = |user: &str, kind| Credentials { user: user.into(), secret: "t".to_owned().into(), kind };
+    let token = |user: &str, kind| Credentials::new(kind, user, "t");
     for (entry, expected) in [
         (r#""auth": "bWU6cGE6c3M=""#, Some(basic.clone())),
         (r#""auth": "bWU6cGE6c3MA""#, Some(basic.clone())), // a NUL behind it
         (r#""auth": "bWU6cGE6c3M=", "username": "you", "password": "x""#, Some(basic.clone())),
         (r#""username": "me", "password": "pa:ss", "email": "a@b""#, Some(basic)),
-        (r#""identitytoken": "t""#, Some(token("", Kind::IdentityToken))),
-        (r#""auth": "bWU6", "identitytoken": "t""#, Some(token("me", Kind::IdentityToken))),
-        (r#""registrytoken": "t""#, Some(token("", Kind::RegistryToken))),
+        (r#""identitytoken": "t""#, Some(token("", CredentialKind::IdentityToken))),
+        (r#""auth": "bWU6", "identitytoken": "t""#, Some(token("me", CredentialKind::IdentityToken))),
+        (r#""registrytoken": "t""#, Some(token("", CredentialKind::RegistryToken))),
         (r#""auth": """#, None),
         ("", None),
     ] {
