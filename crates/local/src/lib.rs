@@ -5,9 +5,6 @@
 
 mod archive;
 mod catalog;
-mod directory;
-mod naming;
-mod reachability;
 mod registry;
 mod removal;
 

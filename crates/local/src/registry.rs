@@ -9,17 +9,16 @@ use hoist_core::{
 };
 use hoist_store::{Fetched, Layout, Store, Verify, blocking};
 
-use crate::catalog::{Catalog, Found, absent};
-use crate::directory::Directory;
-use crate::naming::Naming;
-use crate::removal;
+use crate::catalog::{Catalog, Found, Naming, absent};
+use crate::removal::{self, Directory};
 
 /// Images from a directory that holds an OCI image layout, of one or of many images.
 ///
 /// An entry of its index is called what `io.containerd.image.name` says, or else
 /// `org.opencontainers.image.ref.name`. A bare word there is a tag of the repository that is called as the
 /// directory is, in Docker's conventions: `v1` in `/srv/images/demo` is `docker.io/library/demo:v1`. An entry
-/// without a name is `<repository>@<digest>`; one that cannot be named is passed over.
+/// without a name is `<repository>@<digest>`; one that cannot be named is passed over. The `+` of a tag, as in a
+/// version, becomes `_`.
 ///
 /// What is in the directory is what is cached, as far as it is made for the platform. The directory is read
 /// anew in each call, since others may write it; nothing in it is trusted, and no symlink in it followed. A
@@ -115,7 +114,7 @@ impl LocalRegistry {
     pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         let reference: Reference = reference.parse()?;
         let name = reference.clone();
-        let find = move |catalog: &Catalog| {
+        let find = move |catalog: &Catalog<Layout>| {
             let image = catalog.find(&name)?;
             catalog.check_whole(&image)?;
             Ok(image.manifest.digest)
@@ -136,8 +135,8 @@ impl LocalRegistry {
         .await
     }
 
-    /// Pulls in a task, and reports the pull's beginning and end. The directory decides what there is, also of a digest that
-    /// the store has: so this is not [`Store::pull`].
+    /// Pulls in a task, and reports the pull's beginning and end. The directory decides what there is, also of a digest
+    /// that the store has: so this is not [`Store::pull`].
     async fn pull_observed(&self, reference: &str, verify: Verify) -> Result<PulledImage> {
         let reference: Reference = reference.parse()?;
         let events = self.events.for_pull(&reference, &self.source.platform);
@@ -172,7 +171,7 @@ impl LocalRegistry {
             if verify == Verify::Rehash {
                 catalog.verify(&image)?;
             }
-            Ok((catalog.layout, image))
+            Ok((catalog.content, image))
         })
         .await
     }
@@ -180,7 +179,7 @@ impl LocalRegistry {
     /// Does something with what the directory has now.
     async fn reading<T: Send + 'static>(
         &self,
-        work: impl FnOnce(Catalog) -> Result<T> + Send + 'static,
+        work: impl FnOnce(Catalog<Layout>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let source = self.source.clone();
         blocking(move || work(source.catalog()?)).await
@@ -197,14 +196,14 @@ impl LocalRegistry {
         let directory = Directory::lock(&source.path)?;
         let catalog = source.catalog()?;
         let doomed = catalog.entries_of(reference);
-        removal::remove(&directory, &catalog.layout, &doomed)?;
+        removal::remove(&directory, &catalog.content, &doomed)?;
         self.store.remove(reference, &source.platform)?;
         Ok(!doomed.is_empty())
     }
 }
 
 impl Source {
-    fn catalog(&self) -> Result<Catalog> {
+    fn catalog(&self) -> Result<Catalog<Layout>> {
         Catalog::read(&self.path, &self.naming, &self.platform)
     }
 
@@ -244,7 +243,7 @@ impl ImageRegistry for LocalRegistry {
     }
 
     async fn list_cached(&self) -> Result<Vec<String>> {
-        let names = |catalog: Catalog| Ok(catalog.names().into_iter().map(ToString::to_string).collect());
+        let names = |catalog: Catalog<Layout>| Ok(catalog.names().iter().map(ToString::to_string).collect());
         let mut names: Vec<String> = self.reading(names).await?;
         names.sort();
         names.dedup();

@@ -160,8 +160,8 @@ impl Command {
             | Self::IsCached { reference }
             | Self::Resolve { reference, .. }
             | Self::Tags { repository: reference, .. } => std::slice::from_ref(reference),
+            Self::Load(args) => args.name.as_slice(),
             Self::List
-            | Self::Load(_)
             | Self::Gc(_)
             | Self::Usage
             | Self::Fsck { .. }

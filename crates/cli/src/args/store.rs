@@ -12,6 +12,12 @@ pub(crate) struct LoadArgs {
     #[arg(value_name = "FILE")]
     pub(crate) path: PathBuf,
 
+    /// Name the images. Without TAG, the archive's bare tags belong to REPOSITORY, and an image without a name is
+    /// REPOSITORY:latest. With TAG, this is the name of the archive's one image, whatever the archive calls it
+    /// [default: the names in the archive; REPOSITORY is the file's name without .tar]
+    #[arg(long, value_name = "REPOSITORY[:TAG]")]
+    pub(crate) name: Option<String>,
+
     /// Replace names that already lead to other images
     #[arg(long)]
     pub(crate) replace: bool,

@@ -8,18 +8,32 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use hoist::{Archive, Error, Hoist, Result};
+use hoist::{Archive, Error, ErrorKind, Hoist, Result};
 
-use crate::{interrupt, output};
+use crate::args::LoadArgs;
+use crate::{exit, interrupt, output};
 
-/// Loads the images of an archive, and prints the path of each image's layout.
-pub(super) async fn load(hoist: &Hoist, json: bool, path: &Path, replace: bool) -> Result<ExitCode> {
-    let archive = open_archive(hoist, path)?;
+/// Loads the images of an archive, prints the path of each image's layout, and continues after an image that cannot
+/// be loaded. The exit code is that of the first failure.
+pub(super) async fn load(hoist: &Hoist, json: bool, args: &LoadArgs) -> Result<ExitCode> {
+    let archive = open_archive(hoist, &args.path)?;
+    let archive = match &args.name {
+        Some(name) => archive.with_name(name)?,
+        None => archive,
+    };
     let load = async {
-        for image in archive.load(hoist.store(), hoist.platform(), replace).await? {
-            output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec())?;
+        let mut code = ExitCode::SUCCESS;
+        for image in archive.load(hoist.store(), hoist.platform(), args.replace).await? {
+            let printed = image.and_then(|image| {
+                output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec())
+            });
+            if let Err(error) = printed.inspect_err(output::error)
+                && code == ExitCode::SUCCESS
+            {
+                code = exit::code(error.kind());
+            }
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(code)
     };
     interrupt::or_done(load).await
 }
@@ -32,7 +46,8 @@ fn open_archive(hoist: &Hoist, path: &Path) -> Result<Archive> {
     } else {
         (path, File::open(path))
     };
-    let failed = |cause| Error::io(format!("cannot read {}", name.display()), cause);
+    let failed =
+        |cause| Error::new(ErrorKind::Storage, format!("cannot read {}", name.display())).with_source(cause);
     let mut file = opened.map_err(failed)?;
     let kind = file.metadata().map_err(failed)?.file_type();
     if kind.is_fifo() || kind.is_socket() {

@@ -103,7 +103,7 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<ExitCode> {
     let store = Some(hoist.store());
     match command {
         Command::Pull(args) => pull::pull(context, args).await,
-        Command::Load(args) => load::load(hoist, json, &args.path, args.replace).await,
+        Command::Load(args) => load::load(hoist, json, &args).await,
         Command::List => list::list(hoist, json).await,
         Command::Login(args) => login::login(hoist, config, json, args).await,
         Command::Logout { registry } => login::logout(hoist, json, &registry).await,

@@ -27,11 +27,12 @@ fn failed(cause: std::io::Error) -> Error {
 }
 
 /// Options that errors mention: their names in the configuration, and on the command line.
-const OPTIONS: [(&str, &str); 4] = [
+const OPTIONS: [(&str, &str); 5] = [
     ("`root`", "--root"),
     ("`platform`", "--platform"),
     ("`plain-http`", "--plain-http"),
     ("`replace`", "--replace"),
+    ("`name`", "--name REPOSITORY[:TAG]"),
 ];
 
 /// Prints an error in one line.

@@ -1,5 +1,9 @@
 //! Tests of the local backend, through its public interface.
 
 mod archive;
+mod choice;
 mod hostile;
 mod local;
+mod names;
+mod site;
+mod tar_formats;

@@ -1,5 +1,6 @@
 //! Reading OCI image layouts from any source, without trusting their content.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::path::Path;
 
@@ -42,17 +43,22 @@ impl Layout {
     pub fn open(path: &Path) -> Result<Self> {
         let dir = Dir::open(path, false)?;
         let path = path.display();
-        let none = || {
-            Error::new(ErrorKind::Malformed, format!("{path} is not an OCI image layout"))
-                .with_help("a layout has the files oci-layout and index.json, and a directory blobs")
-        };
-        let marker = dir.read("oci-layout", MAX_DOCUMENT)?.ok_or_else(none)?;
-        let marker: Marker = serde_json::from_slice(&marker).map_err(|e| none().with_source(e))?;
-        if !marker.image_layout_version.starts_with("1.") {
-            let message = format!("{path} is a layout of version {}", marker.image_layout_version);
-            return Err(Error::new(ErrorKind::Unsupported, message).with_help("hoist reads version 1"));
-        }
+        let marker = dir.read("oci-layout", MAX_DOCUMENT)?.ok_or_else(|| no_layout(&path))?;
+        Self::check_version(&marker, path)?;
         Ok(Self { dir, immutable: false })
+    }
+
+    /// Checks the content of an `oci-layout` file; `place` is the name of its directory or archive.
+    ///
+    /// Fails as [`open`](Self::open) does.
+    pub fn check_version(oci_layout: &[u8], place: impl Display) -> Result<()> {
+        let marker: Marker =
+            serde_json::from_slice(oci_layout).map_err(|cause| no_layout(&place).with_source(cause))?;
+        if marker.image_layout_version.starts_with("1.") {
+            return Ok(());
+        }
+        let message = format!("{place} is a layout of version {}", marker.image_layout_version);
+        Err(Error::new(ErrorKind::Unsupported, message).with_help("hoist reads version 1"))
     }
 
     /// Declares that no process writes to the files of this layout any more, under any name. A store on the
@@ -130,6 +136,11 @@ impl Layout {
             format!("{path} names the blob {}, but does not contain it", blob.digest),
         )
     }
+}
+
+fn no_layout(place: &dyn Display) -> Error {
+    Error::new(ErrorKind::Malformed, format!("{place} is not an OCI image layout"))
+        .with_help("a layout has the files oci-layout and index.json, and a directory blobs")
 }
 
 /// The `index.json` of a layout with one image.

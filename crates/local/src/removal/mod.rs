@@ -1,5 +1,8 @@
 //! Removing an image from a directory: its entry first, in one step, then the blobs that only it had.
 
+mod directory;
+mod reachability;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -7,8 +10,8 @@ use hoist_core::{Descriptor, Error, ErrorKind, Result};
 use hoist_store::Layout;
 use serde_json::Value;
 
-use crate::directory::Directory;
-use crate::reachability::Reachable;
+pub(crate) use directory::Directory;
+use reachability::Reachable;
 
 /// Takes these entries out of the index, and deletes what they had and no other entry leads to.
 ///
