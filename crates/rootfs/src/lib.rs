@@ -1,0 +1,17 @@
+//! Turns the layers of an image into a bootable root file system.
+//!
+//! The core does no I/O but to the files that it is given. An [`Unpacker`] takes the uncompressed bytes of a layer as
+//! they arrive, verifies them, and puts the data of files into a [`Spool`]. [`RootTree::merge`] merges the layers by
+//! the image spec, and [`RootTree::write_erofs`] writes an image.
+
+mod copy;
+mod erofs;
+mod layer;
+mod limits;
+mod merge;
+mod tar;
+mod tree;
+
+pub use layer::{Decoder, Layer, Spool, Unpacker};
+pub use limits::{Budget, Limits};
+pub use tree::RootTree;

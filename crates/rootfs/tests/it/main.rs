@@ -1,0 +1,7 @@
+//! The tests of hoist-rootfs. Its images are read by erofs-rs, which shares no code with the writer.
+
+mod dangers;
+mod formats;
+mod merging;
+mod support;
+mod writing;
