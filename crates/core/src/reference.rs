@@ -71,6 +71,16 @@ impl Reference {
         }
     }
 
+    /// The reference as users of Docker write it, without what Docker adds to a short name: `nginx:latest` for
+    /// `docker.io/library/nginx:latest`.
+    pub fn familiar(&self) -> String {
+        let full = self.to_string();
+        let short = full.strip_prefix("docker.io/").map(|name| name.strip_prefix("library/").unwrap_or(name));
+        // Not `docker.io/localhost/app`, whose short form would name another registry.
+        let short = short.filter(|short| short.parse().is_ok_and(|parsed: Self| parsed == *self));
+        short.unwrap_or(&full).to_owned()
+    }
+
     /// The same repository with this digest, and without a tag.
     #[must_use]
     pub fn pinned(&self, digest: Digest) -> Self {

@@ -78,6 +78,10 @@ impl Hoist {
         &self.platform
     }
 
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
     /// The image, if all of it is on the disk. Unlike [`is_cached`](ImageRegistry::is_cached), this reports errors. It
     /// sends no request to a registry.
     pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {

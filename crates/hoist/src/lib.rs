@@ -41,6 +41,7 @@ mod backend;
 pub mod blocking;
 mod builder;
 mod config;
+mod export;
 mod hoist;
 #[cfg(feature = "oci-spec")]
 mod image_config;
@@ -64,7 +65,7 @@ pub use hoist_cache::{Cached, Fallback, Limited, Observed, Policy, Tried};
 #[cfg(feature = "distribution")]
 pub use hoist_distribution::DistributionRegistry;
 #[cfg(feature = "local")]
-pub use hoist_local::{Archive, LocalRegistry};
+pub use hoist_local::{Archive, ArchiveCompression, ArchiveFormat, Export, LocalRegistry};
 #[cfg(feature = "remote")]
 pub use hoist_remote::{FoundIn, Keychain, Login, RemoteRegistry, StoredIn};
 

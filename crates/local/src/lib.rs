@@ -5,8 +5,10 @@
 
 mod archive;
 mod catalog;
+mod export;
 mod registry;
 mod removal;
 
 pub use archive::Archive;
+pub use export::{ArchiveCompression, ArchiveFormat, Export};
 pub use registry::LocalRegistry;

@@ -26,6 +26,7 @@ mod realms;
 mod references;
 mod registries;
 mod rooms;
+mod saving;
 mod scale;
 mod second_opinion;
 mod space;

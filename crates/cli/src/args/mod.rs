@@ -2,6 +2,7 @@
 
 #![allow(clippy::doc_markdown, reason = "it is printed by --help as it stands")]
 
+mod export;
 mod login;
 mod pull;
 mod settings;
@@ -14,6 +15,7 @@ use hoist::{Config, Reference, Result};
 
 use crate::exit;
 
+pub(crate) use export::{Compress, CopyArgs, SaveArgs, SaveFormat};
 pub(crate) use login::LoginArgs;
 pub(crate) use pull::PullArgs;
 pub(crate) use store::{GcArgs, LoadArgs};
@@ -61,6 +63,10 @@ pub(crate) enum Command {
     /// Load the images of an archive: an oci-archive from skopeo, or the output of docker save (docker 25 or
     /// later)
     Load(LoadArgs),
+    /// Write stored images to an archive, or to an OCI layout directory
+    Save(SaveArgs),
+    /// Copy stored images to another store, under the same names
+    Copy(CopyArgs),
     /// List the references of stored images, and <none>@DIGEST for images that a moved tag left behind
     #[command(visible_alias = "ls")]
     List,
@@ -155,7 +161,10 @@ impl Command {
     /// Fails if the command has references and none of them is valid. Nothing else is touched in that case.
     pub(crate) fn check_references(&self) -> Result<()> {
         let references = match self {
-            Self::Pull(PullArgs { references, .. }) | Self::Remove { references } => references,
+            Self::Pull(PullArgs { references, .. })
+            | Self::Save(SaveArgs { references, .. })
+            | Self::Copy(CopyArgs { references, .. })
+            | Self::Remove { references } => references,
             Self::Inspect { reference, .. }
             | Self::IsCached { reference }
             | Self::Resolve { reference, .. }

@@ -1,5 +1,6 @@
 //! Runs each command. A file has one command, or a few that belong together.
 
+mod copy;
 mod each;
 mod images;
 mod inspect;
@@ -9,6 +10,7 @@ mod login;
 mod lookup;
 mod pull;
 mod remove;
+mod save;
 mod upkeep;
 
 use std::io::IsTerminal;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use hoist::{Config, Error, ErrorKind, Events, FsckOptions, Hoist, Result};
 use tempfile::TempDir;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, CopyArgs, SaveArgs};
 use crate::progress::Progress;
 use crate::{exit, interrupt, output};
 
@@ -41,7 +43,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| Error::io("cannot start threads", cause))?;
     let progress = match args.command {
-        Command::Pull(_) if !args.quiet => Some(Progress::new(std::io::stderr().is_terminal())),
+        Command::Pull(_) | Command::Save(_) | Command::Copy(_) if !args.quiet => {
+            Some(Progress::new(std::io::stderr().is_terminal()))
+        }
         _ => None,
     };
     let events = progress.clone().map_or_else(Events::default, |p| Events::to(move |event| p.show(event)));
@@ -87,6 +91,9 @@ fn without_store(config: &Config, json: bool, command: Command) -> Result<ExitCo
             }
             Ok(exit::code(&ErrorKind::NotFound))
         }
+        Command::Save(SaveArgs { references, .. }) | Command::Copy(CopyArgs { references, .. }) => {
+            Err(images::not_here(&references[0]))
+        }
         Command::Gc(args) => upkeep::gc(None, json, &args.options(config)),
         Command::Usage => upkeep::usage(None, json),
         Command::Fsck { .. } => upkeep::fsck(None, json, &FsckOptions::default()),
@@ -104,6 +111,8 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<ExitCode> {
     match command {
         Command::Pull(args) => pull::pull(context, args).await,
         Command::Load(args) => load::load(hoist, json, &args).await,
+        Command::Save(args) => save::save(context, args).await,
+        Command::Copy(args) => copy::copy(context, args).await,
         Command::List => list::list(hoist, json).await,
         Command::Login(args) => login::login(hoist, config, json, args).await,
         Command::Logout { registry } => login::logout(hoist, json, &registry).await,

@@ -2,6 +2,7 @@
 
 mod archive;
 mod choice;
+mod export;
 mod hostile;
 mod local;
 mod names;

@@ -93,10 +93,8 @@ impl Store {
         }
         let Some((place, record)) = self.alias_of(reference, platform)? else { return Ok(None) };
         let Some(lease) = self.lease(&record.image)? else { return Ok(None) };
-        let index = self.dir().read(format!("{}/{}", place.dir, place.index()), hoist_core::MAX_DOCUMENT)?;
-        // A ref and the index beside it are two files. After a crash they may come from different pulls.
-        let index = index.as_deref().filter(|bytes| record.resolved.verify(bytes).is_ok());
-        let index = index.map(|bytes| (&record.resolved, bytes));
+        let index = self.index_at(&place, &record)?;
+        let index = index.as_deref().map(|bytes| (&record.resolved, bytes));
         self.name(reference, platform, &lease, index).map(Some)
     }
 
@@ -105,6 +103,22 @@ impl Store {
         let StoredImage { path, reference, digest, resolved, .. } = &image;
         self.admit(&Candidate::new(reference, platform, resolved, digest, path))?;
         Ok(image)
+    }
+
+    /// The bytes of the index that this name resolved to. `None`: it resolved to a manifest, or is not here.
+    ///
+    /// Blocks, but only to read small files.
+    pub fn index_of(&self, reference: &Reference, platform: &Platform) -> Result<Option<Vec<u8>>> {
+        match self.record_of(reference, platform)? {
+            Some((place, record)) => self.index_at(&place, &record),
+            None => Ok(None),
+        }
+    }
+
+    /// The index beside a ref. The two files may come from different pulls after a crash; the index is left out then.
+    fn index_at(&self, place: &Place, record: &Record) -> Result<Option<Vec<u8>>> {
+        let index = self.dir().read(format!("{}/{}", place.dir, place.index()), hoist_core::MAX_DOCUMENT)?;
+        Ok(index.filter(|bytes| record.resolved.verify(bytes).is_ok()))
     }
 
     /// The record of this reference, and its place.
