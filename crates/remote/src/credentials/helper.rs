@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use hoist_core::{CredentialKind, Credentials, Error, ErrorKind, Result, Secret};
+use hoist_core::{CredentialKind, Credentials, Error, ErrorKind, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
-use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
 use super::credential_key::normalized;
+use super::docker_config::Json;
 const MAX_ANSWER: u64 = 1 << 20; // tokens of some registries reach tens of kilobytes
 const MAX_COMPLAINT: usize = 200; // characters of a failed helper's output that an error shows
 
@@ -68,22 +68,17 @@ impl Helper {
 
     /// The credentials that it keeps for this server.
     pub(crate) async fn get(&self, server: &str) -> Result<Option<Credentials>> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Answer {
-            #[serde(rename = "ServerURL")]
-            server: Option<String>,
-            username: Option<String>,
-            secret: Option<Secret>,
-        }
         let Outcome::Done(answer) = self.run("get", server.as_bytes()).await? else { return Ok(None) };
         // The cause is left out: it could quote the secret.
-        let answer: Answer =
-            serde_json::from_slice(&answer).map_err(|_| self.failed("answered what is no credentials"))?;
-        if answer.server.is_some_and(|of| !of.is_empty() && normalized(&of) != normalized(server)) {
+        let wrong = || self.failed("answered what is no credentials");
+        let mut members =
+            Json::parse(&answer).ok().and_then(|answer| answer.members().ok()).ok_or_else(wrong)?;
+        let mut take = |key| Json::take(&mut members, key).text().map_err(|_| wrong());
+        let of = take("ServerURL")?;
+        if !of.is_empty() && normalized(of.expose()) != normalized(server) {
             return Err(self.failed("answered with another registry's credentials"));
         }
-        let (user, secret) = (answer.username.unwrap_or_default(), answer.secret.unwrap_or_default());
+        let (user, secret) = (take("Username")?.expose().to_owned(), take("Secret")?);
         Ok(match user.as_str() {
             _ if secret.is_empty() => None,
             TOKEN_USER => Some(Credentials::identity_token(secret)),

@@ -123,12 +123,14 @@ impl Keychain {
         refused: Option<&Credentials>,
         found: &mut Found,
     ) -> Result<Option<(Credentials, String)>> {
-        if let Some(name) = config.helper(key) {
-            match self.ask_helper(name, key, refused).await {
+        match config.helper(key) {
+            Ok(Some(name)) => match self.ask_helper(&name, key, refused).await {
                 Ok(None) => {}
                 Ok(credentials) => return Ok(credentials),
                 Err(trouble) => found.troubles.push(trouble.context(format!("{file} names a helper"))),
-            }
+            },
+            Ok(None) => {}
+            Err(wrong) => found.troubles.push(file.wrong(&wrong)),
         }
         let filed = config.credentials(key).map_err(|wrong| file.wrong(&wrong))?;
         Ok(filed.map(|credentials| (credentials, file.to_string())))

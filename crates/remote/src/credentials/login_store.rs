@@ -10,12 +10,13 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hoist_core::{CredentialKind, Credentials, Error, ErrorKind, Result};
 use hoist_store::blocking;
-use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::Serialize;
 use serde_json::{Map, Value, json};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::auth_files::{AuthFile, login_file, read_file};
-use super::docker_config::DockerConfig;
+use super::docker_config::{DockerConfig, Wrong, is_key, without_mark};
 use super::keychain::{DOCKER_HUB_SERVER, servers};
 use super::{CredentialKey, Keychain};
 
@@ -101,8 +102,11 @@ impl Keychain {
     async fn helper_of(&self, path: &Path, host: &CredentialKey) -> Result<Option<String>> {
         let (file, host) = (AuthFile::File(path.to_owned()), host.clone());
         // A file's content does not depend on the environment.
-        let config = blocking(move || file.read(&|_| None)).await?.unwrap_or_default();
-        Ok(config.helper(&host).map(str::to_owned))
+        let helper = move || {
+            let config = file.read(&|_| None)?.unwrap_or_default();
+            config.helper(&host).map_err(|what| file.wrong(&what))
+        };
+        blocking(helper).await
     }
 }
 
@@ -144,24 +148,67 @@ fn edit(path: &Path, change: impl FnOnce(&mut Map<String, Value>)) -> Result<()>
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     // Logins at the same time wait for each other; the lock ends with the file's handle.
     let lock = File::open(directory).and_then(|dir| dir.lock().map(|()| dir)).map_err(failed)?;
-    let mut config = match read_file(&path)? {
-        Some(text) if !text.trim_ascii().is_empty() => {
-            // Read as a pull will read it, so that nothing is added to an unreadable file.
-            DockerConfig::parse(&text).map_err(|what| wrong(&what))?;
-            serde_json::from_slice(&text).map_err(|_| wrong("it"))?
-        }
-        _ => json!({}),
+    let (mut config, mut auths) = match read_file(&path)? {
+        Some(text) => parts(&text).map_err(|what| wrong(&what))?,
+        None => Default::default(),
     };
-    let auths =
-        config.as_object_mut().ok_or_else(|| wrong("it"))?.entry("auths").or_insert_with(|| json!({}));
-    if auths.is_null() {
-        *auths = json!({});
-    }
-    change(auths.as_object_mut().ok_or_else(|| wrong("`auths`"))?);
+    change(&mut auths);
+    config.insert("auths".to_owned(), auths.into());
+    let config = Value::Object(config);
     let written = write(&path, directory, &config).map_err(failed);
     wipe(config);
     written?;
     lock.sync_all().map_err(failed)
+}
+
+/// The members of an object.
+type Members = Map<String, Value>;
+
+/// A file's parts without its `auths`, and the `auths`. It is read as a pull will read it.
+fn parts(text: &[u8]) -> std::result::Result<(Members, Members), Wrong> {
+    DockerConfig::parse(text)?;
+    let mut documents = serde_json::Deserializer::from_slice(without_mark(text)).into_iter();
+    let Parts(parts) = documents.next().unwrap_or(Ok(Parts::default())).map_err(|_| "it".to_owned())?;
+    let (mut config, mut auths) = (Members::new(), Members::new());
+    for (key, value) in parts {
+        match value {
+            value if !is_key(&key, "auths") => drop(config.insert(key, value)),
+            Value::Object(entries) => auths.extend(entries),
+            Value::Null => {}
+            _ => return Err("`auths`".to_owned()),
+        }
+    }
+    Ok((config, auths))
+}
+
+/// The members of an object, with those that are there twice.
+#[derive(Default)]
+struct Parts(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Parts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Parts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_unit<E>(self) -> std::result::Result<Parts, E> {
+                Ok(Parts::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> std::result::Result<Parts, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = entries.next_entry()? {
+                    parts.push(part);
+                }
+                Ok(Parts(parts))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
 }
 
 /// Overwrites all texts of a document: many are secrets.

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hoist_core::{Error, ErrorKind, Result};
 use reqwest::Url;
@@ -23,7 +24,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<HostConfig>> {
     let file = File { text, path };
     let root = DeTable::parse(text).map_err(|error| file.unreadable(error))?;
     let mut configs = Vec::new();
-    if let Some(hosts) = root.get_ref().get("host") {
+    if let Some(hosts) = member(root.get_ref(), "host") {
         for (name, host) in file.table(hosts)? {
             let mut config = file.entry(file.table(host)?)?;
             config.url = Some(file.address(name.get_ref(), &name.span(), file.overrides_path(host)?)?);
@@ -31,7 +32,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<HostConfig>> {
         }
     }
     let mut server = file.entry(root.get_ref())?;
-    if let Some(value) = root.get_ref().get("server") {
+    if let Some(value) = member(root.get_ref(), "server") {
         let address = file.string(value)?;
         if !address.is_empty() {
             let overrides_path = file.flag(root.get_ref(), "override_path")?;
@@ -62,6 +63,12 @@ pub(super) fn address(text: &str, overrides_path: bool) -> Option<Url> {
     Some(url)
 }
 
+/// A key's value. containerd's parser finds keys in any case.
+fn member<'t, 'i>(table: &'t DeTable<'i>, key: &str) -> Option<&'t Spanned<DeValue<'i>>> {
+    let alike = || table.iter().find(|(name, _)| name.get_ref().eq_ignore_ascii_case(key));
+    table.get(key).or_else(|| alike().map(|(_, value)| value))
+}
+
 /// A file, for errors that name the place.
 struct File<'a> {
     text: &'a str,
@@ -73,13 +80,13 @@ impl File<'_> {
     fn entry(&self, table: &DeTable<'_>) -> Result<HostConfig> {
         let mut config = HostConfig::default();
         for (key, value) in table {
-            match key.get_ref().as_ref() {
+            match &*key.get_ref().to_ascii_lowercase() {
                 "capabilities" => config.capabilities = self.capabilities(value)?,
                 "ca" => config.tls.authorities = self.authorities(value)?,
                 "client" => config.tls.clients = self.clients(value)?,
                 "skip_verify" => config.tls.skip_verify = self.boolean(value)?,
                 "header" => config.headers = self.headers(value)?,
-                "dial_timeout" => config.connect_timeout = Some(self.duration(value)?),
+                "dial_timeout" => config.connect_timeout = self.timeout(value)?,
                 "proxy" => config.proxy = Some(self.proxy(value)?),
                 "server" | "host" | "override_path" => {}
                 unknown => {
@@ -156,9 +163,17 @@ impl File<'_> {
         Ok(headers)
     }
 
-    fn duration(&self, value: &Spanned<DeValue<'_>>) -> Result<std::time::Duration> {
-        duration::parse(self.string(value)?)
-            .ok_or_else(|| self.wrong(&value.span(), "this is no time; write it as 500ms or 3s"))
+    /// A limit; an empty text is none of this host's own, and zero no limit at all, as for Go's dialer.
+    fn timeout(&self, value: &Spanned<DeValue<'_>>) -> Result<Option<Duration>> {
+        let text = self.string(value)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        match duration::parse(text) {
+            Some(Duration::ZERO) => Ok(Some(Duration::MAX)),
+            Some(limit) => Ok(Some(limit)),
+            None => Err(self.wrong(&value.span(), "this is no time; write it as 500ms or 3s")),
+        }
     }
 
     fn proxy(&self, value: &Spanned<DeValue<'_>>) -> Result<Proxy> {
@@ -177,7 +192,7 @@ impl File<'_> {
     }
 
     fn flag(&self, table: &DeTable<'_>, key: &str) -> Result<bool> {
-        table.get(key).map_or(Ok(false), |value| self.boolean(value))
+        member(table, key).map_or(Ok(false), |value| self.boolean(value))
     }
 
     /// A path, relative to the file's directory.
@@ -221,8 +236,6 @@ impl File<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -305,6 +318,31 @@ mod tests {
         assert_eq!(read(""), [HostConfig::default()]);
         assert_eq!(read("# nothing\n[host]\n"), [HostConfig::default()]);
         assert_eq!(read("server = ''\ncapabilities = []\n"), [HostConfig::default()]);
+    }
+
+    #[test]
+    fn a_time_of_zero_is_no_limit_and_an_empty_one_is_not_set() {
+        let limit = |text: &str| {
+            read(&format!("[host.'https://a.lan']\ndial_timeout = '{text}'\n"))[0].connect_timeout
+        };
+        for zero in ["0", "0s", "0ms", "0h0m"] {
+            assert_eq!(limit(zero), Some(Duration::MAX), "{zero}");
+        }
+        assert_eq!(limit(""), None);
+        assert_eq!(limit("1500ms"), Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn keys_are_found_in_any_case() {
+        let configs = read(
+            "Server = 'https://default.lan/x'\nOverride_Path = true\n\
+             [Host.'https://mirror.lan']\nCapabilities = ['PULL']\nSKIP_VERIFY = true\nDial_Timeout = '3s'\n\
+             [HOST.'https://mirror.lan'.Header]\nX-Custom = 'x'\n",
+        );
+        assert_eq!(configs[0].url.as_ref().unwrap().as_str(), "https://mirror.lan/v2");
+        assert!(configs[0].tls.skip_verify && !configs[0].capabilities.resolve);
+        assert_eq!(configs[0].connect_timeout, Some(Duration::from_secs(3)));
+        assert_eq!(configs.last().unwrap().url.as_ref().unwrap().as_str(), "https://default.lan/x");
     }
 
     fn value() -> impl Strategy<Value = String> {

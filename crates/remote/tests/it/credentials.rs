@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use hoist_core::ErrorKind;
-use hoist_remote::{Credentials, Keychain, RemoteRegistry};
+use hoist_remote::{Credentials, Keychain, Login, RemoteRegistry};
 use hoist_testkit::{Auth, Home, Image, Tokens};
 
 use crate::setup::{SECRET, Setup, assert_no_secret, fails, pull, refused};
@@ -373,4 +373,57 @@ async fn a_keychain_does_not_show_what_is_in_it() {
     let home = Home::new();
     home.write_docker_config(&file_for("ghcr.io", AUTH));
     assert_no_secret(&format!("{:?}", Keychain::with_variables(home.lookup())));
+}
+
+/// `base64` breaks its lines, mktemp makes empty files, and Go reads keys in any case.
+#[tokio::test]
+async fn a_file_of_another_program_is_read_as_that_program_reads_it() {
+    let (setup, reference, home) = private().await;
+    let host = setup.mock.host();
+    let wrapped = format!(r"{}\n{}\n", &AUTH[..4], &AUTH[4..]);
+    for text in [
+        file_for(&host, &wrapped),
+        format!("\u{feff}{}", file_for(&host, AUTH)),
+        file_for(&host, AUTH).replace("auth", "Auth"),
+        file_for(&host, AUTH).replace(r#""psFormat""#, r#""auths": {"quay.io": 7}, "credHelpers": 7, "x""#),
+    ] {
+        home.write(".docker/config.json", &text);
+        pull(&registry(&setup, &home), &reference).await;
+    }
+}
+
+/// Logs me in.
+async fn login(setup: &Setup, home: &Home) {
+    let login = Login::new(Keychain::with_variables(home.lookup()));
+    login.login(&setup.mock.host(), &Credentials::basic("me", SECRET)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_blank_file_has_no_credentials_for_a_pull_and_a_login_fills_it() {
+    for blank in ["", " \n", "\u{feff}", "null", "{}", r#"{"auths": null}"#, r#"{"Auths": {}}"#] {
+        let (setup, reference, home) = private().await;
+        home.write(".docker/config.json", blank);
+        let error = refused(&registry(&setup, &home), &reference).await;
+        assert_eq!(*error.kind(), ErrorKind::Unauthorized);
+        assert!(!error.report().contains("config.json"), "{}", error.report());
+        login(&setup, &home).await;
+        pull(&registry(&setup, &home), &reference).await;
+    }
+}
+
+#[tokio::test]
+async fn a_login_keeps_what_else_is_in_a_file() {
+    let (setup, _, home) = private().await;
+    let host = setup.mock.host();
+    let before = format!(
+        r#"{{"auths": {{"a.lan": {{"auth": "eDp5"}}}}, "Auths": {{"{host}": {{"auth": "b2xkOm9sZA=="}}, "b.lan": 7}}, "x": 1}}"#
+    );
+    home.write(".docker/config.json", &before);
+    login(&setup, &home).await;
+    let after = std::fs::read(home.path().join(".docker/config.json")).unwrap();
+    let after: serde_json::Value = serde_json::from_slice(&after).unwrap();
+    let expected = serde_json::json!({
+        "auths": {"a.lan": {"auth": "eDp5"}, "b.lan": 7, host: {"auth": AUTH}}, "x": 1,
+    });
+    assert_eq!(after, expected);
 }
