@@ -9,12 +9,18 @@ use tokio::time::timeout;
 
 use crate::exit;
 
-/// Runs this work to its end, or drops it on Ctrl-C.
-pub(crate) async fn or_done(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+/// Runs this work to its end, or drops it on Ctrl-C and tells the user.
+pub(crate) async fn or_done(
+    work: impl Future<Output = Result<ExitCode>>,
+    tell: impl FnOnce(),
+) -> Result<ExitCode> {
     tokio::select! {
         biased;
         done = work => done,
-        () = interrupted() => Ok(ExitCode::from(exit::INTERRUPTED)),
+        () = interrupted() => {
+            tell();
+            Ok(ExitCode::from(exit::INTERRUPTED))
+        }
     }
 }
 

@@ -8,13 +8,14 @@ mod interrupt;
 mod output;
 mod progress;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Args;
+use crate::output::screen::Log;
+use crate::output::style;
 
 /// How many bytes the heap may keep for later buffers: several times the data that waits for the disk.
 const KEPT_BY_THE_HEAP: usize = 16 << 20;
@@ -46,7 +47,6 @@ fn start_log(verbose: u8) {
     // As a prefix, it covers every crate of hoist: `hoist_store`, `hoist_remote` and so on.
     let default = format!("hoist={level}");
     let filter = EnvFilter::try_from_env("HOIST_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let stderr = std::io::stderr;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_target(false);
-    log.without_time().with_ansi(stderr().is_terminal()).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Log).with_target(false);
+    log.without_time().with_ansi(style::on_stderr()).init();
 }

@@ -102,6 +102,7 @@ impl DistributionRegistry {
             return Err(Error::new(ErrorKind::Unsupported, "an index in an index is not looked into"));
         };
         events.resolved(&entry.digest);
+        events.manifest(&manifest);
         let staging = self.store.stage(verify)?;
         staging.put(&entry, bytes).await?;
         let bring = |blob| self.blob(client, reference, &staging, blob);

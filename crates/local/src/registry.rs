@@ -156,6 +156,7 @@ impl LocalRegistry {
     async fn fetch(&self, reference: &Reference, verify: Verify, events: &PullEvents) -> Result<Fetched> {
         let (layout, image) = self.find(reference, verify).await?;
         events.resolved(&image.manifest.digest);
+        events.manifest(&image.document);
         let layout = if self.source.is_immutable { layout.immutable() } else { layout };
         let entry = image.manifest.tagged(reference);
         let lease = self.store.adopt_reporting(layout, entry, verify, self.events.clone()).await?;

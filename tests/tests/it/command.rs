@@ -97,6 +97,30 @@ async fn pull_list_inspect_and_remove_do_what_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pull_into_a_pipe_prints_few_lines_however_many_layers_the_image_has() {
+    let setup = Setup::new().await;
+    let layers = (0..62).map(|seed| Layer::random(100, seed));
+    let image = Image::builder().platform("linux/amd64").layers(layers).build();
+    let digest = image.digest().to_string();
+    let reference = setup.mock.publish("library/demo", "v1", image);
+    let pulled = setup.hoist(&["pull", &reference]).await;
+    let lines: Vec<_> = pulled.stderr.lines().collect();
+    let (first, last) = (lines[0], lines[lines.len() - 1]);
+    assert!(first.starts_with(&format!("{reference}: pulling {digest}: ")), "{first}");
+    assert!(last.starts_with(&format!("{reference}: done, ")), "{last}");
+    assert!(lines.len() < 10, "{}", pulled.stderr);
+    assert_eq!(setup.hoist(&["pull", "--force", "--progress=none", &reference]).await.stderr, "");
+
+    let told = setup.hoist(&["pull", "--force", "--progress", "json", &reference]).await.stderr;
+    let told = told.lines().map(|line| serde_json::from_str(line).unwrap());
+    let told: Vec<serde_json::Value> = told.collect();
+    assert_eq!((&told[0]["status"], &told[told.len() - 1]["status"]), (&"resolving".into(), &"done".into()));
+    assert!(
+        told.iter().all(|object| object["reference"] == reference && object["platform"] == "linux/amd64")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_configuration_of_an_image_that_is_here_is_printed_byte_for_byte() {
     let setup = Setup::new().await;
     let reference = setup.mock.publish("library/demo", "v1", Image::sample(1));
@@ -533,11 +557,13 @@ async fn an_interrupted_pull_is_put_in_order_before_the_command_ends() {
     let gate = setup.mock.hold_blobs(1000);
     let mut command = std::process::Command::new(hoist_binary());
     command.env_clear().env("HOIST_ROOT", setup.root()).stderr(std::process::Stdio::piped());
-    let child = command.args(["pull", "--quiet", "--platform=linux/amd64", &reference]).spawn().unwrap();
+    let child = command.args(["pull", "--platform=linux/amd64", &reference]).spawn().unwrap();
     gate.until_held(2).await;
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
-    assert_eq!(ended.status.code(), Some(130), "{}", String::from_utf8_lossy(&ended.stderr));
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(130), "{told}");
+    assert!(told.ends_with("kept, and the next pull continues from there\n"), "{told}");
     assert!(tree(&setup.root().join("staging")).is_empty() && tree(&setup.root().join("refs")).is_empty());
     gate.release();
     setup.hoist(&["gc", "--all"]).await.ok();

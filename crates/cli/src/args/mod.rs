@@ -14,6 +14,7 @@ use clap::{ArgAction, Parser, Subcommand};
 use hoist::{Config, Reference, Result};
 
 use crate::exit;
+use crate::progress::Style;
 
 pub(crate) use export::{Compress, CopyArgs, SaveArgs, SaveFormat};
 pub(crate) use login::LoginArgs;
@@ -47,6 +48,19 @@ pub(crate) struct Args {
     /// Print no progress
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+
+    /// How to show progress on stderr: bars on a terminal and plain lines elsewhere (auto), bar, plain, json (one object
+    /// per line), or none
+    #[arg(
+        long,
+        global = true,
+        value_name = "STYLE",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
+    #[arg(conflicts_with = "quiet")]
+    pub(crate) progress: Style,
 
     /// Log what hoist does; -vv also logs each request
     #[arg(long, short, global = true, action = ArgAction::Count)]

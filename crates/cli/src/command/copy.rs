@@ -12,7 +12,7 @@ use crate::{interrupt, output};
 
 /// Copies images to another store, and prints the path of each image's layout there.
 pub(super) async fn copy(context: &Context<'_>, args: CopyArgs) -> Result<ExitCode> {
-    let Context { hoist, config, json, progress } = *context;
+    let Context { hoist, config, json, .. } = *context;
     let other = hoist::open(&config.clone().with_root(&args.to))?;
     let roots = [hoist, &other].map(|hoist| hoist.store().root().canonicalize().ok());
     if roots[0].is_some() && roots[0] == roots[1] {
@@ -22,5 +22,6 @@ pub(super) async fn copy(context: &Context<'_>, args: CopyArgs) -> Result<ExitCo
     let copy = async |reference: &str| hoist.copy_to(reference, other.store()).await;
     let print =
         |image: PulledImage| output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec());
-    interrupt::or_done(each(&args.references, 1, progress, copy, print)).await
+    let interrupted = || output::note("hoist: interrupted: images that were copied before are kept");
+    interrupt::or_done(each(&args.references, 1, copy, print), interrupted).await
 }

@@ -6,7 +6,6 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use hoist::Result;
 use tokio::sync::Semaphore;
 
-use crate::progress::Progress;
 use crate::{exit, output};
 
 /// Does the same work for each reference, `at_once` of them in parallel, and continues after a failure. Prints
@@ -14,7 +13,6 @@ use crate::{exit, output};
 pub(super) async fn each<T>(
     references: &[String],
     at_once: usize,
-    progress: Option<&Progress>,
     work: impl AsyncFn(&str) -> Result<T>,
     print: impl Fn(T) -> Result<()>,
 ) -> Result<ExitCode> {
@@ -26,23 +24,12 @@ pub(super) async fn each<T>(
     };
     let mut outcomes: FuturesOrdered<_> = references.iter().map(in_turn).collect();
     while let Some(outcome) = outcomes.next().await {
-        let printed = beside(progress, || outcome.and_then(&print).inspect_err(output::error));
+        let printed = outcome.and_then(&print).inspect_err(output::error);
         if let Err(error) = printed
             && code == ExitCode::SUCCESS
         {
             code = exit::code(error.kind());
         }
     }
-    if let Some(progress) = progress {
-        progress.clear(); // failed downloads have left their bars
-    }
     Ok(code)
-}
-
-/// Prints without disturbing the progress bars.
-fn beside<T>(progress: Option<&Progress>, print: impl FnOnce() -> T) -> T {
-    match progress {
-        Some(progress) => progress.beside(print),
-        None => print(),
-    }
 }

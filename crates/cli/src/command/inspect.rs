@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use hoist::{Descriptor, Hoist, Layout, Manifest, Platform, PulledImage, Result};
-use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::images;
-use crate::output;
+use crate::output::{self, human};
 
 /// Prints a description of an image, or its configuration as it is.
 pub(super) async fn inspect(
@@ -66,7 +65,7 @@ impl fmt::Display for Report {
         writeln!(f, "path       {}", self.path.display())?;
         writeln!(f, "type       {}", self.media_type)?;
         writeln!(f, "platform   {}", self.platform.as_deref().unwrap_or("none"))?;
-        writeln!(f, "size       {}", HumanBytes(self.size))?;
+        writeln!(f, "size       {}", human::size(self.size))?;
         write!(f, "config     {}", Blob(&self.config))?;
         self.layers.iter().try_for_each(|layer| write!(f, "\nlayer      {}", Blob(layer)))
     }
@@ -77,6 +76,6 @@ struct Blob<'a>(&'a Descriptor);
 impl fmt::Display for Blob<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Descriptor { media_type, digest, size, .. } = self.0;
-        write!(f, "{digest}  {:>10}  {media_type}", HumanBytes(*size).to_string())
+        write!(f, "{digest}  {:>10}  {media_type}", human::size(*size))
     }
 }

@@ -35,7 +35,8 @@ pub(super) async fn load(hoist: &Hoist, json: bool, args: &LoadArgs) -> Result<E
         }
         Ok(code)
     };
-    interrupt::or_done(load).await
+    let interrupted = || output::note("hoist: interrupted: no image got a name");
+    interrupt::or_done(load, interrupted).await
 }
 
 /// Opens an archive. An archive from a pipe is first copied into an unnamed file on the store's file system,

@@ -3,10 +3,9 @@
 use std::process::ExitCode;
 
 use hoist::{Hoist, ImageEntry, Resolution, Result};
-use indicatif::HumanBytes;
 use serde_json::json;
 
-use crate::output;
+use crate::output::{self, human};
 
 /// Prints the current digest of a reference, and the images that it leads to.
 pub(super) async fn resolve(hoist: &Hoist, json: bool, reference: &str) -> Result<ExitCode> {
@@ -29,7 +28,7 @@ fn lines(found: &Resolution) -> String {
 /// An image, with the size of its content if known.
 fn line(image: &ImageEntry) -> String {
     let platform = image.platform.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
-    let size = image.content_size.map(|size| format!("  {}", HumanBytes(size))).unwrap_or_default();
+    let size = image.content_size.map(|size| format!("  {}", human::size(size))).unwrap_or_default();
     let platform: String = platform.chars().filter(|c| !c.is_control()).collect();
     format!("image      {}  {platform}{size}", image.digest)
 }

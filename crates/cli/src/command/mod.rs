@@ -13,12 +13,11 @@ mod remove;
 mod save;
 mod upkeep;
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use hoist::{Config, Error, ErrorKind, Events, FsckOptions, Hoist, Result};
+use hoist::{Config, Error, ErrorKind, FsckOptions, Hoist, Result};
 use tempfile::TempDir;
 
 use crate::args::{Args, Command, CopyArgs, SaveArgs};
@@ -42,13 +41,6 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     // thread.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| Error::io("cannot start threads", cause))?;
-    let progress = match args.command {
-        Command::Pull(_) | Command::Save(_) | Command::Copy(_) if !args.quiet => {
-            Some(Progress::new(std::io::stderr().is_terminal()))
-        }
-        _ => None,
-    };
-    let events = progress.clone().map_or_else(Events::default, |p| Events::to(move |event| p.show(event)));
     args.command.check_references()?;
     let mut config = args.config()?;
     // A command that only asks registries neither needs, creates nor opens the user's store. It gets an empty
@@ -62,9 +54,17 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     if empty.is_none() && !args.command.needs_store(&config) && !is_there(&config.root)? {
         return without_store(&config, args.json, args.command);
     }
+    let progress = match args.command {
+        Command::Pull(_) | Command::Save(_) | Command::Copy(_) if !args.quiet => {
+            Progress::start(args.progress)
+        }
+        _ => None,
+    };
+    let events = progress.as_ref().map(Progress::events).unwrap_or_default();
     let hoist = hoist::open_with_events(&config, events)?;
     let context = Context { hoist: &hoist, config: &config, json: args.json, progress: progress.as_ref() };
     let code = runtime.block_on(dispatch(&context, args.command));
+    drop(progress);
     // Clean up after dropped work, but do not keep the user waiting for a disk that hangs.
     runtime.block_on(interrupt::clean_up(hoist.store(), CLEAN_UP));
     runtime.shutdown_timeout(CLEAN_UP);

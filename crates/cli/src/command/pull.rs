@@ -9,6 +9,8 @@ use hoist::{ImageRegistry, PulledImage, Result};
 use super::Context;
 use super::each::each;
 use crate::args::PullArgs;
+use crate::output::human;
+use crate::progress::Progress;
 use crate::{interrupt, output};
 
 /// How many images to pull at once by default: as many as docker does with layers.
@@ -23,5 +25,15 @@ pub(super) async fn pull(context: &Context<'_>, args: PullArgs) -> Result<ExitCo
     };
     let print =
         |image: PulledImage| output::result(json, &image, || image.path.as_os_str().as_bytes().to_vec());
-    interrupt::or_done(each(&args.references, at_once, progress, pull, print)).await
+    let interrupted = || output::note(&interrupted(progress.map_or(0, Progress::fetched)));
+    interrupt::or_done(each(&args.references, at_once, pull, print), interrupted).await
+}
+
+/// What to tell a user who has interrupted a pull, after this many bytes.
+fn interrupted(fetched: u64) -> String {
+    let kept = match fetched {
+        0 => "whatever has arrived is kept".to_owned(),
+        bytes => format!("the {} that arrived are kept", human::size(bytes)),
+    };
+    format!("hoist: interrupted: {kept}, and the next pull continues from there")
 }

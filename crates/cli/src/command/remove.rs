@@ -12,7 +12,7 @@ use crate::output;
 
 /// Removes images by name, and prints the removed names.
 pub(super) async fn remove(context: &Context<'_>, references: &[String]) -> Result<ExitCode> {
-    let Context { hoist, json, progress, .. } = *context;
+    let Context { hoist, json, .. } = *context;
     let remove = async |reference: &str| match hoist.remove_all(reference).await? {
         removed if removed.is_empty() => Err(not_here(reference)),
         removed => Ok(removed),
@@ -23,5 +23,5 @@ pub(super) async fn remove(context: &Context<'_>, references: &[String]) -> Resu
             output::result(json, &answer, || name.clone().into_bytes())
         })
     };
-    each(references, 1, progress, remove, print).await
+    each(references, 1, remove, print).await
 }

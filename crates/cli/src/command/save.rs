@@ -41,11 +41,8 @@ pub(super) async fn save(context: &Context<'_>, args: SaveArgs) -> Result<ExitCo
         }
         Ok(ExitCode::SUCCESS)
     };
-    let code = interrupt::or_done(save).await;
-    if let Some(progress) = context.progress {
-        progress.clear();
-    }
-    code
+    let interrupted = || output::note("hoist: interrupted");
+    interrupt::or_done(save, interrupted).await
 }
 
 fn check(args: &SaveArgs) -> Result<()> {

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use hoist::{Checked, Collected, Digest, FsckOptions, GcOptions, Reference, Result, Store, Usage};
-use indicatif::HumanBytes;
 
-use crate::{exit, output};
+use crate::exit;
+use crate::output::{self, human};
 
 /// Prints what was deleted: the names of each evicted image, and the total.
 pub(super) fn gc(store: Option<&Store>, json: bool, options: &GcOptions) -> Result<ExitCode> {
@@ -21,12 +21,12 @@ fn gc_lines(collected: &Collected, options: &GcOptions) -> String {
     for image in evicted {
         lines.push(format!("{verb} {}", names(&image.references, &image.digest)));
     }
-    let (images, size) = (images.len() + evicted.len(), HumanBytes(*bytes));
+    let (images, size) = (images.len() + evicted.len(), human::size(*bytes));
     lines.push(format!("{verb} {images} images, {blobs} blobs and {ingests} unfinished downloads: {size}"));
     if let (Some(held), Some(limit)) = (held, options.max_size)
         && *held > limit
     {
-        let (held, limit) = (HumanBytes(*held), HumanBytes(limit));
+        let (held, limit) = (human::size(*held), human::size(limit));
         lines.push(format!("the store still has {held}, more than {limit}: the remaining images are in use"));
     }
     lines.join("\n")
@@ -49,7 +49,7 @@ pub(super) fn usage(store: Option<&Store>, json: bool) -> Result<ExitCode> {
 
 fn usage_lines(usage: &Usage) -> String {
     let line = |total, own, what: &str| format!("{total:>12}  {own:>12}  {what}");
-    let size = |bytes| HumanBytes(bytes).to_string();
+    let size = |bytes| human::size(bytes);
     let mut lines = vec![line("all".to_owned(), "its own".to_owned(), "image")];
     let images = usage.images.iter();
     lines.extend(
@@ -60,12 +60,12 @@ fn usage_lines(usage: &Usage) -> String {
     lines.push(format!(
         "{} in all: {} of blobs, {} of them without an image; {} of unfinished downloads, {} in staging, \
          {} in quarantine",
-        HumanBytes(usage.total()),
-        HumanBytes(*pool),
-        HumanBytes(*unused),
-        HumanBytes(*ingests),
-        HumanBytes(*staging),
-        HumanBytes(*quarantine)
+        human::size(usage.total()),
+        human::size(*pool),
+        human::size(*unused),
+        human::size(*ingests),
+        human::size(*staging),
+        human::size(*quarantine)
     ));
     lines.join("\n")
 }
@@ -80,7 +80,7 @@ pub(super) fn fsck(store: Option<&Store>, json: bool, options: &FsckOptions) -> 
 fn lines(checked: &Checked) -> String {
     let Checked { findings, blobs, bytes, images, refs, .. } = checked;
     let mut lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    let size = HumanBytes(*bytes);
+    let size = human::size(*bytes);
     let found = match findings.len() {
         0 => "all is well".to_owned(),
         count if findings.iter().all(|finding| finding.repaired) => format!("{count} problems, repaired"),

@@ -1,4 +1,9 @@
-//! Prints results to stdout and errors to stderr. A closed pipe, as after `head`, is not an error.
+//! Prints results to stdout and everything else to stderr, above the progress. A closed pipe, as after `head`, is not
+//! an error.
+
+pub(crate) mod human;
+pub(crate) mod screen;
+pub(crate) mod style;
 
 use std::io::{ErrorKind as Io, Write, stderr, stdout};
 
@@ -16,7 +21,7 @@ pub(crate) fn result(json: bool, value: &impl Serialize, line: impl FnOnce() -> 
 /// Prints a document byte for byte, so that its digest can be checked.
 pub(crate) fn document(bytes: &[u8]) -> Result<()> {
     let mut stdout = stdout();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    match screen::above(|| stdout.write_all(bytes).and_then(|()| stdout.flush())) {
         Err(cause) if cause.kind() != Io::BrokenPipe => Err(failed(cause)),
         _ => Ok(()),
     }
@@ -38,5 +43,10 @@ const OPTIONS: [(&str, &str); 5] = [
 /// Prints an error in one line.
 pub(crate) fn error(error: &Error) {
     let report = OPTIONS.iter().fold(error.report(), |line, (key, flag)| line.replace(key, flag));
-    _ = writeln!(stderr(), "hoist: {report}");
+    note(&format!("{} {report}", style::paint(style::ERROR, "hoist:")));
+}
+
+/// Prints a line to stderr.
+pub(crate) fn note(line: &str) {
+    screen::above(|| _ = writeln!(stderr(), "{line}"));
 }

@@ -1,133 +1,170 @@
-//! Progress on stderr: a bar for each layer on a terminal, and plain lines elsewhere.
+//! The progress of pulls, on stderr. Events change a [`State`](state::State); what is shown is made of its reports.
 
-use std::collections::HashMap;
-use std::io::{Write, stderr};
-use std::sync::{Arc, Mutex, PoisonError};
+mod frame;
+mod json;
+mod plain;
+mod rate;
+mod report;
+mod state;
+#[cfg(test)]
+mod tests;
 
-use hoist::{Digest, Event};
-use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, stderr};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-/// How many hexadecimal digits of a digest to show, the same as docker.
-const SHORT: usize = 12;
-const BAR: &str = "{prefix}  {bar:30}  {bytes:>10} of {total_bytes:<10}  {bytes_per_sec:>12}  {msg}";
+use clap::ValueEnum;
+use hoist::{Event, Events};
 
-/// Shows the progress of pulls. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Progress(Arc<Show>);
+use crate::output;
+use crate::output::screen::{self, Size};
+use crate::output::style;
+use report::{Report, Step};
+use state::State;
+
+/// How to show progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Style {
+    /// Bars on a terminal, plain lines elsewhere
+    #[default]
+    Auto,
+    /// Bars that are drawn again and again
+    #[value(alias = "tty")]
+    Bar,
+    /// A line for each image at the beginning, every few seconds, and at the end
+    Plain,
+    /// The same as JSON, one object per line
+    #[value(alias = "rawjson")]
+    Json,
+    /// Nothing
+    #[value(alias = "quiet")]
+    None,
+}
+
+impl Style {
+    /// What to show, and how often at most while nothing begins or ends; `None`: nothing.
+    fn show(self) -> Option<(Show, Duration)> {
+        match self {
+            Self::Auto
+                if stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|it| it != "dumb") =>
+            {
+                Self::Bar.show()
+            }
+            Self::Auto => Self::Plain.show(),
+            Self::Bar => Some((Show::Bar, Duration::from_millis(100))),
+            Self::Plain => Some((Show::Plain, Duration::from_secs(5))),
+            Self::Json => Some((Show::Json, Duration::from_secs(1))),
+            Self::None => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Show {
+    Bar,
+    Plain,
+    Json,
+}
+
+/// Shows the progress of pulls until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    shared: Arc<Shared>,
+    ticker: Option<JoinHandle<()>>,
+}
 
 #[derive(Debug)]
-enum Show {
-    Bars { all: MultiProgress, bars: Mutex<Bars> },
-    Lines { sizes: Mutex<HashMap<Digest, u64>> },
+struct Shared {
+    show: Show,
+    inner: Mutex<Inner>,
+    ended: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Bars {
-    /// The bars of blobs being fetched.
-    running: HashMap<Digest, ProgressBar>,
-    finished: Vec<ProgressBar>,
+struct Inner {
+    state: State,
+    has_ended: bool,
 }
 
 impl Progress {
-    /// Shows bars if `bars` is set, and lines otherwise.
-    pub(crate) fn new(bars: bool) -> Self {
-        Self(Arc::new(if bars {
-            Show::Bars { all: MultiProgress::new(), bars: Mutex::default() }
-        } else {
-            Show::Lines { sizes: Mutex::default() }
-        }))
+    /// Starts to show progress; `None`: there is nothing to show it.
+    pub(crate) fn start(style: Style) -> Option<Self> {
+        let (show, interval) = style.show()?;
+        let shared = Arc::new(Shared { show, inner: Mutex::default(), ended: Condvar::new() });
+        let ticking = shared.clone();
+        let ticker = std::thread::Builder::new().name("progress".to_owned());
+        // Without the thread, the beginnings and the ends are still shown.
+        let ticker = ticker.spawn(move || ticking.tick(interval)).ok();
+        Some(Self { shared, ticker })
     }
 
-    /// Shows one event.
-    pub(crate) fn show(&self, event: Event) {
-        match &*self.0 {
-            Show::Bars { all, bars } => {
-                draw(all, &mut bars.lock().unwrap_or_else(PoisonError::into_inner), event);
-            }
-            Show::Lines { sizes } => {
-                if let Some(line) = line(&mut sizes.lock().unwrap_or_else(PoisonError::into_inner), event) {
-                    _ = writeln!(stderr(), "{line}");
-                }
-            }
+    /// The sink for the events of the pulls.
+    pub(crate) fn events(&self) -> Events {
+        let shared = self.shared.clone();
+        Events::to(move |event| shared.apply(event))
+    }
+
+    /// The number of bytes that were fetched so far, of all images.
+    pub(crate) fn fetched(&self) -> u64 {
+        self.shared.lock().state.fetched()
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.shared.lock().has_ended = true;
+        self.shared.ended.notify_all();
+        if let Some(ticker) = self.ticker.take() {
+            _ = ticker.join();
         }
-    }
-
-    /// Prints other lines above the bars of running downloads. Removes the bars of finished ones.
-    pub(crate) fn beside<T>(&self, print: impl FnOnce() -> T) -> T {
-        let Show::Bars { all, bars } = &*self.0 else { return print() };
-        let finished = std::mem::take(&mut bars.lock().unwrap_or_else(PoisonError::into_inner).finished);
-        for bar in &finished {
-            all.remove(bar);
-        }
-        all.suspend(print)
-    }
-
-    /// Removes all bars.
-    pub(crate) fn clear(&self) {
-        if let Show::Bars { all, bars } = &*self.0 {
-            *bars.lock().unwrap_or_else(PoisonError::into_inner) = Bars::default();
-            _ = all.clear();
+        if let Show::Bar = self.shared.show {
+            screen::clear();
         }
     }
 }
 
-fn draw(all: &MultiProgress, bars: &mut Bars, event: Event) {
-    match event {
-        Event::Resolved { reference, digest, .. } => _ = all.println(format!("{reference} is {digest}")),
-        Event::BlobFound { digest, size, .. } => bars.finish(bar(all, &digest, size), "here"),
-        Event::BlobStarted { digest, size, .. } => {
-            let bar = bar(all, &digest, size);
-            if let Some(before) = bars.running.insert(digest, bar) {
-                before.finish_and_clear();
-            }
-        }
-        Event::BlobProgress { digest, bytes, .. } => {
-            if let Some(bar) = bars.running.get(&digest) {
-                bar.inc(bytes);
-            }
-        }
-        Event::BlobVerified { digest, .. } => {
-            if let Some(bar) = bars.running.remove(&digest) {
-                bars.finish(bar, "done");
-            }
-        }
-        _ => {}
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Bars {
-    fn finish(&mut self, bar: ProgressBar, message: &'static str) {
-        bar.set_position(bar.length().unwrap_or_default());
-        bar.finish_with_message(message);
-        self.finished.push(bar);
+    /// Takes in an event, and shows it if a pull has begun or ended.
+    fn apply(&self, event: Event) {
+        let report = self.lock().state.apply(event, Instant::now());
+        if let Some(report) = report {
+            self.tell(&report);
+        }
     }
-}
 
-fn bar(all: &MultiProgress, digest: &Digest, size: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
-    all.add(ProgressBar::new(size).with_style(style.progress_chars("=> ")).with_prefix(short(digest)))
-}
-
-/// The line of an event that belongs in a log. Downloaded bytes do not.
-fn line(sizes: &mut HashMap<Digest, u64>, event: Event) -> Option<String> {
-    match event {
-        Event::Resolved { reference, digest, .. } => Some(format!("{reference} is {digest}")),
-        Event::BlobFound { digest, size, .. } => {
-            Some(format!("{}  {}  here", short(&digest), HumanBytes(size)))
+    fn tell(&self, report: &Report) {
+        let line = match self.show {
+            // The frame shows the rest, and is gone at the end.
+            Show::Bar if report.step != Step::Done => None,
+            Show::Bar | Show::Plain => plain::line(report),
+            Show::Json => Some(json::line(report)),
+        };
+        if let Some(line) = line {
+            output::note(&line);
         }
-        Event::BlobStarted { digest, size, .. } => {
-            let line = format!("{}  {}  fetching", short(&digest), HumanBytes(size));
-            sizes.insert(digest, size);
-            Some(line)
-        }
-        Event::BlobVerified { digest, .. } => {
-            let size = sizes.remove(&digest).unwrap_or_default();
-            Some(format!("{}  {}  done", short(&digest), HumanBytes(size)))
-        }
-        _ => None,
     }
-}
 
-fn short(digest: &Digest) -> String {
-    digest.hex().chars().take(SHORT).collect()
+    /// Shows what is running, at this interval.
+    fn tick(&self, interval: Duration) {
+        let mut inner = self.lock();
+        while !inner.has_ended {
+            let waited = self.ended.wait_timeout_while(inner, interval, |inner| !inner.has_ended);
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if inner.has_ended {
+                return;
+            }
+            let reports = inner.state.reports(Instant::now());
+            drop(inner);
+            match self.show {
+                Show::Bar => screen::draw(frame::frame(&reports, Size::of_stderr(), style::on_stderr())),
+                Show::Plain | Show::Json => reports.iter().for_each(|report| self.tell(report)),
+            }
+            inner = self.lock();
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::digest::Digest;
+use crate::document::Descriptor;
 use crate::error::ErrorKind;
 use crate::platform::Platform;
 use crate::reference::Reference;
@@ -21,8 +22,8 @@ pub use sink::Events;
 ///
 /// A pull is reported from [`Started`](Self::Started) to the one event that [ends](Self::is_end) it. Each `Started`
 /// has an id of its own, and the other events of the pull have the same one. Equal pulls that a cache
-/// makes one share its steps: [`Resolved`](Self::Resolved) is reported once, with the id of the pull that came
-/// first, even if that one was cancelled meanwhile.
+/// makes one share its steps: [`Resolved`](Self::Resolved) and [`Manifest`](Self::Manifest) are reported once, with the
+/// id of the pull that came first, even if that one was cancelled meanwhile.
 ///
 /// Blobs do not belong to one pull: concurrent pulls share them, and each blob is reported once.
 ///
@@ -51,6 +52,18 @@ pub enum Event {
         platform: Platform,
         /// The digest of the platform's manifest.
         digest: Digest,
+    },
+    /// The manifest is known, and with it the blobs of the image: what the pull has to bring, or finds in the store.
+    #[non_exhaustive]
+    Manifest {
+        /// The pull's id.
+        pull: PullId,
+        /// The requested reference.
+        reference: Reference,
+        /// The platform that the image is chosen for.
+        platform: Platform,
+        /// The configuration and the layers, each content once.
+        blobs: Arc<[Descriptor]>,
     },
     /// A blob is already in the store, and is not fetched.
     #[non_exhaustive]
@@ -186,6 +199,7 @@ impl Event {
         match self {
             Self::Started { pull, .. }
             | Self::Resolved { pull, .. }
+            | Self::Manifest { pull, .. }
             | Self::Hit { pull, .. }
             | Self::ServedStale { pull, .. }
             | Self::Committed { pull, .. }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Event, Events};
 use crate::digest::Digest;
+use crate::document::Manifest;
 use crate::error::{Error, Result};
 use crate::platform::Platform;
 use crate::reference::Reference;
@@ -127,6 +128,16 @@ impl PullEvents {
             reference,
             platform,
             digest: digest(),
+        });
+    }
+
+    /// Reports the blobs of the image, before any of them is fetched.
+    pub fn manifest(&self, manifest: &Manifest) {
+        self.emit(|pull, reference, platform| Event::Manifest {
+            pull,
+            reference,
+            platform,
+            blobs: manifest.blobs().cloned().collect(),
         });
     }
 

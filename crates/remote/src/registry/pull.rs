@@ -35,6 +35,7 @@ impl RemoteRegistry {
         let digest = &resolved.manifest.digest;
         tracing::info!(%reference, %digest, "resolved");
         events.resolved(digest);
+        events.manifest(&resolved.document);
         let lease = self.obtain(&route, reference, &resolved, verify).await?;
         Ok(Fetched::New { lease, index: resolved.index })
     }
