@@ -42,6 +42,12 @@ impl Strace {
         self.with(&["-e", &format!("inject={call}:error={error}")])
     }
 
+    /// Overwrites the beginning of what every call of this name answers in the memory that its `nth` argument points to.
+    pub fn always_poking(self, call: &str, nth: usize, bytes: &[u8]) -> Self {
+        let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+        self.with(&["-e", &format!("inject={call}:poke_exit=@arg{nth}={hex}")])
+    }
+
     /// Runs `hoist` as [`hoist`](crate::hoist) does; its calls come with what it did.
     ///
     /// # Panics

@@ -205,7 +205,9 @@ impl Builder {
 }
 
 fn open_store(config: &Config, events: &Events) -> Result<Store> {
-    let mut options = StoreOptions::default().with_durability(config.durability);
+    let mut options = StoreOptions::default()
+        .with_durability(config.durability)
+        .with_network_file_system(config.allow_network_file_system);
     options.max_size = config.max_size;
     if let Some(group) = config.access_group {
         options = options.with_access(Access::Group(group));

@@ -46,11 +46,19 @@ pub struct StoreOptions {
     pub stall: Duration,
     /// Which users can read the store.
     pub access: Access,
+    /// Whether the store may be on a network file system.
+    pub allow_network_file_system: bool,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { durability: Durability::default(), max_size: None, stall: STALL, access: Access::default() }
+        Self {
+            durability: Durability::default(),
+            max_size: None,
+            stall: STALL,
+            access: Access::default(),
+            allow_network_file_system: false,
+        }
     }
 }
 
@@ -76,5 +84,11 @@ impl StoreOptions {
     /// Sets which users can read the store.
     pub fn with_access(self, access: Access) -> Self {
         Self { access, ..self }
+    }
+
+    /// Sets whether the store may be on a network file system, such as NFS, SMB, 9p or Ceph. The store relies on
+    /// locks, which do not reach other hosts there. So allow it only for a store that one host uses.
+    pub fn with_network_file_system(self, allow: bool) -> Self {
+        Self { allow_network_file_system: allow, ..self }
     }
 }

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::env;
+use std::path::Path;
 
 use hoist_tests::{Call, Dice, Output, Pull, PullSetup, Site, Strace, in_parallel};
 
@@ -131,8 +132,8 @@ fn errors(call: &str) -> &'static [&'static str] {
         "mkdir" | "mkdirat" | "link" | "linkat" | "rename" | "renameat" | "renameat2" | "write"
         | "writev" | "pwrite64" | "pwritev" | "copy_file_range" | "fsync" | "fdatasync" | "ftruncate"
         | "fallocate" => &["EIO", "ENOSPC", "EDQUOT"],
-        "read" | "pread64" | "fstatfs" | "getdents64" | "statx" | "fstat" | "newfstatat" | "flock"
-        | "lseek" | "chmod" | "fchmod" | "utimensat" | "unlink" | "unlinkat" | "rmdir"
+        "read" | "pread64" | "statfs" | "fstatfs" | "getdents64" | "statx" | "fstat" | "newfstatat"
+        | "flock" | "lseek" | "chmod" | "fchmod" | "utimensat" | "unlink" | "unlinkat" | "rmdir"
         | "sync_file_range" => &["EIO"],
         // Linux closes what it is told to, whatever it answers; descriptors' flags cannot fail; advice need not be
         // taken.
@@ -231,9 +232,14 @@ fn may_be_ignored(call: &Call) -> bool {
         // To clean up is tried, and is left to the next pull if it fails.
         "openat" | "openat2" => is_staging && !call.arguments.iter().any(|argument| argument.has("O_CREAT")),
         "getdents64" | "unlinkat" => is_staging,
-        // Only asked to know how much memory to take, or whether there is a directory to be made.
-        "lseek" | "fstatfs" => true,
-        "statx" => call.argument(0).has("AT_FDCWD") || call.paths().any(|path| path.ends_with("journal")),
+        // Only asked to know how much memory to take, whether there is a directory to be made, or how far locks reach; and
+        // to note a use is tried.
+        "lseek" | "statfs" | "fstatfs" | "utimensat" => true,
+        // A claim of an unfinished blob is tried twice.
+        "statx" => {
+            let is_ingest = |path: &Path| path.parent().is_some_and(|parent| parent.ends_with("ingest"));
+            call.argument(0).has("AT_FDCWD") || call.paths().any(|path| is_ingest(&path))
+        }
         _ => false,
     }
 }

@@ -10,6 +10,7 @@ mod descriptors;
 mod disk_full;
 mod drops;
 mod failing_calls;
+mod file_systems;
 mod foreign_layers;
 mod large;
 mod links;

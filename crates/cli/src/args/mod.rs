@@ -24,6 +24,7 @@ pub(crate) use store::{GcArgs, LoadArgs};
 /// Pull container images to the local disk, as verified OCI image layouts
 #[derive(Debug, Parser)]
 #[command(name = "hoist", version, after_help = exit::HELP, arg_required_else_help = true)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     /// Directory of the store [env: HOIST_ROOT] [default: /var/lib/hoist for root, else ~/.local/share/hoist]
     #[arg(long, global = true, value_name = "DIR")]
@@ -32,6 +33,11 @@ pub(crate) struct Args {
     /// Configuration file, in TOML [env: HOIST_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+
+    /// Keep the store on a network file system, such as NFS; only for a store that one host uses [env:
+    /// HOIST_ALLOW_NETWORK_FILE_SYSTEM]
+    #[arg(long, global = true)]
+    pub(crate) allow_network_file_system: bool,
 
     /// Platform to choose images for, such as linux/arm64 [env: HOIST_PLATFORM] [default: this machine's]
     #[arg(long, global = true, value_name = "OS[(VERSION)]/ARCH[/VARIANT]")]

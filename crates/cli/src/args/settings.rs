@@ -15,6 +15,9 @@ impl Args {
         if let Some(root) = &self.root {
             config = config.with_root(root);
         }
+        if self.allow_network_file_system {
+            config = config.with_network_file_system();
+        }
         if let Some(platform) = &self.platform {
             config = config.with_platform(platform.parse()?);
         }

@@ -13,6 +13,7 @@ mod remove;
 mod save;
 mod upkeep;
 
+use std::fs::DirEntry;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -48,7 +49,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let empty = args.command.only_asks().then(TempDir::new).transpose();
     let empty = empty.map_err(|cause| Error::io("cannot create a temporary directory", cause))?;
     if let Some(empty) = &empty {
-        config = config.with_root(empty.path().join("store"));
+        // No other process uses it, wherever the system keeps temporary files.
+        config = config.with_root(empty.path().join("store")).with_network_file_system();
     }
     // Only a pull or a load creates a store; other commands do not.
     if empty.is_none() && !args.command.needs_store(&config) && !is_there(&config.root)? {
@@ -71,11 +73,16 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     code
 }
 
-/// Whether the directory exists and is not empty, so that it may be a store.
+/// Whether the directory exists and is not empty, so that it may be a store. A new volume has `lost+found`.
 fn is_there(root: &Path) -> Result<bool> {
     let failed = |cause| Error::io(format!("cannot list {}", root.display()), cause);
     match root.read_dir() {
-        Ok(mut entries) => Ok(entries.next().transpose().map_err(failed)?.is_some()),
+        Ok(mut entries) => {
+            let is_more = |entry: &std::io::Result<DirEntry>| {
+                entry.as_ref().map_or(true, |entry| entry.file_name() != "lost+found")
+            };
+            Ok(entries.find(is_more).transpose().map_err(failed)?.is_some())
+        }
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(cause) => Err(failed(cause)),
     }

@@ -32,8 +32,9 @@ fn failed(cause: std::io::Error) -> Error {
 }
 
 /// Options that errors mention: their names in the configuration, and on the command line.
-const OPTIONS: [(&str, &str); 5] = [
+const OPTIONS: [(&str, &str); 6] = [
     ("`root`", "--root"),
+    ("`allow-network-file-system`", "--allow-network-file-system"),
     ("`platform`", "--platform"),
     ("`plain-http`", "--plain-http"),
     ("`replace`", "--replace"),

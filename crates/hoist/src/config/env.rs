@@ -24,6 +24,9 @@ const VARIABLES: &[Variable] = &[
     }),
     ("HOIST_MAX_SIZE", |config, value| values::parse_size(text(value)?).map(|it| config.max_size = Some(it))),
     ("HOIST_ACCESS_GROUP", |config, value| number(value).map(|it| config.access_group = Some(it))),
+    ("HOIST_ALLOW_NETWORK_FILE_SYSTEM", |config, value| {
+        flag(value).map(|it| config.allow_network_file_system = it)
+    }),
     ("HOIST_OFFLINE", offline),
     ("HOIST_MAX_PULLS", |config, value| number(value).map(|it| config.max_pulls = Some(it))),
     ("HOIST_OBSERVE", |config, value| flag(value).map(|it| config.observe = it)),

@@ -78,6 +78,10 @@ pub struct Config {
     /// The group, by its number, that may read the store beside its owner, as [`Access::Group`](crate::Access::Group)
     /// has it. By default only the owner may.
     pub access_group: Option<u32>,
+    /// Whether the store may be on a network file system, such as NFS, SMB, 9p or Ceph, as
+    /// [`StoreOptions::with_network_file_system`](crate::StoreOptions::with_network_file_system) has it. By default it
+    /// may not.
+    pub allow_network_file_system: bool,
     /// Whether no registry is asked, whatever `[remote]` says of how: what neither the store nor a directory has
     /// is [`Unavailable`](ErrorKind::Unavailable).
     pub offline: bool,
@@ -105,6 +109,7 @@ impl Default for Config {
             durability: Durability::default(),
             max_size: None,
             access_group: None,
+            allow_network_file_system: false,
             offline: false,
             max_pulls: None,
             observe: false,
@@ -159,6 +164,11 @@ impl Config {
     /// Lets this group, by its number, read the store.
     pub fn with_access_group(self, group: u32) -> Self {
         Self { access_group: Some(group), ..self }
+    }
+
+    /// Allows the store to be on a network file system, for a store that one host uses.
+    pub fn with_network_file_system(self) -> Self {
+        Self { allow_network_file_system: true, ..self }
     }
 
     /// Asks no registry, whatever else is said of registries.

@@ -6,7 +6,7 @@
 use std::sync::{Arc, LazyLock};
 
 use rustix::process::{Resource, getrlimit};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// The minimum to use of a low limit. Pulls work with this much, and it fits a limit of 64.
 const LEAST: u64 = 48;
@@ -15,6 +15,7 @@ const MOST: u64 = 256;
 
 static BUDGET: LazyLock<usize> = LazyLock::new(|| of_limit(getrlimit(Resource::Nofile).current));
 static BLOBS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(open_blobs())));
+static CHECKS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(*BUDGET / 24));
 
 /// The number of descriptors that all pulls together may use under this limit on open files.
 fn of_limit(limit: Option<u64>) -> usize {
@@ -37,6 +38,12 @@ pub fn connections() -> usize {
 /// closed.
 pub(crate) async fn open_blob() -> Option<OwnedSemaphorePermit> {
     BLOBS.clone().acquire_owned().await.ok()
+}
+
+/// Waits for permission to hash or copy one more blob of the pool. `None` never happens: the semaphore is never
+/// closed.
+pub(crate) async fn check_blob() -> Option<SemaphorePermit<'static>> {
+    CHECKS.acquire().await.ok()
 }
 
 #[cfg(test)]

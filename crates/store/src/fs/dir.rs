@@ -10,11 +10,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use hoist_core::{Algorithm, Digest, Error, ErrorKind, Result};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::error::unexpected;
-pub(crate) use super::error::{fail, is_damage, unless_damaged};
+pub(crate) use super::error::{cannot_write, fail, is_damage, unless_damaged};
+use super::openat2;
+pub(crate) use super::rename::NoLink;
 
 /// How often to recreate a directory that other processes remove, because it is empty, before it is used.
 const MAKE_TRIES: usize = 1000;
@@ -42,6 +44,7 @@ impl Dir {
         if !file.metadata().map_err(|e| fail("read", path, e))?.is_dir() {
             return Err(unexpected(path, "a directory"));
         }
+        openat2::check(&file, path)?;
         Ok(Self { file, path: path.to_owned(), durable })
     }
 
@@ -219,52 +222,6 @@ impl Dir {
         }
     }
 
-    /// Hard-links `name` as `new` in `to`. Returns `Ok(Err(reason))` if that fails for a reason that callers
-    /// can handle: the file is gone, the new name is taken, or links are not possible.
-    pub(crate) fn link(&self, name: &str, to: &Self, new: &str) -> Result<std::result::Result<(), NoLink>> {
-        match rustix::fs::linkat(&self.file, name, &to.file, new, AtFlags::empty()) {
-            Ok(()) => Ok(Ok(())),
-            Err(Errno::NOENT) => Ok(Err(NoLink::Gone)),
-            Err(Errno::EXIST) => Ok(Err(NoLink::There)),
-            Err(Errno::MLINK) => Ok(Err(NoLink::Full)),
-            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::XDEV) => Ok(Err(NoLink::Impossible)),
-            Err(e) => Err(fail("link", &to.path.join(new), e)),
-        }
-    }
-
-    /// Renames atomically, and replaces any file that has the new name.
-    pub(crate) fn rename(&self, name: &str, to: &Self, new: &str) -> Result<()> {
-        rustix::fs::renameat(&self.file, name, &to.file, new)
-            .map_err(|e| fail("rename", &to.path.join(new), e))
-    }
-
-    /// Renames atomically, and replaces any file that has the new name. `false`: the file is gone.
-    pub(crate) fn take(&self, name: &str, to: &Self, new: &str) -> Result<bool> {
-        match rustix::fs::renameat(&self.file, name, &to.file, new) {
-            Ok(()) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(e) => Err(fail("rename", &to.path.join(new), e)),
-        }
-    }
-
-    /// Renames atomically. `false`: the new name is taken.
-    pub(crate) fn rename_new(&self, name: &str, to: &Self, new: &str) -> Result<bool> {
-        match rustix::fs::renameat_with(&self.file, name, &to.file, new, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(true),
-            Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(false),
-            Err(e) => Err(fail("rename", &to.path.join(new), e)),
-        }
-    }
-
-    /// Swaps two names atomically. `false`: one of them is gone.
-    pub(crate) fn exchange(&self, name: &str, to: &Self, other: &str) -> Result<bool> {
-        match rustix::fs::renameat_with(&self.file, name, &to.file, other, RenameFlags::EXCHANGE) {
-            Ok(()) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(e) => Err(fail("replace", &to.path.join(other), e)),
-        }
-    }
-
     /// Removes the name of a file. `false`: it did not exist.
     pub(crate) fn unlink(&self, path: impl AsRef<Path>) -> Result<bool> {
         self.unlink_with(path.as_ref(), AtFlags::empty())
@@ -330,11 +287,10 @@ impl Dir {
     }
 
     fn open_at(&self, path: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
-        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let mut tries = 1..OPEN_TRIES;
         loop {
-            match rustix::fs::openat2(&self.file, path, flags, mode, beneath) {
+            match openat2::open(&self.file, path, flags, mode) {
                 // The path was moved out while it was being resolved (`complete_walk` in Linux's `fs/namei.c`).
                 Err(Errno::XDEV | Errno::AGAIN) if tries.next().is_some() => {}
                 outcome => return outcome,
@@ -350,19 +306,6 @@ pub(crate) struct DirEntry {
     pub(crate) is_dir: bool,
     /// Whether it is a regular file.
     pub(crate) is_file: bool,
-}
-
-/// The reason why a link was not made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoLink {
-    /// The file to link to does not exist.
-    Gone,
-    /// The new name is taken.
-    There,
-    /// The file has the maximum number of links.
-    Full,
-    /// The file system has no hard links, the file is on another file system, or this user may not link to it.
-    Impossible,
 }
 
 enum Parent {

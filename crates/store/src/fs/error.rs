@@ -20,6 +20,17 @@ pub(crate) fn is_damage(error: &Error) -> bool {
     cause.is_none_or(|cause| cause.raw_os_error().is_some_and(is_of_the_disk))
 }
 
+/// Whether an error means that this process may not, or cannot, write to the store: it is read-only, belongs to
+/// another user, or is full. What the store has can still be read.
+pub(crate) fn cannot_write(error: &Error) -> bool {
+    let refused =
+        [Errno::ROFS, Errno::ACCESS, Errno::PERM, Errno::NOSPC, Errno::DQUOT].map(Errno::raw_os_error);
+    let mut causes =
+        std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |&e| e.source());
+    let code = causes.find_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
+    code.is_some_and(|code| refused.contains(&code))
+}
+
 /// Turns damage into `None`: the entry is missing, or is not what it should be.
 pub(crate) fn unless_damaged<T>(found: Result<Option<T>>) -> Result<Option<T>> {
     match found {

@@ -21,6 +21,17 @@ impl Dir {
         to.sync()
     }
 
+    /// Moves a directory with everything in it: in one step, or file by file where an overlay has it in a lower layer.
+    pub(crate) fn move_dir(&self, name: &str, to: &Self, new: &str) -> Result<()> {
+        if self.rename_dir(name, to, new)? {
+            return Ok(());
+        }
+        if let Some(dir) = self.sub(name)? {
+            dir.move_all(&to.make_unsynced(new)?)?;
+        }
+        self.remove_all(name)
+    }
+
     /// Removes a directory with everything in it.
     pub(crate) fn remove_all(&self, name: impl AsRef<Path>) -> Result<()> {
         let name = name.as_ref();

@@ -23,18 +23,28 @@ impl Store {
     }
 
     /// Deletes an image. The caller holds an exclusive lock on it.
+    ///
+    /// It goes in one step, by a rename out of `images/`. Where that cannot be, because an overlay has the image in a
+    /// lower layer, it is deleted in place: whoever waits for its lock finds it incomplete, or gone.
     pub(crate) fn dismantle(&self, images: &Dir, image: &Digest) -> Result<()> {
         let scratch = self.scratch()?;
-        images.rename(image.hex(), scratch.dir(), "image")?;
+        let is_moved = images.rename_dir(image.hex(), scratch.dir(), "image")?;
+        let (parent, name) = if is_moved { (scratch.dir(), "image") } else { (images, image.hex()) };
+        if !is_moved {
+            images.unlink(format!("{name}/index.json"))?; // the first to go, so that what is left is no image
+        }
         let mut released = Vec::new();
         for &algorithm in Algorithm::ALL {
-            if let Some(blobs) = scratch.dir().sub(format!("image/{}", pool_path(algorithm)))? {
+            if let Some(blobs) = parent.sub(format!("{name}/{}", pool_path(algorithm)))? {
                 for blob in blobs.digests(algorithm)? {
                     let blob = blob?;
                     blobs.unlink(blob.hex())?;
                     released.push(blob);
                 }
             }
+        }
+        if !is_moved {
+            images.remove_all(name)?;
         }
         self.release(&released)
     }

@@ -2,7 +2,7 @@
 //! collector empties it after a while.
 
 use hoist_core::{Digest, Result};
-use rustix::fs::Stat;
+use rustix::fs::{FileType, Stat};
 
 use crate::fs::dir::Dir;
 use crate::store::Store;
@@ -25,7 +25,15 @@ impl Store {
     pub(crate) fn quarantine_stray(&self, dir: &Dir, name: &str) -> Result<()> {
         let quarantine = self.dir().make("quarantine")?;
         let mut number = 0;
-        while dir.stat(name)?.is_some() && !dir.rename_new(name, &quarantine, &format!("stray-{number}"))? {
+        while let Some(there) = dir.stat(name)? {
+            let new = format!("stray-{number}");
+            if FileType::from_raw_mode(there.st_mode).is_dir() {
+                if quarantine.stat(&new)?.is_none() {
+                    return dir.move_dir(name, &quarantine, &new);
+                }
+            } else if dir.rename_new(name, &quarantine, &new)? {
+                return Ok(());
+            }
             number += 1;
         }
         Ok(())

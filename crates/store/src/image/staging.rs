@@ -8,8 +8,10 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::fs::blocking::{blocking, broken_off};
+use crate::fs::descriptors;
 use crate::fs::dir::{Dir, NoLink, unless_damaged};
 use crate::fs::lock;
+use crate::fs::rename::Exchange;
 use crate::fs::scratch::Scratch;
 use crate::image::layout::{OCI_LAYOUT, index_of_one};
 use crate::paths::{images_path, pool_file};
@@ -115,8 +117,13 @@ impl Staging {
             return Ok(linked);
         }
         // The blob must be hashed again, or copied.
+        let permit = descriptors::check_blob().await;
         let (this, blob) = (self.clone(), blob.clone());
-        blocking(move || this.link_sound(&blob)).await
+        blocking(move || {
+            let _permit = permit;
+            this.link_sound(&blob)
+        })
+        .await
     }
 
     /// Adds a document that is in memory, such as a manifest. It enters the pool as well.
@@ -363,16 +370,21 @@ impl Staging {
 
     /// Replaces a damaged image with the staged one. `None`: the damaged one has just been removed.
     fn replace(&self, images: &Dir, staged: Dir, digest: &Digest) -> Result<Option<Lease>> {
-        let Some(_owned) = lock::try_own(images, digest.hex())? else { return self.mend(images, digest) };
-        if !self.scratch().exchange("image", images, digest.hex())? {
-            return Ok(None);
+        let Some(owned) = lock::try_own(images, digest.hex())? else { return self.mend(images, digest) };
+        match self.scratch().exchange("image", images, digest.hex())? {
+            Exchange::Done => {}
+            Exchange::Gone => return Ok(None),
+            Exchange::Impossible => {
+                drop(owned);
+                return self.mend(images, digest);
+            }
         }
         images.sync()?;
         Ok(Some(Lease::new(staged, digest.clone())))
     }
 
-    /// Moves each staged file to its place in a damaged image that is leased. The directory itself stays,
-    /// because leases are locks on it.
+    /// Moves each staged file to its place in a damaged image. The directory itself stays: it is leased, and leases
+    /// are locks on it, or it cannot be renamed.
     fn mend(&self, images: &Dir, digest: &Digest) -> Result<Option<Lease>> {
         let Some(damaged) = lock::share(images, digest.hex())? else { return Ok(None) };
         self.0.image.move_all(&damaged)?;

@@ -8,7 +8,7 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
 use super::StoredImage;
 use super::record::{Place, Record};
-use crate::fs::dir::fail;
+use crate::fs::dir::cannot_write;
 use crate::paths::images_path;
 use crate::store::Store;
 use crate::store::lease::Lease;
@@ -82,7 +82,10 @@ impl Store {
         let Some((file, record)) = self.open_record(&own)? else { return Ok(None) };
         let Some(image) = self.stored(reference, &record)? else { return Ok(None) };
         let image = self.admitted(image, platform)?;
-        note_use(&file).map_err(|e| fail("note the use of", &self.root().join(own.path()), e))?;
+        if let Err(error) = note_use(&file) {
+            // The store is read-only, or belongs to another user. What it has can be used all the same.
+            tracing::debug!(%error, path = own.path(), "cannot note the use of an image");
+        }
         Ok(Some(image))
     }
 
@@ -95,7 +98,27 @@ impl Store {
         let Some(lease) = self.lease(&record.image)? else { return Ok(None) };
         let index = self.index_at(&place, &record)?;
         let index = index.as_deref().map(|bytes| (&record.resolved, bytes));
-        self.name(reference, platform, &lease, index).map(Some)
+        match self.name(reference, platform, &lease, index) {
+            Err(error) if cannot_write(&error) => {
+                tracing::debug!(error = error.report(), %reference, "cannot give a digest a ref of its own");
+                self.unnamed_hit(reference, platform, &record, &lease).map(Some)
+            }
+            named => named.map(Some),
+        }
+    }
+
+    /// A leased image, handed out under a name that the store cannot write down. `record` is that of another name of
+    /// the image.
+    pub(super) fn unnamed_hit(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        record: &Record,
+        lease: &Lease,
+    ) -> Result<StoredImage> {
+        let image = self.admitted(self.describe(reference, record), platform)?;
+        self.lease_named(lease)?;
+        Ok(image)
     }
 
     /// Returns the image if it may be handed out by its name.

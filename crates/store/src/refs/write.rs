@@ -6,7 +6,7 @@ use hoist_core::{Digest, Platform, Reference, Result};
 
 use super::StoredImage;
 use super::record::{Place, Record};
-use crate::fs::dir::Dir;
+use crate::fs::dir::{Dir, cannot_write};
 use crate::fs::lock;
 #[cfg(doc)]
 use crate::options::StoreOptions;
@@ -103,7 +103,7 @@ impl Store {
     /// Records that a reference still leads to this leased image, according to a check that began at `asked`.
     /// The image then counts as [pulled](StoredImage::pulled) at that time, and the rest of its record stays.
     /// If the reference leads elsewhere by now, this [names](Self::name_as_of) the image again, unless another
-    /// check began later.
+    /// check began later. If the store cannot be written, nothing is recorded.
     ///
     /// Fails if the image is not [admitted](Self::with_admission).
     pub fn confirm(
@@ -127,7 +127,12 @@ impl Store {
         };
         if record.gives_way_to(asked) {
             (record.pulled, record.asked) = (seconds(asked), nanoseconds(asked));
-            self.write_ref(&dir, &place, &record, None)?;
+            match self.write_ref(&dir, &place, &record, None) {
+                Err(error) if cannot_write(&error) => {
+                    tracing::debug!(error = error.report(), %reference, "cannot note that a name was checked");
+                }
+                outcome => outcome?,
+            }
         }
         self.lease_named(lease)?;
         Ok(self.describe(reference, &record))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use hoist_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::fs::dir::{Dir, fail};
+use crate::fs::dir::{Dir, cannot_write, fail};
 use crate::fs::lock;
 use crate::fs::scratch::Scratch;
 use crate::paths::journal_of;
@@ -18,6 +18,8 @@ const ROOT_MODE: u32 = 0o700;
 /// The mode if a group can read the store.
 const GROUP_MODE: u32 = 0o750;
 const PARENT_MODE: u32 = 0o777; // as for any directory: the user's umask restricts it
+/// `mkfs` and `fsck` create it at the root of a volume, for files that have lost their names.
+const LOST_AND_FOUND: &str = "lost+found";
 const MAX_STORE_JSON: u64 = 64 << 10; // the file has a few bytes; a larger one is not ours
 
 /// `store.json`: what a program must know before it touches anything else in the store.
@@ -67,15 +69,21 @@ pub(super) fn check_format(root: &Dir) -> Result<()> {
         return Err(Error::new(ErrorKind::Unsupported, message).with_help("use a newer hoist"));
     }
     if format < FORMAT {
-        take_over_all(root)?;
-        write_store_json(root)?;
+        return match take_over_all(root).and_then(|()| write_store_json(root)) {
+            // The formats differ only in unfinished blobs, which a store that cannot be written does without.
+            Err(error) if cannot_write(&error) => {
+                tracing::debug!(error = error.report(), "an older store stays as it is");
+                Ok(())
+            }
+            outcome => outcome,
+        };
     }
     Ok(())
 }
 
 /// Turns an empty directory into a store. A directory with other content stays as it is.
 fn write_format(root: &Dir) -> Result<()> {
-    let is_ours = |name: &str| name == "store.json" || name == "staging";
+    let is_ours = |name: &str| ["store.json", "staging", LOST_AND_FOUND].contains(&name);
     let others = root.entries()?.find(|entry| entry.as_ref().map_or(true, |entry| !is_ours(&entry.name)));
     if others.transpose()?.is_some() && root.stat("store.json")?.is_none() {
         let message = format!("{} is neither empty nor a store of hoist", root.path().display());
@@ -136,7 +144,10 @@ pub(crate) fn take_over(root: &Dir, ingests: &Dir, name: &str) -> Result<bool> {
     };
     let Some(_owned) = owned else { return Ok(false) };
     let scratch = Scratch::new(root)?;
-    ingests.rename(name, scratch.dir(), "ingest")?;
+    if !ingests.rename_dir(name, scratch.dir(), "ingest")? {
+        ingests.remove_all(name)?; // its bytes are fetched again
+        return Ok(true);
+    }
     let Some(old) = scratch.dir().sub("ingest")? else { return Ok(true) };
     // The data stays locked until it has its journal.
     if let Some(_data) = lock::try_own_file(&old, "data")?

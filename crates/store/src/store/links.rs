@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use hoist_core::{Algorithm, Digest, Result};
 use rustix::fs::Stat;
 
-use crate::fs::dir::{Dir, NoLink};
+use crate::fs::dir::{Dir, NoLink, cannot_write};
 use crate::fs::scratch::Scratch;
 use crate::paths::{images_path, pool_path};
 use crate::store::Store;
@@ -44,10 +44,13 @@ impl Store {
         Ok(*known.get_or_init(|| has_links))
     }
 
-    /// The blobs of the pool that are in use now. Without hard links, this lists every image.
+    /// The blobs of the pool that are in use now. Without hard links, this lists every image. So it does if it
+    /// cannot try whether there are links, because the store is read-only.
     pub(crate) fn in_use(&self) -> Result<InUse> {
-        if self.has_links()? {
-            return Ok(InUse::Linked);
+        match self.has_links() {
+            Ok(true) => return Ok(InUse::Linked),
+            Err(error) if !cannot_write(&error) => return Err(error),
+            _ => {}
         }
         let mut blobs = HashSet::new();
         for &algorithm in Algorithm::ALL {

@@ -27,6 +27,7 @@ use self::format::{absolute, check_format, check_locks, create_root, open_to_gro
 use self::leasing::Leasings;
 use self::sweep::sweep;
 use crate::fs::dir::{Dir, NoLink};
+use crate::fs::network::refuse_network;
 use crate::fs::scratch::Scratch;
 use crate::options::{Access, Durability, StoreOptions};
 
@@ -101,12 +102,18 @@ struct Inner {
 impl Store {
     /// Opens the store in this directory, and creates the directory if it is missing.
     ///
+    /// A store that this process cannot write to is opened as well, and hands out the images that it has.
+    ///
     /// Fails with [`Unsupported`](hoist_core::ErrorKind::Unsupported) if a newer version of hoist wrote the
-    /// store, or the file system has no working locks. Fails with [`Storage`](hoist_core::ErrorKind::Storage)
+    /// store, the file system has no working locks or is a
+    /// [network file system](StoreOptions::with_network_file_system), or the kernel does not allow `openat2(2)`. Fails with [`Storage`](hoist_core::ErrorKind::Storage)
     /// if the directory holds other files, or cannot be written.
     pub fn open(root: impl AsRef<Path>, options: StoreOptions) -> Result<Self> {
         let root = absolute(root.as_ref())?;
         let durable = options.durability == Durability::Synced;
+        if !options.allow_network_file_system {
+            refuse_network(&root)?;
+        }
         create_root(&root, durable)?;
         let dir = Dir::open(&root, durable)?;
         check_locks(&dir)?;
