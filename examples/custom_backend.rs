@@ -97,11 +97,8 @@ impl Memory {
             };
             staging.fetch(blob, &Events::default(), write).await?;
         }
-        if descriptor.platform.is_none()
-            && let Some(config) = staging.read(&manifest.config, MAX_DOCUMENT)?
-        {
-            self.platform.check(&config)?;
-        }
+        let read = |config: &Descriptor| staging.read(config, MAX_DOCUMENT);
+        self.platform.check_image(descriptor, &manifest, read)?;
         staging.commit(descriptor.clone()).await
     }
 }

@@ -25,7 +25,8 @@ mod text;
 pub use admission::{Admission, Candidate};
 pub use digest::{Algorithm, Digest, Hasher};
 pub use document::{
-    Descriptor, Document, Index, MAX_DOCUMENT, Manifest, REF_NAME, config_platform, media_type,
+    Descriptor, Document, Index, MAX_DOCUMENT, Manifest, REF_NAME, UnreadableEntry, config_platform,
+    json_text, media_type,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Events, PullEvents, PullId, Received, Source, in_current_pull};

@@ -5,7 +5,7 @@ use std::fmt;
 use futures_util::{TryStreamExt, stream};
 use hoist_core::{
     Descriptor, Document, Error, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PullEvents,
-    PulledImage, Reference, Result, Source, config_platform,
+    PulledImage, Reference, Result, Source,
 };
 use hoist_store::{Fetched, Staging, Store, Verify, WriteQueue};
 use oci_distribution::client::{Client, ClientProtocol};
@@ -95,7 +95,6 @@ impl DistributionRegistry {
             let chosen = list.choose(&self.platform)?;
             index = Some((entry.digest, bytes));
             (entry, bytes, found) = document(client, reference, Some(&chosen.digest)).await?;
-            entry.expect_size(chosen.size)?;
             entry.platform.clone_from(&chosen.platform);
         }
         let Document::Manifest(manifest) = found else {
@@ -107,13 +106,8 @@ impl DistributionRegistry {
         staging.put(&entry, bytes).await?;
         let bring = |blob| self.blob(client, reference, &staging, blob);
         stream::iter(manifest.blobs().map(Ok)).try_for_each_concurrent(AT_ONCE, bring).await?;
-        if entry.platform.is_none()
-            && manifest.is_runnable()
-            && let Some(config) = staging.read(&manifest.config, MAX_DOCUMENT)?
-        {
-            self.platform.check(&config)?;
-            entry.platform = config_platform(&config);
-        }
+        let read = |config: &Descriptor| staging.read(config, MAX_DOCUMENT);
+        entry.platform = self.platform.check_image(&entry, &manifest, read)?;
         Ok(Fetched::New { lease: staging.commit(entry.tagged(reference)).await?, index })
     }
 

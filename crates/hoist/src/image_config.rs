@@ -1,6 +1,6 @@
 //! The configuration of an image as the types of the crate `oci-spec`.
 
-use hoist_core::{Error, ErrorKind, Platform, Result};
+use hoist_core::{Error, ErrorKind, Platform, Result, json_text};
 use hoist_store::Layout;
 use oci_spec::image::ImageConfiguration;
 use serde_json::{Map, Value, json};
@@ -39,7 +39,7 @@ fn malformed(message: &str) -> Error {
 
 fn read(bytes: &[u8], platform: &Platform) -> Result<ImageConfiguration> {
     let failed = |cause| malformed("the configuration is not one of an image").with_source(cause);
-    let mut config: Map<String, Value> = serde_json::from_slice(bytes).map_err(failed)?;
+    let mut config: Map<String, Value> = serde_json::from_str(&json_text(bytes)).map_err(failed)?;
     strip(&mut config);
     // The spec wants these; a configuration without them is still one for other tools.
     config.entry("os").or_insert_with(|| platform.os.clone().into());

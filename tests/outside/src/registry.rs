@@ -64,8 +64,8 @@ impl ShelfRegistry {
             let chosen = index.choose(&self.platform)?.clone();
             (_, bytes, document) =
                 self::document(reference, &chosen.digest.to_string(), Some(&chosen.digest)).await?;
-            chosen.expect_size(bytes.len() as u64)?;
             manifest = chosen;
+            manifest.size = bytes.len() as u64;
         }
         Err(Error::new(ErrorKind::Unsupported, "neither an image nor an index of some"))
     }
@@ -81,11 +81,8 @@ impl ShelfRegistry {
             };
             staging.fetch(blob, &Events::default(), write).await?;
         }
-        if found.manifest.platform.is_none()
-            && let Some(config) = staging.read(&found.document.config, MAX_DOCUMENT)?
-        {
-            self.platform.check(&config)?;
-        }
+        let read = |config: &Descriptor| staging.read(config, MAX_DOCUMENT);
+        self.platform.check_image(&found.manifest, &found.document, read)?;
         staging.put(&found.manifest, found.bytes.clone()).await?;
         staging.commit(found.manifest.clone()).await
     }

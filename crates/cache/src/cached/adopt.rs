@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
-use hoist_core::{Descriptor, Digest, Error, ErrorKind, Index, PulledImage, Reference, Result, media_type};
+use hoist_core::{
+    Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, PulledImage, Reference, Result,
+};
 use hoist_store::{Layout, Lease, Store, StoredImage, Verify};
 
 use super::answer::Cache;
@@ -62,16 +64,27 @@ impl<R> Cache<R> {
     ) -> Result<Lease> {
         let layout = Layout::open(&pulled.path)?;
         let entry = only_entry(&layout, digest)?;
-        self.check_platform(&entry)?;
+        self.check_platform(&layout, &entry, ours.as_ref())?;
         match ours {
             Some(lease) => Ok(lease),
             None => self.store.adopt_reporting(layout, entry, verify, self.events.clone()).await,
         }
     }
 
-    fn check_platform(&self, entry: &Descriptor) -> Result<()> {
-        let of_one = Index::new(media_type::OCI_INDEX, vec![entry.clone()]);
-        of_one.choose(&self.platform).map(drop)
+    /// Fails if the image is not made for this platform, by what is leased, or else by the layout that is adopted.
+    fn check_platform(&self, layout: &Layout, entry: &Descriptor, ours: Option<&Lease>) -> Result<()> {
+        let read = |blob: &Descriptor| match ours {
+            Some(lease) => lease.read(blob, MAX_DOCUMENT),
+            None => layout.read(blob).map(Some),
+        };
+        let manifest = read(entry)?.map(|bytes| Document::parse(&bytes, Some(&entry.media_type)));
+        match manifest.transpose()? {
+            Some(Document::Manifest(manifest)) => self.platform.check_image(entry, &manifest, read).map(drop),
+            _ => {
+                let message = format!("{} is not a manifest", entry.digest);
+                Err(Error::new(ErrorKind::Malformed, message))
+            }
+        }
     }
 
     /// Writes the image's name, unless the store has it: that name also keeps the index. An existing name is noted as

@@ -3,7 +3,9 @@
 //! hoist reads them, and never writes them again: it keeps the bytes that were hashed.
 
 mod choose;
+mod json;
 mod parse;
+mod platforms;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,7 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::platform::Platform;
 use crate::reference::Reference;
 
-pub use choose::config_platform;
+pub use json::json_text;
+pub use platforms::config_platform;
 
 /// The largest manifest or index that is read, in bytes.
 pub const MAX_DOCUMENT: u64 = 4 << 20; // what registries must accept, per the distribution spec ("Pushing Manifests")
@@ -40,6 +43,17 @@ pub mod media_type {
     /// All manifests and indexes: what a registry is told that we accept.
     pub const ACCEPTED: [&str; 4] = [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST];
 }
+
+/// The types of the configurations of images. The last ones are what old registries and tools say of them, which Docker
+/// takes for images as well ([moby#30083](https://github.com/moby/moby/issues/30083)).
+const RUNNABLE: [&str; 6] = [
+    media_type::OCI_CONFIG,
+    media_type::DOCKER_CONFIG,
+    "application/octet-stream",
+    "application/json",
+    "text/html",
+    "",
+];
 
 /// What names a piece of content: its type, digest and size
 /// ([descriptor](https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md)).
@@ -109,7 +123,6 @@ impl Descriptor {
 /// A document that a reference can lead to.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Document {
     /// The manifest of one image.
     Manifest(Manifest),
@@ -149,7 +162,8 @@ pub struct Manifest {
 impl Manifest {
     /// Whether this is an image that runs somewhere, and whose configuration says where; not an artifact.
     pub fn is_runnable(&self) -> bool {
-        matches!(&*self.config.media_type, media_type::OCI_CONFIG | media_type::DOCKER_CONFIG)
+        let media_type = self.config.media_type.split(';').next().unwrap_or_default().trim();
+        RUNNABLE.iter().any(|runnable| runnable.eq_ignore_ascii_case(media_type))
     }
 
     /// The configuration and the layers, each content once, in this order. One that is listed with two
@@ -168,8 +182,11 @@ impl Manifest {
 pub struct Index {
     /// What the document is; one of [`media_type`]'s.
     pub media_type: String,
-    /// The images. Entries whose digest is of an unknown algorithm are left out.
+    /// The images.
     pub manifests: Vec<Descriptor>,
+    /// The entries that cannot be read, such as one whose digest is of an unknown algorithm. They do not spoil the
+    /// others, but [`choose`](Self::choose) fails rather than pass over one that fits best.
+    pub unreadable: Vec<UnreadableEntry>,
     /// What the index is about, as with a [manifest](Manifest::subject).
     pub subject: Option<Descriptor>,
     /// The type of an artifact (`artifactType`).
@@ -178,11 +195,30 @@ pub struct Index {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// An entry of an index that cannot be used.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct UnreadableEntry {
+    /// The platform that it is made for, if that can be read.
+    pub platform: Option<Platform>,
+    /// Its notes, as far as they can be read.
+    pub annotations: BTreeMap<String, String>,
+    /// The reason, with the entry's place in the index.
+    pub error: Error,
+}
+
 impl Index {
     /// An index of these images.
     pub fn new(media_type: impl Into<String>, manifests: Vec<Descriptor>) -> Self {
         let (media_type, annotations) = (media_type.into(), BTreeMap::new());
-        Self { media_type, manifests, subject: None, artifact_type: None, annotations }
+        Self {
+            media_type,
+            manifests,
+            unreadable: Vec::new(),
+            subject: None,
+            artifact_type: None,
+            annotations,
+        }
     }
 }
 
@@ -231,6 +267,10 @@ mod tests {
             (media_type::OCI_CONFIG, true),
             (media_type::DOCKER_CONFIG, true),
             ("application/vnd.cncf.helm.config.v1+json", false),
+            ("application/vnd.oci.empty.v1+json", false),
+            ("application/octet-stream", true),
+            ("Application/vnd.OCI.image.config.v1+json; charset=utf-8", true),
+            ("", true),
         ] {
             let config = Descriptor::of(config, b"{}");
             let text = serde_json::json!({"schemaVersion": 2, "config": config, "layers": []}).to_string();

@@ -26,6 +26,11 @@ impl Platform {
         self.rank(candidate).is_some()
     }
 
+    /// Whether no image fits this platform better than one made for `candidate`.
+    pub(crate) fn is_met_by(&self, candidate: &Self) -> bool {
+        self.rank(candidate).is_some_and(|(position, _)| position == 0)
+    }
+
     fn rank(&self, candidate: &Self) -> Option<Rank> {
         let same_os = self.os.eq_ignore_ascii_case(&candidate.os);
         let has_features = candidate.os_features.iter().all(|feature| self.os_features.contains(feature));

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hoist_core::{Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
+use hoist_core::{Descriptor, Digest, Document, Error, ErrorKind, Index, MAX_DOCUMENT, Result};
 use hoist_store::Layout;
 
 use super::members::{Members, unreadable};
@@ -66,10 +66,10 @@ impl Contents {
         })
     }
 
-    /// The entries of `index.json`.
-    pub(super) fn index(&self) -> Result<Vec<Descriptor>> {
+    /// The `index.json`.
+    pub(super) fn index(&self) -> Result<Index> {
         match Document::parse(&self.read_file(INDEX)?, None)? {
-            Document::Index(index) => Ok(index.manifests),
+            Document::Index(index) => Ok(index),
             _ => Err(Error::new(ErrorKind::Malformed, "its index.json is not an index")),
         }
     }
@@ -112,6 +112,14 @@ impl Content for Contents {
         let bytes = self.read_file(&blob_name(&document.digest))?;
         document.verify(&bytes)?;
         Ok(bytes)
+    }
+
+    fn read_document(&self, entry: &Descriptor) -> Result<(Descriptor, Vec<u8>)> {
+        let bytes = self.read_file(&blob_name(&entry.digest))?;
+        entry.digest.verify(&bytes)?;
+        let mut entry = entry.clone();
+        entry.size = bytes.len() as u64;
+        Ok((entry, bytes))
     }
 
     fn check(&self, blob: &Descriptor) -> Result<()> {

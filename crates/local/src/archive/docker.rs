@@ -101,8 +101,9 @@ fn digest_of(name: &str) -> Option<Digest> {
 
 /// The configurations of all images that these entries lead to.
 fn configurations(contents: &Contents, entries: &[Descriptor]) -> BTreeSet<Digest> {
-    let read =
-        |entry: &Descriptor| Document::parse(&contents.read(entry).ok()?, Some(&entry.media_type)).ok();
+    let read = |entry: &Descriptor| {
+        Document::parse(&contents.read_document(entry).ok()?.1, Some(&entry.media_type)).ok()
+    };
     let mut found = BTreeSet::new();
     for document in entries.iter().filter_map(read) {
         match document {

@@ -86,14 +86,15 @@ impl Archive {
     }
 
     fn choose(&self, platform: &Platform) -> Result<Plan> {
-        let mut entries = self.contents.index()?;
-        let (unlisted, failed) = docker::unlisted(&self.contents, &entries);
-        entries.extend(unlisted);
-        if entries.is_empty() && failed.is_empty() {
+        let mut index = self.contents.index()?;
+        let (unlisted, failed) = docker::unlisted(&self.contents, &index.manifests);
+        index.manifests.extend(unlisted);
+        if index.manifests.is_empty() && index.unreadable.is_empty() && failed.is_empty() {
             return Err(Error::new(ErrorKind::NotFound, "it lists no image"));
         }
-        let catalog = Catalog::new(self.contents.clone(), entries, &self.naming, platform);
+        let catalog = Catalog::new(self.contents.clone(), index, &self.naming, platform);
         let mut plan = Plan { failed, ..Plan::default() };
+        plan.failed.extend(catalog.unreadable());
         let mut others = Vec::new();
         for (name, Choice { image, troubles }) in catalog.images() {
             plan.failed.extend(troubles);

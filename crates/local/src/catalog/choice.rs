@@ -3,7 +3,9 @@
 
 use std::collections::HashSet;
 
-use hoist_core::{Descriptor, Error, ErrorKind, Index, Manifest, Platform, Result, media_type};
+use hoist_core::{
+    Descriptor, Error, ErrorKind, Index, Manifest, Platform, Result, UnreadableEntry, json_text, media_type,
+};
 
 use super::Found;
 use super::content::Content;
@@ -27,7 +29,13 @@ pub(crate) struct Choice {
 }
 
 /// Chooses among all entries of a name. An entry of which nothing is known, not even its platform, is an error.
-pub(super) fn choose(content: &impl Content, platform: &Platform, entries: Vec<Result<Candidate>>) -> Choice {
+/// `unreadable` are the entries of the name that the index itself has, but that cannot be read.
+pub(super) fn choose(
+    content: &impl Content,
+    platform: &Platform,
+    entries: Vec<Result<Candidate>>,
+    unreadable: &[UnreadableEntry],
+) -> Choice {
     let (mut candidates, mut troubles, mut others) = (Vec::new(), Vec::new(), Vec::new());
     let mut seen = HashSet::new();
     for entry in entries {
@@ -40,7 +48,7 @@ pub(super) fn choose(content: &impl Content, platform: &Platform, entries: Vec<R
             },
         }
     }
-    let image = match best(platform, &candidates) {
+    let image = match best(platform, &candidates, unreadable) {
         Ok(best) => {
             let listed: Vec<_> = candidates.iter().map(|candidate| candidate.manifest.clone()).collect();
             let Candidate { manifest, image } = candidates.swap_remove(best);
@@ -61,10 +69,12 @@ pub(super) fn choose(content: &impl Content, platform: &Platform, entries: Vec<R
 /// The position of the candidate that fits best.
 ///
 /// Fails with [`Malformed`](ErrorKind::Malformed) where two fit equally well.
-fn best(platform: &Platform, candidates: &[Candidate]) -> Result<usize> {
+fn best(platform: &Platform, candidates: &[Candidate], unreadable: &[UnreadableEntry]) -> Result<usize> {
     let manifests: Vec<_> = candidates.iter().map(|candidate| candidate.manifest.clone()).collect();
     let choose = |manifests: Vec<Descriptor>| -> Result<Descriptor> {
-        Index::new(media_type::OCI_INDEX, manifests).choose(platform).cloned()
+        let mut index = Index::new(media_type::OCI_INDEX, manifests);
+        index.unreadable = unreadable.to_vec();
+        index.choose(platform).cloned()
     };
     if manifests.len() > 1 && manifests.iter().all(|manifest| manifest.platform.is_none()) {
         return Err(ambiguous(platform, &manifests)); // artifacts
@@ -123,7 +133,7 @@ fn with_others(platform: &Platform, error: Error, mut others: Vec<(Vec<Platform>
 /// Fails with [`Malformed`](ErrorKind::Malformed) where a manifest has more or fewer layers than its configuration
 /// says. A configuration that lists none says nothing.
 pub(super) fn check_layers(manifest: &Manifest, config: &[u8]) -> Result<()> {
-    let config: serde_json::Value = serde_json::from_slice(config).unwrap_or_default();
+    let config: serde_json::Value = serde_json::from_str(&json_text(config)).unwrap_or_default();
     let listed = config["rootfs"]["diff_ids"].as_array().map_or(0, Vec::len);
     let layers = manifest.layers.len();
     if listed == 0 || listed == layers {

@@ -15,6 +15,11 @@ pub(crate) trait Content {
     /// Fails with [`NotFound`](hoist_core::ErrorKind::NotFound) where the content is not here.
     fn read(&self, document: &Descriptor) -> Result<Vec<u8>>;
 
+    /// Reads a manifest or an index by its digest alone, and returns it with its size: some tools write a wrong one.
+    ///
+    /// Fails as [`read`](Self::read) does.
+    fn read_document(&self, entry: &Descriptor) -> Result<(Descriptor, Vec<u8>)>;
+
     /// Fails with [`NotFound`](hoist_core::ErrorKind::NotFound) or
     /// [`SizeMismatch`](hoist_core::ErrorKind::SizeMismatch) unless a blob is here in its size.
     fn check(&self, blob: &Descriptor) -> Result<()>;
@@ -27,6 +32,10 @@ impl Content for Layout {
 
     fn read(&self, document: &Descriptor) -> Result<Vec<u8>> {
         Self::read(self, document)
+    }
+
+    fn read_document(&self, entry: &Descriptor) -> Result<(Descriptor, Vec<u8>)> {
+        Self::read_document(self, entry)
     }
 
     fn check(&self, blob: &Descriptor) -> Result<()> {

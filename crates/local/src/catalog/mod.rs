@@ -9,8 +9,8 @@ use std::io::Read;
 use std::path::Path;
 
 use hoist_core::{
-    Descriptor, Digest, Document, Error, ErrorKind, Hasher, Manifest, Platform, Reference, Result,
-    config_platform, media_type,
+    Descriptor, Digest, Document, Error, ErrorKind, Hasher, Index, Manifest, Platform, Reference, Result,
+    UnreadableEntry, media_type,
 };
 use hoist_store::Layout;
 
@@ -29,6 +29,8 @@ pub(crate) struct Catalog<C> {
     pub(crate) content: C,
     platform: Platform,
     entries: Vec<Entry>,
+    /// Entries that cannot be read, with their names where they have one.
+    unreadable: Vec<(Option<Reference>, UnreadableEntry)>,
 }
 
 /// An entry of the index: one image, or one for each of several platforms.
@@ -78,8 +80,8 @@ impl Catalog<Layout> {
     /// Reads the index of the layout in this directory.
     pub(crate) fn read(path: &Path, naming: &Naming, platform: &Platform) -> Result<Self> {
         let layout = Layout::open(path)?;
-        let entries = layout.entries()?;
-        let this = Self::new(layout, entries, naming, platform);
+        let index = layout.index()?;
+        let this = Self::new(layout, index, naming, platform);
         for entry in &this.entries {
             _ = entry.name.as_ref().inspect_err(|error| entry.log(error));
         }
@@ -110,10 +112,28 @@ impl Catalog<Layout> {
 }
 
 impl<C: Content> Catalog<C> {
-    /// A layout whose index has these entries.
-    pub(crate) fn new(content: C, entries: Vec<Descriptor>, naming: &Naming, platform: &Platform) -> Self {
-        let entries = entries.into_iter().map(|entry| Entry::new(entry, naming)).collect();
-        Self { content, platform: platform.clone(), entries }
+    /// A layout with this index.
+    pub(crate) fn new(content: C, index: Index, naming: &Naming, platform: &Platform) -> Self {
+        let entries = index.manifests.into_iter().map(|entry| Entry::new(entry, naming)).collect();
+        let unreadable = index.unreadable.into_iter().map(|entry| (naming.name_of(&entry), entry)).collect();
+        Self { content, platform: platform.clone(), entries, unreadable }
+    }
+
+    /// An error for each entry that cannot be read, and may be an image for the platform of a name that has no other.
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = Error> {
+        let has_other =
+            |name: &Reference| self.entries.iter().any(|entry| entry.name.as_ref().ok() == Some(name));
+        let is_alone = move |name: &Option<Reference>| !name.as_ref().is_some_and(has_other);
+        let may_fit =
+            |made_for: &Option<Platform>| made_for.as_ref().is_none_or(|it| self.platform.accepts(it));
+        let alone = self.unreadable.iter().filter(move |(name, _)| is_alone(name));
+        alone.filter(move |(_, entry)| may_fit(&entry.platform)).map(|(_, entry)| entry.error.clone())
+    }
+
+    /// The entries of this name that cannot be read.
+    fn unreadable_of(&self, name: Option<&Reference>) -> Vec<UnreadableEntry> {
+        let of = self.unreadable.iter().filter(|(other, _)| name.is_some() && other.as_ref() == name);
+        of.map(|(_, entry)| entry.clone()).collect()
     }
 
     /// The image of this name that suits the platform best.
@@ -126,7 +146,9 @@ impl<C: Content> Catalog<C> {
         if candidates.is_empty() {
             return Err(self.not_found(asked));
         }
-        let Choice { image, troubles } = choice::choose(&self.content, &self.platform, candidates);
+        let unreadable = self.unreadable_of(Some(asked));
+        let Choice { image, troubles } =
+            choice::choose(&self.content, &self.platform, candidates, &unreadable);
         for error in troubles {
             tracing::warn!(reference = %asked, error = error.report(), "an entry of this name is passed over");
         }
@@ -147,12 +169,16 @@ impl<C: Content> Catalog<C> {
                 None => names.push((entry.name.clone(), vec![entry])),
             }
         }
-        names.into_iter().map(|(name, alike)| (name, self.choose(alike))).collect()
+        let choose = |(name, alike): (Result<Reference>, Vec<&Entry>)| {
+            let choice = self.choose(name.as_ref().ok(), alike);
+            (name, choice)
+        };
+        names.into_iter().map(choose).collect()
     }
 
-    fn choose<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) -> Choice {
+    fn choose(&self, name: Option<&Reference>, entries: Vec<&Entry>) -> Choice {
         let candidates = entries.into_iter().filter_map(|entry| self.candidate(entry, None).transpose());
-        choice::choose(&self.content, &self.platform, candidates.collect())
+        choice::choose(&self.content, &self.platform, candidates.collect(), &self.unreadable_of(name))
     }
 
     /// The names of all images that are here whole, for this platform.
@@ -179,7 +205,7 @@ impl<C: Content> Catalog<C> {
                 is_named_so && !matches!(error.kind(), ErrorKind::PlatformMissing { .. })
             }
         };
-        let of_one = |candidate| choice::choose(&self.content, &self.platform, vec![candidate]).image;
+        let of_one = |candidate| choice::choose(&self.content, &self.platform, vec![candidate], &[]).image;
         let candidates = self.candidates(asked);
         let candidates =
             candidates.map(|(entry, it)| (&entry.descriptor, it.transpose().map(of_one).transpose()));
@@ -218,10 +244,10 @@ impl<C: Content> Catalog<C> {
     }
 
     fn in_entry(&self, entry: &Descriptor, pinned: Option<&Digest>) -> Result<Option<Candidate>> {
-        let bytes = self.content.read(entry)?;
+        let (entry, bytes) = self.content.read_document(entry)?;
         match (Document::parse(&bytes, Some(&entry.media_type))?, pinned) {
             (Document::Manifest(document), None) => {
-                self.single(entry, bytes, document, true).map(Candidate::from).map(Some)
+                self.single(&entry, bytes, document, true).map(Candidate::from).map(Some)
             }
             (Document::Index(index), None) => {
                 let chosen = index.choose(&self.platform)?;
@@ -244,12 +270,12 @@ impl<C: Content> Catalog<C> {
 
     /// The image of an entry of an index within the layout.
     fn nested(&self, entry: &Descriptor) -> Result<Found> {
-        let bytes = self.content.read(entry)?;
+        let (entry, bytes) = self.content.read_document(entry)?;
         let Document::Manifest(manifest) = Document::parse(&bytes, Some(&entry.media_type))? else {
             let message = format!("{} is an index within an index", entry.digest);
             return Err(Error::new(ErrorKind::Unsupported, message));
         };
-        self.single(entry, bytes, manifest, false)
+        self.single(&entry, bytes, manifest, false)
     }
 
     /// The image with this manifest, if it is made for the platform.
@@ -258,21 +284,23 @@ impl<C: Content> Catalog<C> {
     /// checked against the configuration.
     fn single(&self, entry: &Descriptor, bytes: Vec<u8>, document: Manifest, check: bool) -> Result<Found> {
         let mut manifest = entry.clone();
-        if let Some(other) = manifest.platform.as_ref().filter(|platform| !self.platform.accepts(platform)) {
-            return Err(self.platform.missing(vec![other.clone()]));
-        }
+        let read = |config: &Descriptor| self.content.read(config).map(Some);
+        manifest.platform = self.platform.check_image(entry, &document, read)?;
         if document.is_runnable() {
             let config = self.content.read(&document.config)?;
             choice::check_layers(&document, &config)?;
-            if check || manifest.platform.is_none() {
+            if check {
                 self.platform.check(&config)?;
             }
-            manifest.platform = manifest.platform.or_else(|| config_platform(&config));
         }
         Ok(Found { manifest, bytes, document, index: None })
     }
 
     fn not_found(&self, asked: &Reference) -> Error {
+        let may_be = |name: &Option<Reference>| self.entries.is_empty() || name.as_ref() == Some(asked);
+        if let Some((_, entry)) = self.unreadable.iter().find(|(name, _)| may_be(name)) {
+            return entry.error.clone();
+        }
         let path = self.content.place();
         let mut names: Vec<_> =
             self.entries.iter().filter_map(|e| Some(e.name.as_ref().ok()?.to_string())).collect();
@@ -283,7 +311,11 @@ impl<C: Content> Catalog<C> {
             [] => "put an image there first".to_owned(),
             names => format!("choose what is there: {}{more}", names[..names.len().min(LISTED)].join(", ")),
         };
-        Error::new(ErrorKind::NotFound, format!("{path} has no {asked}")).with_help(help)
+        let missing = Error::new(ErrorKind::NotFound, format!("{path} has no {asked}")).with_help(help);
+        match self.unreadable.first() {
+            Some((_, entry)) => missing.with_source(entry.error.clone()),
+            None => missing,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::iter::successors;
 use std::path::Path;
 
-use hoist_core::{Descriptor, Error, ErrorKind, REF_NAME, Reference, Result};
+use hoist_core::{Descriptor, Error, ErrorKind, REF_NAME, Reference, Result, UnreadableEntry};
 
 /// The whole reference, as containerd, `BuildKit` and `docker save` write it.
 pub(crate) const IMAGE_NAME: &str = "io.containerd.image.name";
@@ -89,6 +89,13 @@ impl Naming {
             }
             _ => Ok(name),
         }
+    }
+
+    /// The tagged reference of an entry that cannot be read.
+    pub(crate) fn name_of(&self, entry: &UnreadableEntry) -> Option<Reference> {
+        let mut named = Descriptor::of("", b"");
+        named.annotations.clone_from(&entry.annotations);
+        self.name(&named).ok().filter(|name| name.digest().is_none())
     }
 
     fn repository(&self) -> Result<&Reference> {

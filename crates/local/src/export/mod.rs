@@ -149,7 +149,7 @@ impl Image {
             let layout = Layout::open(&stored.path)?;
             let (mut manifest, document) = layout.image()?;
             if manifest.platform.is_none() && document.is_runnable() {
-                manifest.platform = config_platform(&layout.read(&document.config)?);
+                manifest.platform = config_platform(&layout.read(&document.config)?)?;
             }
             let index = store.index_of(&reference, &platform)?;
             let (top, index) = match index.and_then(|bytes| listing(bytes, &manifest.digest)) {

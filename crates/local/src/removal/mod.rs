@@ -6,7 +6,7 @@ mod reachability;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use hoist_core::{Descriptor, Error, ErrorKind, Result};
+use hoist_core::{Descriptor, Document, Error, ErrorKind, Result, json_text};
 use hoist_store::Layout;
 use serde_json::Value;
 
@@ -23,7 +23,9 @@ pub(crate) fn remove(directory: &Directory, layout: &Layout, doomed: &[&Descript
         return Err(malformed(layout.path()));
     };
     let is_doomed = |entry: &Value| {
-        serde_json::from_value::<Descriptor>(entry.clone()).is_ok_and(|entry| doomed.contains(&&entry))
+        let alone = serde_json::json!({"manifests": [entry]}).to_string();
+        let Ok(Document::Index(index)) = Document::parse(alone.as_bytes(), None) else { return false };
+        index.manifests.iter().any(|entry| doomed.contains(&entry))
     };
     let (removed, kept): (Vec<_>, Vec<_>) = std::mem::take(entries).into_iter().partition(is_doomed);
     entries.clone_from(&kept);
@@ -48,7 +50,7 @@ fn garbage(layout: &Layout, removed: &[Value], kept: &[Value]) -> BTreeSet<hoist
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Value> {
-    serde_json::from_slice(bytes).map_err(|cause| malformed(path).with_source(cause))
+    serde_json::from_str(&json_text(bytes)).map_err(|cause| malformed(path).with_source(cause))
 }
 
 fn malformed(path: &Path) -> Error {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hoist_core::{Descriptor, Digest, ErrorKind, Result};
+use hoist_core::{Descriptor, Digest, ErrorKind, Result, json_text};
 use hoist_store::Layout;
 use serde_json::{Map, Value};
 
@@ -64,7 +64,7 @@ impl<'a> Reachable<'a> {
     fn read(&self, digest: Digest, size: u64, media_type: &str) -> Result<Option<Value>> {
         let blob = Descriptor::new(media_type, digest, size);
         match self.layout.read(&blob) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Ok(bytes) => Ok(serde_json::from_str(&json_text(&bytes)).ok()),
             Err(missing) if *missing.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

@@ -1,6 +1,6 @@
 //! Finds the image for a platform in an index and the indexes within it, within bounds.
 
-use hoist_core::{Descriptor, Error, ErrorKind, Index, Platform, Result, media_type};
+use hoist_core::{Descriptor, Error, ErrorKind, Index, Platform, Result, UnreadableEntry, media_type};
 
 const MAX_DEPTH: usize = 4; // real ones have one level within the first
 const MAX_DOCUMENTS: usize = 32; // per reference: each is a request, and an index may list thousands
@@ -17,14 +17,17 @@ pub(crate) struct IndexSearch<'a> {
     looked: usize,
     /// The platforms of other images.
     available: Vec<Platform>,
+    /// The first entry that cannot be read.
+    unreadable: Option<UnreadableEntry>,
 }
 
 impl<'a> IndexSearch<'a> {
-    /// The search in this index.
-    pub(crate) fn of(index: Index, platform: &'a Platform) -> Self {
-        let mut search = Self { platform, ahead: Vec::new(), depth: 0, looked: 0, available: Vec::new() };
-        search.enter(index);
-        search
+    /// The search in this index. Fails as [`enter`](Self::enter) does.
+    pub(crate) fn of(index: Index, platform: &'a Platform) -> Result<Self> {
+        let (ahead, available) = (Vec::new(), Vec::new());
+        let mut search = Self { platform, ahead, depth: 0, looked: 0, available, unreadable: None };
+        search.enter(index)?;
+        Ok(search)
     }
 
     /// The entry to look into next: the image, or an index to [enter](Self::enter).
@@ -33,8 +36,7 @@ impl<'a> IndexSearch<'a> {
     /// [`Malformed`](ErrorKind::Malformed) beyond the bounds.
     pub(crate) fn next(&mut self) -> Result<Descriptor> {
         let next = self.ahead.pop();
-        let (entry, depth) =
-            next.ok_or_else(|| self.platform.missing(std::mem::take(&mut self.available)))?;
+        let (entry, depth) = next.ok_or_else(|| self.missing())?;
         self.depth = depth;
         self.looked += 1;
         bound(self.looked, MAX_DOCUMENTS, "lead to more than", "documents")?;
@@ -42,16 +44,30 @@ impl<'a> IndexSearch<'a> {
         Ok(entry)
     }
 
-    /// Continues in the index behind the current entry.
-    pub(crate) fn enter(&mut self, index: Index) {
-        let depth = self.depth + 1;
-        if let Ok(entry) = index.choose(self.platform) {
-            self.ahead.push((entry.clone(), depth));
-            return;
+    fn missing(&mut self) -> Error {
+        let missing = self.platform.missing(std::mem::take(&mut self.available));
+        match self.unreadable.take() {
+            Some(entry) => missing.with_source(entry.error),
+            None => missing,
         }
+    }
+
+    /// Continues in the index behind the current entry. Fails if the entry that fits best cannot be read.
+    pub(crate) fn enter(&mut self, mut index: Index) -> Result<()> {
+        let depth = self.depth + 1;
+        match index.choose(self.platform) {
+            Ok(entry) => {
+                self.ahead.push((entry.clone(), depth));
+                return Ok(());
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::PlatformMissing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.unreadable = self.unreadable.take().or_else(|| index.unreadable.drain(..).next());
         self.available.extend(index.manifests.iter().filter_map(|entry| entry.platform.clone()));
         let within = index.manifests.into_iter().filter(is_undeclared_index).rev();
         self.ahead.extend(within.map(|entry| (entry, depth)));
+        Ok(())
     }
 }
 

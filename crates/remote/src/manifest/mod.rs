@@ -69,10 +69,10 @@ async fn choose(
     platform: &Platform,
     store: &Store,
 ) -> Result<Fetched> {
-    let mut search = IndexSearch::of(index, platform);
+    let mut search = IndexSearch::of(index, platform)?;
     loop {
         match by_descriptor(client, route, search.next()?, store).await? {
-            Fetched { document: Document::Index(index), .. } => search.enter(index),
+            Fetched { document: Document::Index(index), .. } => search.enter(index)?,
             image => return Ok(image),
         }
     }
@@ -102,11 +102,14 @@ async fn by_descriptor(client: &Client, route: &Route, chosen: Descriptor, store
     let fetched = match store.read_blob(&chosen, MAX_DOCUMENT) {
         Ok(Some(bytes)) => {
             let document = Document::parse(&bytes, Some(&chosen.media_type))?;
-            Fetched { descriptor: chosen.clone(), bytes, document }
+            Fetched { descriptor: described(&document, &bytes, Some(&chosen.digest)), bytes, document }
         }
         _ => fetch(client, route, &chosen.digest.to_string(), Some(&chosen.digest)).await?,
     };
-    fetched.descriptor.expect_size(chosen.size)?;
+    if fetched.descriptor.size != chosen.size {
+        // Its digest tells that it is the right one. Some tools write no size, or a wrong one.
+        tracing::debug!(digest = %chosen.digest, stated = chosen.size, "an index states a wrong size");
+    }
     let mut descriptor = fetched.descriptor;
     descriptor.platform = chosen.platform;
     Ok(Fetched { descriptor, ..fetched })
@@ -135,7 +138,7 @@ fn check(
 ) -> Result<Fetched> {
     let served = served_digest(headers)?;
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let document = Document::parse(&bytes, content_type)
+    let document = parse(&bytes, content_type)
         .map_err(|cause| response::error_in_place(registry, &bytes).unwrap_or(cause))
         .map_err(|cause| cause.context(format!("the manifest {selector} cannot be used")));
     // The digest of a signed schema 1 manifest does not cover its signatures: an error about the schema says more.
@@ -146,9 +149,36 @@ fn check(
             .map_err(|cause| cause.context(format!("the manifest {selector} is not what it should be")))?;
     }
     let document = document?;
-    let mut descriptor = Descriptor::of(document.media_type(), &bytes);
-    descriptor.digest = pinned.cloned().unwrap_or(descriptor.digest);
+    if let Document::Index(index) = &document {
+        for entry in &index.unreadable {
+            tracing::info!(
+                registry,
+                selector,
+                error = entry.error.report(),
+                "passing over an entry of an index"
+            );
+        }
+    }
+    let descriptor = described(&document, &bytes, pinned);
     Ok(Fetched { descriptor, bytes, document })
+}
+
+/// Parses an answer. An empty one is tried again: some proxies send one while they fetch the manifest themselves.
+fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Document> {
+    if bytes.is_empty() {
+        let help = "try again later; if this lasts, check the address of the registry";
+        return Err(Error::new(ErrorKind::Unavailable, "the answer is empty").with_help(help));
+    }
+    Document::parse(bytes, content_type).map_err(|cause| match bytes.trim_ascii_start().first() {
+        Some(b'{') => cause,
+        _ => cause.with_help("is this the address of a registry?"),
+    })
+}
+
+fn described(document: &Document, bytes: &[u8], pinned: Option<&Digest>) -> Descriptor {
+    let mut descriptor = Descriptor::of(document.media_type(), bytes);
+    descriptor.digest = pinned.cloned().unwrap_or(descriptor.digest);
+    descriptor
 }
 
 /// The digest that the registry states for its answer. Fails if it is malformed.

@@ -1,8 +1,8 @@
 //! One pull: asks the registry for the image, fetches the blobs that the store lacks, and names the image.
 
 use futures_util::future;
-use hoist_core::{Descriptor, MAX_DOCUMENT, PullEvents, PulledImage, Reference, Result, config_platform};
-use hoist_store::{Fetched, Lease, Staging, Verify};
+use hoist_core::{Descriptor, MAX_DOCUMENT, Platform, PullEvents, PulledImage, Reference, Result};
+use hoist_store::{Fetched, Lease, Verify};
 
 use super::RemoteRegistry;
 use crate::hosts::Route;
@@ -62,51 +62,31 @@ impl RemoteRegistry {
         if verify == Verify::Cached
             && let Some(lease) = self.store.lease_async(&resolved.manifest.digest).await?
         {
-            self.check_platform(config_of(resolved, |config| lease.read(config, MAX_DOCUMENT))?.as_deref())?;
+            self.platform_of(resolved, |config| lease.read(config, MAX_DOCUMENT))?;
             return Ok(lease);
         }
         let staging = self.store.stage(verify)?;
         staging.check_space(resolved.document.blobs())?;
         let put = staging.put(&resolved.manifest, resolved.bytes.clone());
         let wanted = sources::wanted(&self.client, route, &self.foreign, resolved.document.blobs())?;
+        let staged_platform = || self.platform_of(resolved, |config| staging.read(config, MAX_DOCUMENT));
         let check = |blob: &Descriptor| {
-            if *blob != resolved.document.config {
-                return Ok(());
-            }
-            self.check_platform(staged_config(&staging, resolved)?.as_deref())
+            // Without the other blobs: an image for another platform is not fetched as a whole.
+            if *blob == resolved.document.config { staged_platform().map(drop) } else { Ok(()) }
         };
         let fetch = self.client.fetcher.fetch(&staging, wanted, &self.events, check);
         future::try_join(fetch, put).await?;
-        let entry = entry(&staging, reference, resolved);
-        staging.commit(entry).await
+        let mut entry = resolved.manifest.clone();
+        entry.platform = staged_platform()?;
+        staging.commit(entry.tagged(reference)).await
     }
 
-    /// Fails if an image without an index is for another platform, by its configuration.
-    fn check_platform(&self, config: Option<&[u8]>) -> Result<()> {
-        config.map_or(Ok(()), |config| self.platform.check(config))
+    /// The image's platform. Fails if it is not for this registry's, or if its configuration, by `read`, cannot tell.
+    fn platform_of(
+        &self,
+        resolved: &Resolved,
+        read: impl FnOnce(&Descriptor) -> Result<Option<Vec<u8>>>,
+    ) -> Result<Option<Platform>> {
+        self.platform.check_image(&resolved.manifest, &resolved.document, read)
     }
-}
-
-/// The configuration, by `read`, if it is needed to know the image's platform.
-fn config_of(
-    resolved: &Resolved,
-    read: impl FnOnce(&Descriptor) -> Result<Option<Vec<u8>>>,
-) -> Result<Option<Vec<u8>>> {
-    let is_needed = resolved.manifest.platform.is_none() && resolved.document.is_runnable();
-    if is_needed { read(&resolved.document.config) } else { Ok(None) }
-}
-
-/// The configuration among the staged blobs; without hard links, the pool may not have it.
-fn staged_config(staging: &Staging, resolved: &Resolved) -> Result<Option<Vec<u8>>> {
-    config_of(resolved, |config| staging.read(config, MAX_DOCUMENT))
-}
-
-/// The one entry of the layout's index.
-fn entry(staging: &Staging, reference: &Reference, resolved: &Resolved) -> Descriptor {
-    let mut entry = resolved.manifest.clone();
-    if entry.platform.is_none() {
-        let config = staged_config(staging, resolved).ok().flatten();
-        entry.platform = config.as_deref().and_then(config_platform);
-    }
-    entry.tagged(reference)
 }

@@ -1,8 +1,8 @@
 //! Looks a reference up at its registry, without storing anything.
 
 use hoist_core::{
-    Descriptor, Document, Error, ErrorKind, ImageEntry, Index, MAX_DOCUMENT, Manifest, Platform, Reference,
-    Resolution, Result, config_platform,
+    Descriptor, Document, Error, ErrorKind, ImageEntry, Index, Manifest, Platform, Reference, Resolution,
+    Result, config_platform,
 };
 use hoist_store::owned;
 use reqwest::Method;
@@ -32,7 +32,7 @@ impl RemoteRegistry {
         let images = match &top.document {
             Document::Index(index) => self.entries(&route, index).await?,
             Document::Manifest(manifest) => {
-                let platform = self.platform_of(&route, manifest).await?;
+                let platform = self.stated_platform(&route, manifest).await?;
                 let mut descriptor = top.descriptor.clone();
                 descriptor.platform = platform;
                 vec![entry(&descriptor, Some(manifest))]
@@ -44,7 +44,11 @@ impl RemoteRegistry {
 
     /// The images of an index, without attestations and other entries for no platform.
     async fn entries(&self, route: &Route, index: &Index) -> Result<Vec<ImageEntry>> {
-        let chosen = index.choose(&self.platform).ok();
+        let chosen = match index.choose(&self.platform) {
+            Ok(chosen) => Some(chosen),
+            Err(error) if matches!(error.kind(), ErrorKind::PlatformMissing { .. }) => None,
+            Err(error) => return Err(error),
+        };
         let manifest = match chosen {
             Some(chosen) => Some(self.read(route, chosen).await?),
             None => None,
@@ -58,9 +62,8 @@ impl RemoteRegistry {
 
     /// A manifest that an index names. `None`: it is another index.
     async fn read(&self, route: &Route, blob: &Descriptor) -> Result<Option<Manifest>> {
-        let Fetched { descriptor, document, .. } =
+        let Fetched { document, .. } =
             fetch(&self.client, route, &blob.digest.to_string(), Some(&blob.digest)).await?;
-        descriptor.expect_size(blob.size)?;
         Ok(match document {
             Document::Manifest(manifest) => Some(manifest),
             _ => None,
@@ -68,14 +71,14 @@ impl RemoteRegistry {
     }
 
     /// The platform of an image without an index, by its configuration.
-    async fn platform_of(&self, route: &Route, manifest: &Manifest) -> Result<Option<Platform>> {
+    async fn stated_platform(&self, route: &Route, manifest: &Manifest) -> Result<Option<Platform>> {
         let config = &manifest.config;
-        if !manifest.is_runnable() || config.size > MAX_DOCUMENT {
+        if !manifest.is_runnable() {
             return Ok(None);
         }
         let read = |_: &HeaderMap, bytes: Vec<u8>| {
             config.verify(&bytes)?;
-            Ok(config_platform(&bytes))
+            config_platform(&bytes)
         };
         let request = (Method::GET, &HeaderMap::new());
         self.client

@@ -20,12 +20,20 @@ fn serve(mock: &MockRegistry, content_type: &str, body: &str) {
 #[tokio::test]
 async fn what_is_no_manifest_is_told_from_one() {
     let (setup, reference) = Setup::with(Image::sample(1)).await;
-    for fault in [Fault::login_page(), Fault::Document("text/plain".into(), String::new())] {
-        setup.mock.repair();
-        setup.mock.fail(On::Manifests, fault);
-        let words = ["the manifest v1", "is this the address of a registry?"];
-        setup.fails(&reference, ErrorKind::Malformed, &words).await;
-    }
+    setup.mock.fail(On::Manifests, Fault::login_page());
+    let words = ["the manifest v1", "is this the address of a registry?"];
+    setup.fails(&reference, ErrorKind::Malformed, &words).await;
+}
+
+#[tokio::test]
+async fn a_manifest_that_comes_empty_is_asked_for_again() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    let empty = Fault::Document(media_type::OCI_MANIFEST.into(), String::new());
+    setup.mock.fail_next(1, On::Manifests, empty.clone());
+    setup.pull(&reference).await;
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    setup.mock.fail(On::Manifests, empty);
+    setup.fails(&reference, ErrorKind::Unavailable, &["the manifest v1", "the answer is empty"]).await;
 }
 
 #[tokio::test]
@@ -154,7 +162,7 @@ async fn a_document_that_is_manifest_and_index_at_once_is_rejected() {
     let image = Image::sample(1);
     let (setup, reference) = Setup::with(&image).await;
     let mut both: Value = serde_json::from_slice(&image.manifest().bytes).unwrap();
-    both["manifests"] = json!([]);
+    both["manifests"] = json!([image.manifest().descriptor()]);
     for content_type in [media_type::OCI_MANIFEST, media_type::OCI_INDEX, "application/json"] {
         setup.mock.repair();
         both["mediaType"] =
@@ -162,7 +170,7 @@ async fn a_document_that_is_manifest_and_index_at_once_is_rejected() {
         serve(&setup.mock, content_type, &both.to_string());
         setup.fails(&reference, ErrorKind::Malformed, &["a manifest and an index at once"]).await;
     }
-    for lie in [media_type::OCI_INDEX, media_type::DOCKER_MANIFEST] {
+    for lie in [media_type::OCI_INDEX, media_type::DOCKER_LIST] {
         setup.mock.repair();
         setup.mock.fail(On::Manifests, Fault::ContentType(lie.to_owned()));
         setup.fails(&reference, ErrorKind::Malformed, &["the document says", lie]).await;
@@ -224,6 +232,24 @@ async fn layers_come_as_they_are_plain_gzip_or_zstd() {
     }
 }
 
+/// Proxies that keep one type for all, and tools that write `null` or nothing for what they do not set.
+#[tokio::test]
+async fn a_manifest_that_is_called_another_of_its_shape_is_as_good() {
+    let image = Image::sample(1);
+    for lie in [media_type::DOCKER_MANIFEST, "application/vnd.docker.distribution.manifest.v1+prettyjws"] {
+        let (setup, reference) = Setup::with(&image).await;
+        setup.mock.fail(On::Manifests, Fault::ContentType(lie.to_owned()));
+        assert_eq!(setup.pull(&reference).await.digest, image.digest().to_string());
+    }
+    let (setup, reference) = Setup::with(&image).await;
+    serve_changed(&setup.mock, &image, |manifest| {
+        manifest["manifests"] = json!([]);
+        manifest["annotations"] = json!({"empty": null, "number": 7});
+        manifest["layers"][0]["urls"] = json!([null]);
+    });
+    setup.registry().pull(&reference).await.unwrap();
+}
+
 /// GHSA-f36w-mj3v-6jqv: sizes that cannot be.
 #[tokio::test]
 async fn a_negative_size_is_no_size() {
@@ -232,7 +258,7 @@ async fn a_negative_size_is_no_size() {
     for size in [json!(-1), json!(i64::MIN), json!(1.5), json!("1000")] {
         setup.mock.repair();
         serve_changed(&setup.mock, &image, |manifest| manifest["layers"][0]["size"] = size);
-        setup.fails(&reference, ErrorKind::Malformed, &["neither a manifest nor an index"]).await;
+        setup.fails(&reference, ErrorKind::Malformed, &["layer 1 of the manifest", "`size`"]).await;
     }
     setup.mock.repair();
     serve_changed(&setup.mock, &image, |manifest| manifest["layers"][0]["size"] = json!(i64::MAX));

@@ -12,6 +12,7 @@ mod hosts;
 mod indexes;
 mod lookup;
 mod mirrors;
+mod platform_checks;
 mod ranges;
 mod redirects;
 mod setup;

@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::fs::File;
 use std::path::Path;
 
-use hoist_core::{Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Manifest, Result};
-use serde::{Deserialize, Serialize};
+use hoist_core::{Descriptor, Digest, Document, Error, ErrorKind, Index, MAX_DOCUMENT, Manifest, Result};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::fs::dir::Dir;
 use crate::paths::{pool_file, pool_path};
@@ -19,12 +20,6 @@ pub(crate) const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 pub struct Layout {
     dir: Dir,
     immutable: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Marker {
-    image_layout_version: String,
 }
 
 #[derive(Serialize)]
@@ -52,12 +47,14 @@ impl Layout {
     ///
     /// Fails as [`open`](Self::open) does.
     pub fn check_version(oci_layout: &[u8], place: impl Display) -> Result<()> {
-        let marker: Marker =
+        let marker: Map<String, Value> =
             serde_json::from_slice(oci_layout).map_err(|cause| no_layout(&place).with_source(cause))?;
-        if marker.image_layout_version.starts_with("1.") {
+        let version = marker.get("imageLayoutVersion").and_then(Value::as_str);
+        let version = version.ok_or_else(|| no_layout(&place))?;
+        if version.starts_with("1.") {
             return Ok(());
         }
-        let message = format!("{place} is a layout of version {}", marker.image_layout_version);
+        let message = format!("{place} is a layout of version {version}");
         Err(Error::new(ErrorKind::Unsupported, message).with_help("hoist reads version 1"))
     }
 
@@ -86,12 +83,23 @@ impl Layout {
         self.dir.path()
     }
 
-    /// The entries of `index.json`.
+    /// The entries of `index.json` that can be read. The others are logged.
     pub fn entries(&self) -> Result<Vec<Descriptor>> {
+        self.index().map(|index| index.manifests)
+    }
+
+    /// The whole `index.json`. Entries that cannot be read are logged.
+    pub fn index(&self) -> Result<Index> {
         let malformed = |why| Error::new(ErrorKind::Malformed, format!("{}: {why}", self.path().display()));
         let bytes = self.dir.read("index.json", MAX_DOCUMENT)?.ok_or_else(|| malformed("no index.json"))?;
         match Document::parse(&bytes, None) {
-            Ok(Document::Index(index)) => Ok(index.manifests),
+            Ok(Document::Index(index)) => {
+                for entry in &index.unreadable {
+                    let (path, error) = (self.path().display(), entry.error.report());
+                    tracing::warn!(%path, error, "passing over an entry of a layout's index");
+                }
+                Ok(index)
+            }
             Ok(_) => Err(malformed("index.json is not an index")),
             Err(cause) => Err(malformed("index.json cannot be read").with_source(cause)),
         }
@@ -119,6 +127,17 @@ impl Layout {
         let bytes = self.dir.read(pool_file(&blob.digest), limit)?.ok_or_else(|| self.missing(blob))?;
         blob.verify(&bytes)?;
         Ok(bytes)
+    }
+
+    /// Reads a manifest or an index, and checks its digest. Its size is not checked, since some tools write a wrong one:
+    /// it is returned in the descriptor.
+    pub fn read_document(&self, entry: &Descriptor) -> Result<(Descriptor, Vec<u8>)> {
+        let bytes = self.dir.read(pool_file(&entry.digest), MAX_DOCUMENT)?;
+        let bytes = bytes.ok_or_else(|| self.missing(entry))?;
+        entry.digest.verify(&bytes)?;
+        let mut entry = entry.clone();
+        entry.size = bytes.len() as u64;
+        Ok((entry, bytes))
     }
 
     /// Opens a blob's file and checks its size, but not its content.

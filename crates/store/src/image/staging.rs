@@ -419,7 +419,9 @@ impl Staging {
 pub(crate) fn names_only(layout: &Dir, digest: &Digest) -> Result<bool> {
     let bytes = unless_damaged(layout.read("index.json", MAX_DOCUMENT))?.unwrap_or_default();
     Ok(match Document::parse(&bytes, None) {
-        Ok(Document::Index(index)) => matches!(&index.manifests[..], [only] if only.digest == *digest),
+        Ok(Document::Index(index)) => {
+            index.unreadable.is_empty() && matches!(&index.manifests[..], [only] if only.digest == *digest)
+        }
         _ => false,
     })
 }

@@ -74,7 +74,7 @@ impl Naive {
         }
         let config = fs::read(self.pooled(&manifest.config.digest)).expect("a blob just fetched");
         platform().check(&config)?;
-        assert!(config_platform(&config).is_some(), "all images of the suite say what they are made for");
+        assert!(config_platform(&config)?.is_some(), "all images of the suite say what they are made for");
         images.copies += 1;
         let path = self.root.path().join(images.copies.to_string());
         self.copy(&path, &digest, &bytes, &manifest)
