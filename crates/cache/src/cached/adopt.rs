@@ -78,13 +78,10 @@ impl<R> Cache<R> {
             None => layout.read(blob).map(Some),
         };
         let manifest = read(entry)?.map(|bytes| Document::parse(&bytes, Some(&entry.media_type)));
-        match manifest.transpose()? {
-            Some(Document::Manifest(manifest)) => self.platform.check_image(entry, &manifest, read).map(drop),
-            _ => {
-                let message = format!("{} is not a manifest", entry.digest);
-                Err(Error::new(ErrorKind::Malformed, message))
-            }
-        }
+        let Some(Document::Manifest(manifest)) = manifest.transpose()? else {
+            return Err(Error::new(ErrorKind::Malformed, format!("{} is not a manifest", entry.digest)));
+        };
+        self.platform.check_image(entry, &manifest, read).map(drop)
     }
 
     /// Writes the image's name, unless the store has it: that name also keeps the index. An existing name is noted as
