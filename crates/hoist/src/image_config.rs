@@ -1,5 +1,7 @@
 //! The configuration of an image as the types of the crate `oci-spec`.
 
+use std::path::PathBuf;
+
 use hoist_core::{Error, ErrorKind, Platform, Result, json_text};
 use hoist_store::Layout;
 use oci_spec::image::ImageConfiguration;
@@ -24,12 +26,16 @@ impl Hoist {
         let image = self.resolve(reference).await?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("{reference} is not here")).with_help("pull it first")
         })?;
+        self.config_of(image.path).await.map_err(|error| error.context(format!("cannot read {reference}")))
+    }
+
+    /// The configuration of the image in this layout.
+    pub(crate) async fn config_of(&self, layout: PathBuf) -> Result<ImageConfiguration> {
         let config = move |_: &_| {
-            let layout = Layout::open(&image.path)?;
+            let layout = Layout::open(&layout)?;
             layout.read(&layout.image()?.1.config)
         };
-        let bytes = self.store().blocking(config).await?;
-        read(&bytes, self.platform()).map_err(|error| error.context(format!("cannot read {reference}")))
+        read(&self.store().blocking(config).await?, self.platform())
     }
 }
 

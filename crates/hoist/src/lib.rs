@@ -34,6 +34,7 @@
 //! | `cache` | the decorators: a cache, a fallback to a second source, a limit on pulls, spans |
 //! | `metrics` | counts pulls, bytes, hits and evictions with the crate `metrics`, if [`Config::observe`] is set |
 //! | `oci-spec` | [`Hoist::image_config`], in the types of that crate |
+//! | `rootfs` | [`Hoist::root_fs`]: bootable root file systems, as EROFS or ext4 images |
 //! | `blocking` | a front for programs that have no async runtime: [`blocking`] |
 
 mod backend;
@@ -47,6 +48,8 @@ mod hoist;
 mod image_config;
 mod lookup;
 mod root;
+#[cfg(feature = "rootfs")]
+mod root_fs;
 
 pub use hoist_core::{
     Admission, Algorithm, Candidate, CredentialKind, Credentials, Descriptor, Digest, Document, Error,
@@ -68,6 +71,8 @@ pub use hoist_distribution::DistributionRegistry;
 pub use hoist_local::{Archive, ArchiveCompression, ArchiveFormat, Export, LocalRegistry};
 #[cfg(feature = "remote")]
 pub use hoist_remote::{FoundIn, Keychain, Login, RemoteRegistry, StoredIn};
+#[cfg(feature = "rootfs")]
+pub use hoist_rootfs::{AddedFile, Format, Limits, RootFsOptions};
 
 pub use crate::backend::SourceContext;
 pub use crate::builder::{Builder, open, open_with_events};
@@ -79,6 +84,8 @@ pub use oci_spec;
 
 pub use crate::hoist::Hoist;
 pub use crate::root::default_root;
+#[cfg(feature = "rootfs")]
+pub use crate::root_fs::RootFs;
 
 /// The READMEs' examples compile: the project's, where this is in its repository, and this crate's.
 #[cfg(doctest)]

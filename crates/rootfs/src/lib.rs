@@ -4,14 +4,17 @@
 //! they arrive, verifies them, and puts the data of files into a [`Spool`]. [`RootTree::merge`] merges the layers by
 //! the image spec, and [`RootTree::write_erofs`] writes an image.
 
+mod build;
 mod copy;
 mod erofs;
+mod ext4;
 mod layer;
 mod limits;
 mod merge;
 mod tar;
 mod tree;
 
+pub use build::{AddedFile, Format, Plan, RootFsOptions, root_fs, write_file};
 pub use layer::{Decoder, Layer, Spool, Unpacker};
 pub use limits::{Budget, Limits};
 pub use tree::RootTree;

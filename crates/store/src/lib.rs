@@ -9,6 +9,7 @@
 //! [`commit`](Staging::commit) publishes the whole image in one rename and returns a [`Lease`]. Under that
 //! lease, [`Store::name`] makes the image known by a reference.
 
+mod derived;
 mod fs;
 mod fsck;
 mod gc;
@@ -19,6 +20,7 @@ mod paths;
 mod refs;
 mod store;
 
+pub use derived::{Derived, DerivedClaim};
 pub use fs::blocking::blocking;
 pub use fs::descriptors;
 pub use fsck::{Checked, Finding, FsckOptions, Problem};

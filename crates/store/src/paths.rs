@@ -21,6 +21,12 @@ pub(crate) fn images_path(algorithm: Algorithm) -> String {
     format!("images/{}", algorithm.as_str())
 }
 
+/// The directory of the content of one kind that was made from images whose manifest digest has this algorithm, relative
+/// to the root.
+pub(crate) fn derived_path(kind: &str, algorithm: Algorithm) -> String {
+    format!("derived/{kind}/{}", algorithm.as_str())
+}
+
 /// The name of the journal that belongs to an ingest's data file of this name.
 pub(crate) fn journal_of(data: &str) -> String {
     format!("{data}{JOURNAL}")

@@ -5,6 +5,7 @@
 mod export;
 mod login;
 mod pull;
+mod rootfs;
 mod settings;
 mod store;
 
@@ -19,6 +20,9 @@ use crate::progress::Style;
 pub(crate) use export::{Compress, CopyArgs, SaveArgs, SaveFormat};
 pub(crate) use login::LoginArgs;
 pub(crate) use pull::PullArgs;
+pub(crate) use rootfs::RootFsArgs;
+#[cfg(feature = "rootfs")]
+pub(crate) use rootfs::RootFsFormat;
 pub(crate) use store::{GcArgs, LoadArgs};
 
 /// Pull container images to the local disk, as verified OCI image layouts
@@ -139,6 +143,9 @@ pub(crate) enum Command {
         #[arg(long)]
         image_config: bool,
     },
+    /// Pull an image, make a root file system of it that a virtual machine can boot from, and print its path
+    #[command(name = "rootfs")]
+    RootFs(RootFsArgs),
     /// Check credentials with a registry, and store them where docker and podman also find them
     Login(LoginArgs),
     /// Remove the credentials that `login` stored
@@ -160,7 +167,7 @@ impl Command {
     /// instead.
     pub(crate) fn needs_store(&self, config: &Config) -> bool {
         let asks_directory = config.local.path.is_some() && !config.caches();
-        matches!(self, Self::Pull(_) | Self::Load(_)) || asks_directory
+        matches!(self, Self::Pull(_) | Self::Load(_) | Self::RootFs(_)) || asks_directory
     }
 
     /// Whether the command only asks registries and stores no image. The user's store is then left alone.
@@ -172,7 +179,8 @@ impl Command {
     pub(super) fn plain_http(&self) -> &[String] {
         match self {
             Self::Pull(PullArgs { references, plain_http: true, .. }) => references,
-            Self::Resolve { reference: name, plain_http: true }
+            Self::RootFs(RootFsArgs { reference: name, plain_http: true, .. })
+            | Self::Resolve { reference: name, plain_http: true }
             | Self::Tags { repository: name, plain_http: true } => std::slice::from_ref(name),
             _ => &[],
         }
@@ -185,7 +193,8 @@ impl Command {
             | Self::Save(SaveArgs { references, .. })
             | Self::Copy(CopyArgs { references, .. })
             | Self::Remove { references } => references,
-            Self::Inspect { reference, .. }
+            Self::RootFs(RootFsArgs { reference, .. })
+            | Self::Inspect { reference, .. }
             | Self::IsCached { reference }
             | Self::Resolve { reference, .. }
             | Self::Tags { repository: reference, .. } => std::slice::from_ref(reference),

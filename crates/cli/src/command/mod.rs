@@ -10,6 +10,7 @@ mod login;
 mod lookup;
 mod pull;
 mod remove;
+mod rootfs;
 mod save;
 mod upkeep;
 
@@ -57,7 +58,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         return without_store(&config, args.json, args.command);
     }
     let progress = match args.command {
-        Command::Pull(_) | Command::Save(_) | Command::Copy(_) if !args.quiet => {
+        Command::Pull(_) | Command::RootFs(_) | Command::Save(_) | Command::Copy(_) if !args.quiet => {
             Progress::start(args.progress)
         }
         _ => None,
@@ -91,7 +92,7 @@ fn is_there(root: &Path) -> Result<bool> {
 /// Runs a command that only reads, without a store.
 fn without_store(config: &Config, json: bool, command: Command) -> Result<ExitCode> {
     match command {
-        Command::Pull(_) | Command::Load(_) | Command::List => Ok(ExitCode::SUCCESS),
+        Command::Pull(_) | Command::Load(_) | Command::RootFs(_) | Command::List => Ok(ExitCode::SUCCESS),
         Command::Remove { references } => {
             for reference in &references {
                 output::error(&images::not_here(reference));
@@ -118,6 +119,7 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<ExitCode> {
     match command {
         Command::Pull(args) => pull::pull(context, args).await,
         Command::Load(args) => load::load(hoist, json, &args).await,
+        Command::RootFs(args) => rootfs::rootfs(context, args).await,
         Command::Save(args) => save::save(context, args).await,
         Command::Copy(args) => copy::copy(context, args).await,
         Command::List => list::list(hoist, json).await,

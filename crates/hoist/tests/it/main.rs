@@ -11,4 +11,6 @@ mod layout;
 #[cfg(feature = "local")]
 mod leases;
 mod mine;
+#[cfg(all(feature = "local", feature = "rootfs"))]
+mod root_fs;
 mod stack;

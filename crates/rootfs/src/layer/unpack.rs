@@ -1,23 +1,15 @@
 //! Unpacks a layer while its uncompressed bytes arrive.
 
 use std::fs::File;
-use std::io;
 use std::sync::Arc;
 
 use hoist_core::{Digest, Error, ErrorKind, Hasher, Result};
 
+use super::entries::Entries;
 use super::spool::Spool;
-use super::xattrs;
-use crate::erofs;
 use crate::limits::Budget;
-use crate::tar::{Entry, EntryKind, Event, Parser, malformed};
-use crate::tree::{BLOCK, Content, Inode, InodeId, Inodes, Kind, LayerTree, Meta, ROOT, Xattrs};
-
-/// The longest target of a symlink.
-const MAX_TARGET: usize = 4095;
-
-/// What `mknod(2)` and EROFS can express: 12 bits and 20 bits.
-const MAX_DEVICE: (u64, u64) = (0xfff, 0xf_ffff);
+use crate::tar::{Event, Parser};
+use crate::tree::LayerTree;
 
 /// A layer whose bytes have their digest. Its files' data is in a file.
 #[derive(Debug)]
@@ -49,34 +41,12 @@ pub struct Unpacker {
     diff_id: Digest,
 }
 
-/// What becomes of the entries.
-#[derive(Debug)]
-struct Entries {
-    tree: LayerTree,
-    spool: Spool,
-    file: Option<Writing>,
-    budget: Arc<Budget>,
-    /// How many extended attributes were left out.
-    left_out: u64,
-}
-
-/// A file whose data is arriving.
-#[derive(Debug)]
-struct Writing {
-    /// `None`: nothing shows the file, whose name is a whiteout's.
-    inode: Option<InodeId>,
-    content: Content,
-    /// How much of what goes into whole blocks is missing.
-    whole: u64,
-    tail: Option<Vec<u8>>,
-}
-
 impl Unpacker {
     /// Puts the data of the layer's files into this spool. The budget is shared by all layers of an image.
     pub fn new(spool: Spool, diff_id: Digest, budget: Arc<Budget>) -> Self {
         let parser = Parser::new(budget.limits().max_metadata);
         let hasher = Hasher::new(diff_id.algorithm());
-        let entries = Entries { tree: LayerTree::new(), spool, file: None, budget, left_out: 0 };
+        let entries = Entries::new(spool, budget);
         Self { parser, entries, hasher, diff_id }
     }
 
@@ -87,7 +57,7 @@ impl Unpacker {
     /// with [`TooLarge`](ErrorKind::TooLarge) beyond a limit; and as the disk does.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
         self.hasher.update(bytes);
-        self.entries.budget.add_bytes(bytes.len() as u64)?;
+        self.entries.budget().add_bytes(bytes.len() as u64)?;
         while let Some(event) = self.parser.next(&mut bytes)? {
             match event {
                 Event::Entry(entry) => self.entries.begin(*entry)?,
@@ -112,127 +82,4 @@ impl Unpacker {
         self.parser.finish()?;
         self.entries.finish()
     }
-}
-
-impl Entries {
-    fn begin(&mut self, mut entry: Entry) -> Result<()> {
-        let xattrs = std::mem::take(&mut entry.xattrs);
-        let (xattrs, left_out) = xattrs::keep(&entry.path, xattrs)?;
-        self.left_out += left_out;
-        let meta = meta(&entry, xattrs)?;
-        match entry.kind {
-            EntryKind::HardLink => return self.tree.link(&entry.path, &entry.link, meta, &self.budget),
-            EntryKind::File => return self.begin_file(&entry, meta),
-            _ => {}
-        }
-        let inode = inode(&entry, meta)?;
-        self.tree.insert(&entry.path, inode, &self.budget).map(drop)
-    }
-
-    fn begin_file(&mut self, entry: &Entry, meta: Meta) -> Result<()> {
-        let tail = entry.size % BLOCK;
-        let is_packed = tail > 0 && erofs::fits_inline(meta.xattrs(), tail);
-        let content = Content { layer: 0, block: self.spool.next_block(), size: entry.size, tail: None };
-        let whole = if is_packed { entry.size - tail } else { entry.size };
-        let inode = self.tree.insert(&entry.path, Inode { meta, kind: Kind::File(content) }, &self.budget)?;
-        self.file = Some(Writing { inode, content, whole, tail: is_packed.then(Vec::new) });
-        Ok(())
-    }
-
-    fn data(&mut self, data: &[u8]) -> Result<()> {
-        let Some(file) = self.file.as_mut().filter(|file| file.inode.is_some()) else { return Ok(()) };
-        let length = usize::try_from(file.whole).unwrap_or(usize::MAX).min(data.len());
-        let (whole, tail) = data.split_at(length);
-        file.whole -= whole.len() as u64;
-        if let Some(packed) = &mut file.tail {
-            packed.extend_from_slice(tail);
-        }
-        self.spool.append(whole).map_err(cannot_write)
-    }
-
-    fn hole(&mut self, count: u64) -> Result<()> {
-        self.budget.add_bytes(count)?;
-        let Some(file) = self.file.as_mut().filter(|file| file.inode.is_some()) else { return Ok(()) };
-        let whole = count.min(file.whole);
-        file.whole -= whole;
-        if let Some(packed) = &mut file.tail {
-            let tail = usize::try_from(count - whole).expect("a tail is shorter than a block");
-            packed.resize(packed.len() + tail, 0);
-        }
-        self.spool.append_zeros(whole).map_err(cannot_write)
-    }
-
-    fn end(&mut self) -> Result<()> {
-        let Some(Writing { inode: Some(id), mut content, tail, .. }) = self.file.take() else {
-            return Ok(());
-        };
-        self.spool.align().map_err(cannot_write)?;
-        if let Some(tail) = tail {
-            content.tail = Some(self.spool.put_tail(&tail).map_err(cannot_write)?);
-        }
-        self.tree.inode_mut(id).kind = Kind::File(content);
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Layer> {
-        if self.left_out > 0 {
-            let count = self.left_out;
-            tracing::warn!(
-                count,
-                "a layer has extended attributes of another system or of overlayfs: left out"
-            );
-        }
-        let data = self.spool.finish().map_err(cannot_write)?;
-        Ok(Layer { tree: self.tree, data })
-    }
-}
-
-fn meta(entry: &Entry, xattrs: Option<Box<Xattrs>>) -> Result<Meta> {
-    let id = |id: u64| u32::try_from(id).ok().filter(|&id| id != u32::MAX);
-    let (Some(uid), Some(gid)) = (id(entry.uid), id(entry.gid)) else {
-        return Err(refused(entry, "has an owner that Linux cannot have"));
-    };
-    let mode = u16::try_from(entry.mode & 0o7777).expect("it has twelve bits");
-    Ok(Meta { mode, uid, gid, mtime: entry.mtime, xattrs })
-}
-
-/// The inode of anything but a file.
-fn inode(entry: &Entry, meta: Meta) -> Result<Inode> {
-    let kind = match entry.kind {
-        EntryKind::Directory => return Ok(Inode::directory(meta, ROOT, false)),
-        EntryKind::Symlink => Kind::Symlink(target(entry)?),
-        EntryKind::CharDevice if entry.device == (0, 0) => {
-            return Err(refused(entry, "is device 0:0, with which overlayfs hides files"));
-        }
-        EntryKind::CharDevice => device(entry, Kind::CharDevice)?,
-        EntryKind::BlockDevice => device(entry, Kind::BlockDevice)?,
-        _ => Kind::Fifo,
-    };
-    Ok(Inode { meta, kind })
-}
-
-fn target(entry: &Entry) -> Result<Box<[u8]>> {
-    let target = &entry.link;
-    if target.is_empty() || target.len() > MAX_TARGET || target.contains(&0) {
-        return Err(refused(entry, "is a symlink whose target Linux cannot have"));
-    }
-    Ok(target.clone().into())
-}
-
-fn device(entry: &Entry, kind: fn(u32, u32) -> Kind) -> Result<Kind> {
-    match entry.device {
-        (major, minor) if major <= MAX_DEVICE.0 && minor <= MAX_DEVICE.1 => {
-            let part = |number: u64| u32::try_from(number).expect("it is below the maximum");
-            Ok(kind(part(major), part(minor)))
-        }
-        _ => Err(refused(entry, "is a device whose number Linux cannot have")),
-    }
-}
-
-fn refused(entry: &Entry, why: &str) -> Error {
-    malformed(format!("{} {why}", String::from_utf8_lossy(&entry.path)))
-}
-
-fn cannot_write(cause: io::Error) -> Error {
-    Error::io("cannot write the data of a layer", cause)
 }

@@ -38,7 +38,7 @@ impl RootTree {
     }
 
     /// The directory that a directory of the layer merges with.
-    fn below(&self, lower: InodeId, name: &[u8], is_implied: bool) -> Option<InodeId> {
+    pub(super) fn below(&self, lower: InodeId, name: &[u8], is_implied: bool) -> Option<InodeId> {
         let inode = self.child(lower, name)?.inode?;
         match &self.inode(inode).kind {
             Kind::Directory(_) => Some(inode),

@@ -11,6 +11,7 @@
 mod apply;
 mod hide;
 mod resolve;
+mod top;
 
 use hoist_core::{Error, ErrorKind, Result};
 

@@ -380,6 +380,6 @@ fn take<'a>(input: &mut &'a [u8], most: u64) -> &'a [u8] {
 }
 
 /// A path for messages.
-pub(crate) fn shown(path: &[u8]) -> String {
+fn shown(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
 }

@@ -30,7 +30,9 @@ impl Lease {
     }
 
     /// A second lease of the same image, which stays until both are dropped.
-    pub(crate) fn again(&self) -> Result<Self> {
+    ///
+    /// Fails with [`Storage`](hoist_core::ErrorKind::Storage) if no descriptor can be had.
+    pub fn again(&self) -> Result<Self> {
         let again = |cause| Error::io(format!("cannot lease {} once more", self.digest), cause);
         Ok(Self { image: self.image.try_clone().map_err(again)?, digest: self.digest.clone() })
     }

@@ -11,6 +11,7 @@ mod eviction;
 mod fsck;
 mod images;
 mod ingests;
+mod made;
 mod mounts;
 mod names;
 mod older;

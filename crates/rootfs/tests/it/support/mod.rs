@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod image;
+pub(crate) mod stored;
 
 pub(crate) use self::archive::{Archive, File};
 pub(crate) use self::image::{Image, build, build_with, layer, refusal};
