@@ -15,7 +15,7 @@ pub(super) fn gc(store: Option<&Store>, json: bool, options: &GcOptions) -> Resu
 }
 
 fn gc_lines(collected: &Collected, options: &GcOptions) -> String {
-    let Collected { images, evicted, blobs, ingests, bytes, held, .. } = collected;
+    let Collected { images, evicted, blobs, ingests, derived, bytes, held, .. } = collected;
     let verb = if options.dry_run { "would delete" } else { "deleted" };
     let mut lines: Vec<String> = Vec::new();
     for image in evicted {
@@ -23,6 +23,9 @@ fn gc_lines(collected: &Collected, options: &GcOptions) -> String {
     }
     let (images, size) = (images.len() + evicted.len(), human::size(*bytes));
     lines.push(format!("{verb} {images} images, {blobs} blobs and {ingests} unfinished downloads: {size}"));
+    if *derived > 0 {
+        lines.push(format!("{verb} the derived content of {derived} images"));
+    }
     if let (Some(held), Some(limit)) = (held, options.max_size)
         && *held > limit
     {
@@ -56,13 +59,14 @@ fn usage_lines(usage: &Usage) -> String {
         images
             .map(|image| line(size(image.total), size(image.own), &names(&image.references, &image.digest))),
     );
-    let Usage { pool, unused, ingests, quarantine, staging, .. } = usage;
+    let Usage { pool, unused, derived, ingests, quarantine, staging, .. } = usage;
     lines.push(format!(
-        "{} in all: {} of blobs, {} of them without an image; {} of unfinished downloads, {} in staging, \
-         {} in quarantine",
+        "{} in all: {} of blobs, {} of them without an image; {} made from images; {} of unfinished downloads, \
+         {} in staging, {} in quarantine",
         human::size(usage.total()),
         human::size(*pool),
         human::size(*unused),
+        human::size(*derived),
         human::size(*ingests),
         human::size(*staging),
         human::size(*quarantine)

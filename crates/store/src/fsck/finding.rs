@@ -51,6 +51,8 @@ pub enum Problem {
         /// The image or index.
         digest: Digest,
     },
+    /// Content whose image is gone.
+    Orphan,
     /// Something that the store did not create.
     Stray,
 }
@@ -79,6 +81,7 @@ impl fmt::Display for Problem {
             Self::DamagedRef => f.write_str("this name cannot be read"),
             Self::DanglingRef { image } => write!(f, "this name leads to {image}, which is not here"),
             Self::UnmarkedRef { digest } => write!(f, "{digest} has no record of this name"),
+            Self::Orphan => f.write_str("the image that this was made from is gone"),
             Self::Stray => f.write_str("this is no part of a store"),
         }
     }
@@ -92,7 +95,7 @@ impl Problem {
             Self::LacksBlob { .. } | Self::HasDamagedBlob { .. } | Self::DamagedLayout => {
                 "it has no name any more"
             }
-            Self::DamagedRef | Self::DanglingRef { .. } => "it was removed",
+            Self::DamagedRef | Self::DanglingRef { .. } | Self::Orphan => "it was removed",
             Self::UnmarkedRef { .. } => "the name was recorded there",
         }
     }

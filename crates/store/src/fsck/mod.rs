@@ -4,6 +4,7 @@
 //! collector deletes those. A finding should never occur. It comes from a failing disk, from other programs, or
 //! from `durability = "none"`.
 
+mod derived;
 mod finding;
 mod images;
 mod places;
@@ -70,6 +71,7 @@ impl Store {
         for &algorithm in Algorithm::ALL {
             check.images(algorithm)?;
         }
+        check.derived()?;
         check.refs()?;
         check.places()?;
         Ok(check.checked)

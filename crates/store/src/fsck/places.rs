@@ -24,7 +24,7 @@ impl Check<'_> {
     }
 
     /// Reports the entries of a directory that do not belong there.
-    fn strays(&mut self, path: &str, is_ours: impl Fn(&DirEntry) -> bool) -> Result<()> {
+    pub(super) fn strays(&mut self, path: &str, is_ours: impl Fn(&DirEntry) -> bool) -> Result<()> {
         let Some(dir) = self.store.dir().sub(path)? else { return Ok(()) };
         for entry in dir.entries()? {
             let entry = entry?;

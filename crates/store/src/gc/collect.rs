@@ -28,6 +28,8 @@ impl Store {
     /// lower layer, it is deleted in place: whoever waits for its lock finds it incomplete, or gone.
     pub(crate) fn dismantle(&self, images: &Dir, image: &Digest) -> Result<()> {
         let scratch = self.scratch()?;
+        // First, so that a killed process leaves nothing whose image is gone.
+        self.take_derived(image, scratch.dir())?;
         let is_moved = images.rename_dir(image.hex(), scratch.dir(), "image")?;
         let (parent, name) = if is_moved { (scratch.dir(), "image") } else { (images, image.hex()) };
         if !is_moved {

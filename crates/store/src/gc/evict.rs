@@ -56,7 +56,8 @@ impl Store {
 impl Collection<'_> {
     /// The disk space of the store, not counting what a dry run would have deleted.
     pub(crate) fn held(&self) -> Result<u64> {
-        let mut held = self.store.space_of("ingest")? + self.store.space_of("quarantine")?;
+        let places = ["ingest", "quarantine", "derived"].map(|place| self.store.space_of(place));
+        let mut held = places.into_iter().sum::<Result<u64>>()?;
         for &algorithm in Algorithm::ALL {
             if let Some(pool) = self.store.dir().sub(pool_path(algorithm))? {
                 for blob in pool.entries()? {
@@ -75,7 +76,14 @@ impl Collection<'_> {
     pub(crate) fn evict(&mut self, limit: u64) -> Result<()> {
         let mut held = self.held()?;
         if held > limit {
-            for (last_used, image) in self.least_recently_used_first()? {
+            let images = self.least_recently_used_first()?;
+            for (last_used, image) in &images {
+                if held <= limit {
+                    break;
+                }
+                held = held.saturating_sub(self.evict_derived(image, *last_used)?);
+            }
+            for (last_used, image) in images {
                 if held <= limit {
                     break;
                 }
@@ -104,6 +112,17 @@ impl Collection<'_> {
         Ok(candidates)
     }
 
+    /// Deletes what was made from an image, unless the image is leased or was used since. That can be made again without
+    /// a download, and so goes before any image. Returns the number of freed bytes.
+    fn evict_derived(&mut self, image: &Digest, last_used: SystemTime) -> Result<u64> {
+        let Some(images) = self.store.dir().sub(images_path(image.algorithm()))? else { return Ok(0) };
+        let Some(_owned) = lock::try_own(&images, image.hex())? else { return Ok(0) };
+        if self.store.names_of_image(image)?.last_used != Some(last_used) {
+            return Ok(0);
+        }
+        self.strip(image)
+    }
+
     /// Evicts an image, unless it is leased or was used since. Returns the number of freed bytes.
     fn evict_one(&mut self, image: &Digest, last_used: SystemTime) -> Result<u64> {
         let Some(images) = self.store.dir().sub(images_path(image.algorithm()))? else { return Ok(0) };
@@ -114,15 +133,16 @@ impl Collection<'_> {
             return Ok(0);
         }
         let holding = self.ledger.holding(&images, image)?;
+        let freed = holding.own + self.derived_left(image)?;
         self.end(&images, image, &names)?;
-        self.collected.bytes += holding.own;
+        self.collected.bytes += freed;
         self.collected.blobs += holding.own_blobs;
         if !self.options.dry_run {
-            let event = || Event::evicted(image.clone(), holding.own);
+            let event = || Event::evicted(image.clone(), freed);
             self.store.events().emit(event);
         }
         self.collected.evicted.push(Evicted { digest: image.clone(), references: names.references });
-        Ok(holding.own)
+        Ok(freed)
     }
 
     fn end(&mut self, images: &Dir, image: &Digest, names: &Names) -> Result<()> {

@@ -2,11 +2,13 @@
 //! a limit, the least recently used images.
 
 mod collect;
+pub(crate) mod derived;
 pub(crate) mod disk_usage;
 mod evict;
 pub(crate) mod quarantine;
 pub(crate) mod usage;
 
+use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -75,6 +77,9 @@ pub struct Collected {
     pub blobs: usize,
     /// The number of unfinished ingests that were deleted.
     pub ingests: usize,
+    /// The number of times that derived content was deleted without its image: because the image is gone, or to keep
+    /// the limit. Content that goes with its image does not count.
+    pub derived: usize,
     /// The number of files that were deleted from quarantine.
     pub quarantined: usize,
     /// The disk space of everything that was deleted, in bytes.
@@ -104,8 +109,8 @@ impl Store {
         if !options.dry_run {
             sweep(self.dir())?;
         }
-        let mut collection =
-            Collection { store: self, options, collected: Collected::default(), ledger: Ledger::default() };
+        let (collected, ledger, stripped) = (Collected::default(), Ledger::default(), HashSet::new());
+        let mut collection = Collection { store: self, options, collected, ledger, stripped };
         collection.run()?;
         Ok(collection.collected)
     }
@@ -118,6 +123,8 @@ pub(crate) struct Collection<'a> {
     pub(crate) collected: Collected,
     /// In a dry run: the links that would be gone.
     pub(crate) ledger: Ledger,
+    /// In a dry run: the images whose derived content would be gone.
+    stripped: HashSet<Digest>,
 }
 
 impl Collection<'_> {
@@ -125,6 +132,7 @@ impl Collection<'_> {
         for &algorithm in Algorithm::ALL {
             self.unnamed_images(algorithm)?;
         }
+        self.orphans()?;
         if let Some(limit) = self.options.max_size {
             // Files that may never be used again are deleted before any image.
             self.options.all |= self.held()? > limit;
@@ -146,6 +154,7 @@ impl Collection<'_> {
             let image = image?;
             // Measured first, because the image is gone afterwards.
             let holding = self.ledger.holding(&images, &image)?;
+            let derived = self.store.derived_space(&image)?;
             let taken = if self.options.dry_run {
                 lock::try_own(&images, image.hex())?.is_some() && !self.store.is_named(&image)?
             } else {
@@ -155,7 +164,7 @@ impl Collection<'_> {
                 if self.options.dry_run {
                     self.ledger.strike(&images, &image)?;
                 }
-                self.collected.bytes += holding.own;
+                self.collected.bytes += holding.own + derived;
                 self.collected.blobs += holding.own_blobs;
                 self.collected.images.push(image);
             }

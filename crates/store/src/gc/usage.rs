@@ -7,7 +7,7 @@ use hoist_core::{Algorithm, Digest, Reference, Result};
 use serde::Serialize;
 
 use crate::fs::space::{disk_space, space_below};
-use crate::gc::disk_usage::{Holding, Ledger};
+use crate::gc::disk_usage::Ledger;
 use crate::paths::{images_path, pool_path};
 use crate::refs::Names;
 use crate::store::Store;
@@ -30,6 +30,8 @@ pub struct Usage {
     pub staging: u64,
     /// Damaged content.
     pub quarantine: u64,
+    /// Content that was made from images, such as root file systems.
+    pub derived: u64,
     /// Each image, most recently used first.
     pub images: Vec<ImageUsage>,
 }
@@ -45,16 +47,19 @@ pub struct ImageUsage {
     pub references: Vec<Reference>,
     /// When it was last used, in seconds since 1970. `None`: it has no name.
     pub last_used: Option<u64>,
-    /// All its files.
+    /// All its files, and the content that was made from it.
     pub total: u64,
-    /// The files that no other image has: deleting the image would free this much.
+    /// The files that no other image has, and the content that was made from it: deleting the image would free this
+    /// much.
     pub own: u64,
+    /// The content that was made from it, such as root file systems.
+    pub derived: u64,
 }
 
 impl Usage {
     /// The disk space of the whole store.
     pub fn total(&self) -> u64 {
-        self.pool + self.beside_pool + self.ingests + self.staging + self.quarantine
+        self.pool + self.beside_pool + self.ingests + self.staging + self.quarantine + self.derived
     }
 }
 
@@ -73,6 +78,7 @@ impl Store {
         usage.ingests = self.space_of("ingest")?;
         usage.staging = self.space_of("staging")?;
         usage.quarantine = self.space_of("quarantine")?;
+        usage.derived = self.space_of("derived")?;
         Ok(usage)
     }
 
@@ -107,9 +113,11 @@ impl Store {
             let since =
                 |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
             usage.beside_pool += holding.unpooled;
-            let Holding { total, own, .. } = holding;
+            let derived = self.derived_space(&digest)?;
+            let (total, own) = (holding.total + derived, holding.own + derived);
             let since_1970 = last_used.map(since);
-            found.push((last_used, ImageUsage { digest, references, last_used: since_1970, total, own }));
+            let image = ImageUsage { digest, references, last_used: since_1970, total, own, derived };
+            found.push((last_used, image));
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 mod admission;
 mod calls;
 mod collecting;
+mod derived;
 mod eviction;
 mod fsck;
 mod images;

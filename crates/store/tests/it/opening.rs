@@ -14,7 +14,7 @@ use crate::support::{image, open, platform, pull, reference, tree};
 #[tokio::test]
 async fn a_directory_that_was_moved_is_not_found_by_a_symlink() {
     for is_inside in [true, false] {
-        for moved in ["blobs", "images", "refs", "names", "ingest", "staging", "quarantine"] {
+        for moved in ["blobs", "images", "refs", "names", "ingest", "staging", "quarantine", "derived"] {
             let (dir, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
             let store = open(&dir);
             pull(&store, &image(b"layer"), "demo").await;
