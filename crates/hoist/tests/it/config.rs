@@ -137,6 +137,35 @@ fn a_complaint_names_the_key_and_the_line() {
     }
 }
 
+/// One value of a good configuration is odd, doubled or cut off: it is read, or one error names its line or its key, and
+/// repeats no secret.
+#[test]
+fn an_odd_value_is_read_or_named() {
+    const ODD: [&str; 12] =
+        ["\"\"", "[]", "{}", "7", "-1", "1.5", "true", "[7]", "[\"\"]", "\"\u{e9}\"", "1979-05-27", "nan"];
+    let lines: Vec<_> = WHOLE.lines().collect();
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.contains(" = ")) {
+        let (key, value) = line.split_once(" = ").unwrap();
+        let odd = ODD.map(|value| format!("{key} = {value}"));
+        let twice = format!("{line}\n{line}");
+        let upper = format!("{} = {value}", key.to_ascii_uppercase());
+        let cut = line[..line.len() - 1].to_owned();
+        for text in odd.into_iter().chain([twice, upper, cut, format!("{key} ="), key.to_owned()]) {
+            let mut lines = lines.clone();
+            lines[at] = &text;
+            let Err(error) = Config::from_toml(&lines.join("\n")) else { continue };
+            let report = error.report();
+            if value.starts_with('[') && text.len() < line.len() && report.contains("line ") {
+                continue; // a list without its end goes on in the next lines
+            }
+            let places =
+                [format!("line {}", at + 1), format!("line {}", at + 2), key.trim_matches('"').to_owned()];
+            assert!(places.iter().any(|place| report.contains(place)), "{text}: {report}");
+            assert!(!report.contains("hunter2") && !report.contains('\n'), "{text}: {report}");
+        }
+    }
+}
+
 /// None of these would do anything, and who asks for credentials or a mirror has to know that they are not used.
 #[test]
 fn what_the_other_client_cannot_do_is_a_mistake() {

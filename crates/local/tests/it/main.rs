@@ -6,5 +6,6 @@ mod export;
 mod hostile;
 mod local;
 mod names;
+mod odd;
 mod site;
 mod tar_formats;
