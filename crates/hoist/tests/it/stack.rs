@@ -209,10 +209,9 @@ async fn all_events_of_a_pull_have_its_id_and_platform() {
     let config = dir.store_only().with_local(dir.images()).with_offline().with_observe();
     let config = config.with_max_pulls(NonZeroUsize::MIN); // so that backends pull in tasks
     let hoist = hoist::open_with_events(&config, events).unwrap();
-    for steps in [
-        &["Started", "Resolved", "Manifest", "Committed"][..],
-        &["Started", "Resolved", "Hit", "Committed"],
-    ] {
+    for steps in
+        [&["Started", "Resolved", "Manifest", "Committed"][..], &["Started", "Resolved", "Hit", "Committed"]]
+    {
         hoist.pull("images:v1").await.unwrap();
         let of_pulls = std::iter::from_fn(|| received.try_next()).filter(|event| event.pull().is_some());
         let told: Vec<_> = of_pulls.collect();
