@@ -116,9 +116,10 @@ async fn the_store_of_another_user_hands_out_what_it_has() {
     let work = move || {
         hoist(&root, &["pull", "-q", PLATFORM, &reference]).ok();
         run("chmod", &["755", root.to_str().unwrap(), root.parent().unwrap().to_str().unwrap()]).ok();
-        // Where the build is may be closed to others.
+        // Where the build is may be closed to others. A process of its own copies it: a program that this one had open for
+        // writing while another test started one would be "Text file busy".
         let hoist = root.parent().unwrap().join("hoist");
-        std::fs::copy(hoist_binary(), &hoist).unwrap();
+        run("cp", &[hoist_binary().to_str().unwrap(), hoist.to_str().unwrap()]).ok();
         let pinned = format!("{}@{digest}", reference.rsplit_once(':').unwrap().0);
         for arguments in [
             &["pull", PLATFORM, &reference][..],
