@@ -99,6 +99,21 @@ impl Certified {
         Self { certificate, key }
     }
 
+    /// As [`by_itself`](Self::by_itself), with `CA:TRUE`, from 1998 until the beginning of this year.
+    ///
+    /// # Panics
+    ///
+    /// If no key can be made.
+    #[must_use]
+    pub fn authority_until(name: &str, year: i32) -> Self {
+        let mut params = params_for(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        (params.not_before, params.not_after) = (date_time_ymd(1998, 1, 1), date_time_ymd(year, 1, 1));
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params.self_signed(&key).expect("a certificate can sign itself");
+        Self { certificate, key }
+    }
+
     /// The certificate.
     #[must_use]
     pub fn der(&self) -> CertificateDer<'static> {

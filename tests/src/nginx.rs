@@ -28,12 +28,25 @@ impl Nginx {
     pub fn start(certified: &Certified, clients: Option<&Authority>, path: &str, target: &str) -> Self {
         let dir = TempDir::new().expect("a temporary directory can be made");
         let at = |name: &str| dir.path().join(name);
-        let cert = certified.write(at("server.pem")).display().to_string();
-        let key = certified.write_key(at("server-key.pem")).display().to_string();
+        let cert = certified.write(at("server.pem"));
+        let key = certified.write_key(at("server-key.pem"));
         let clients = clients.map_or_else(String::new, |authority| {
             let path = authority.write(at("clients.pem"));
             format!("ssl_client_certificate {}; ssl_verify_client on;", path.display())
         });
+        Self::start_with(&cert, &key, &clients, path, target)
+    }
+
+    /// As [`start`](Self::start), with the certificate and key in these files, and more directives for the server.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_with(cert: &Path, key: &Path, more: &str, path: &str, target: &str) -> Self {
+        let dir = TempDir::new().expect("a temporary directory can be made");
+        let at = |name: &str| dir.path().join(name);
+        let (cert, key) = (cert.display(), key.display());
         let host = free_address();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {};", at(kind).display()))
@@ -45,7 +58,7 @@ impl Nginx {
                  access_log off; client_max_body_size 0; proxy_max_temp_file_size 0; {temporary}
                  server {{
                      listen {host} ssl;
-                     ssl_certificate {cert}; ssl_certificate_key {key}; {clients}
+                     ssl_certificate {cert}; ssl_certificate_key {key}; {more}
                      location {path}/ {{
                          proxy_pass http://{target}/v2/;
                          proxy_set_header Host $http_host;

@@ -115,6 +115,21 @@ async fn a_certificate_out_of_its_time_is_refused_and_called_so() {
     }
 }
 
+/// It is an authority's, as OpenSSL makes a certificate that signs itself.
+#[tokio::test]
+async fn a_certificate_that_is_trusted_by_itself_must_still_be_in_its_time() {
+    for (year, word) in [(1999, Some("has expired")), (4000, None)] {
+        let certified = Certified::authority_until(ADDRESS, year);
+        let setup = Setup::with(Authority::new(), &certified, None).await;
+        certified.write(setup.directory().join("ca.pem"));
+        setup.write("ca = 'ca.pem'");
+        match word {
+            Some(word) => setup.refused(&[word, "clock"]).await,
+            None => setup.pull(REFERENCE).await,
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_host_whose_file_says_so_is_not_verified() {
     let authority = Authority::new();

@@ -18,6 +18,7 @@ mod login;
 mod lookup;
 mod many_processes;
 mod moved;
+mod openssl;
 mod order;
 mod planted;
 mod power_cut;
