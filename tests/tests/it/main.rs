@@ -9,6 +9,7 @@ mod crash;
 mod descriptors;
 mod disk_full;
 mod drops;
+mod errors_page;
 mod failing_calls;
 mod file_systems;
 mod foreign_layers;
