@@ -22,10 +22,14 @@ Exit codes:
   12  the store cannot be read or written
   13  fsck found damage, whether or not it was repaired
   14  the image may not be handed out, according to `admission` in the configuration
+  15  doctor found something wrong
  130  interrupted, for example by Ctrl-C";
 
 /// `fsck` found damage.
 pub(crate) const DAMAGED: u8 = 13;
+
+/// `doctor` found something wrong.
+pub(crate) const UNWELL: u8 = 15;
 
 /// The command was interrupted. Like a shell, 128 plus the number of the signal.
 pub(crate) const INTERRUPTED: u8 = 130;

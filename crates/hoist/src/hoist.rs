@@ -98,6 +98,11 @@ impl Hoist {
         self.lookup.registry()?.resolve_remote(reference).await
     }
 
+    #[cfg(feature = "remote")]
+    pub(crate) fn lookup(&self) -> &Lookup {
+        &self.lookup
+    }
+
     /// Lists the tags of a repository at its registry, in the registry's order.
     ///
     /// Fails with [`InvalidReference`](ErrorKind::InvalidReference) where a tag or a digest is named; with

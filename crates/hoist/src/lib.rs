@@ -42,6 +42,7 @@ mod backend;
 pub mod blocking;
 mod builder;
 mod config;
+mod doctor;
 mod export;
 mod hoist;
 #[cfg(feature = "oci-spec")]
@@ -58,9 +59,9 @@ pub use hoist_core::{
     Secret, Source, config_platform, in_current_pull, media_type,
 };
 pub use hoist_store::{
-    Access, Call, Checked, Claim, Collected, Durability, Evicted, Fetched, Finding, FsckOptions, GcOptions,
-    ImageUsage, Ingest, Layout, Lease, Leasing, Problem, Staging, Store, StoreOptions, StoredImage, Usage,
-    Verify, WriteQueue, owned,
+    Access, Call, Check, Checked, Claim, Collected, Durability, Evicted, Fetched, Finding, FsckOptions,
+    GcOptions, ImageUsage, Ingest, Layout, Lease, Leasing, Problem, Staging, Store, StoreOptions,
+    StoredImage, Usage, Verify, WriteQueue, owned,
 };
 
 #[cfg(feature = "cache")]

@@ -10,6 +10,7 @@
 //! lease, [`Store::name`] makes the image known by a reference.
 
 mod derived;
+mod examine;
 mod fs;
 mod fsck;
 mod gc;
@@ -21,6 +22,7 @@ mod refs;
 mod store;
 
 pub use derived::{Derived, DerivedClaim};
+pub use examine::{Check, examine};
 pub use fs::blocking::blocking;
 pub use fs::descriptors;
 pub use fsck::{Checked, Finding, FsckOptions, Problem};

@@ -8,6 +8,7 @@ mod command;
 mod crash;
 mod descriptors;
 mod disk_full;
+mod doctor;
 mod drops;
 mod errors_page;
 mod failing_calls;

@@ -154,6 +154,13 @@ pub(crate) enum Command {
         #[arg(value_name = "REGISTRY")]
         registry: String,
     },
+    /// Check what surprises people: the store's file system, proxies, certificates and hosts' files; and each step of
+    /// the way to a registry
+    Doctor {
+        /// A registry to go to, as host or host:port
+        #[arg(long, value_name = "HOST")]
+        registry: Option<String>,
+    },
     /// Exit with code 0 if the image is cached, and with 1 if not
     IsCached {
         /// The image
@@ -172,7 +179,14 @@ impl Command {
 
     /// Whether the command only asks registries and stores no image. The user's store is then left alone.
     pub(crate) fn only_asks(&self) -> bool {
-        matches!(self, Self::Resolve { .. } | Self::Tags { .. } | Self::Login(_) | Self::Logout { .. })
+        matches!(
+            self,
+            Self::Resolve { .. }
+                | Self::Tags { .. }
+                | Self::Login(_)
+                | Self::Logout { .. }
+                | Self::Doctor { .. }
+        )
     }
 
     /// The references whose registries are contacted without TLS.
@@ -204,6 +218,7 @@ impl Command {
             | Self::Usage
             | Self::Fsck { .. }
             | Self::Login(_)
+            | Self::Doctor { .. }
             | Self::Logout { .. } => return Ok(()),
         };
         let parsed: Vec<Result<Reference>> = references.iter().map(|text| text.parse()).collect();

@@ -1,6 +1,7 @@
 //! Runs each command. A file has one command, or a few that belong together.
 
 mod copy;
+mod doctor;
 mod each;
 mod images;
 mod inspect;
@@ -33,6 +34,8 @@ const CLEAN_UP: Duration = Duration::from_secs(5);
 struct Context<'a> {
     hoist: &'a Hoist,
     config: &'a Config,
+    /// With the user's own store, where the command has an empty one.
+    configured: &'a Config,
     json: bool,
     progress: Option<&'a Progress>,
 }
@@ -49,6 +52,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     // temporary one.
     let empty = args.command.only_asks().then(TempDir::new).transpose();
     let empty = empty.map_err(|cause| Error::io("cannot create a temporary directory", cause))?;
+    let configured = config.clone();
     if let Some(empty) = &empty {
         // No other process uses it, wherever the system keeps temporary files.
         config = config.with_root(empty.path().join("store")).with_network_file_system();
@@ -65,7 +69,13 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     };
     let events = progress.as_ref().map(Progress::events).unwrap_or_default();
     let hoist = hoist::open_with_events(&config, events)?;
-    let context = Context { hoist: &hoist, config: &config, json: args.json, progress: progress.as_ref() };
+    let context = Context {
+        hoist: &hoist,
+        config: &config,
+        configured: &configured,
+        json: args.json,
+        progress: progress.as_ref(),
+    };
     let code = runtime.block_on(dispatch(&context, args.command));
     drop(progress);
     // Clean up after dropped work, but do not keep the user waiting for a disk that hangs.
@@ -107,7 +117,11 @@ fn without_store(config: &Config, json: bool, command: Command) -> Result<ExitCo
         Command::Fsck { .. } => upkeep::fsck(None, json, &FsckOptions::default()),
         Command::Inspect { reference, .. } => Err(images::not_here(&reference)),
         Command::IsCached { reference } => images::print_cached(json, &reference, false),
-        Command::Resolve { .. } | Command::Tags { .. } | Command::Login(_) | Command::Logout { .. } => {
+        Command::Resolve { .. }
+        | Command::Tags { .. }
+        | Command::Login(_)
+        | Command::Logout { .. }
+        | Command::Doctor { .. } => {
             unreachable!("there is an empty store for these")
         }
     }
@@ -134,6 +148,10 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<ExitCode> {
         }
         Command::Resolve { reference, .. } => lookup::resolve(hoist, json, &reference).await,
         Command::Tags { repository, .. } => lookup::tags(hoist, json, &repository).await,
+        Command::Doctor { registry } => {
+            let configured = context.configured;
+            doctor::doctor(hoist, configured, &configured.root, json, registry.as_deref()).await
+        }
         Command::IsCached { reference } => images::is_cached(hoist, json, &reference).await,
     }
 }

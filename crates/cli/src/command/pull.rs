@@ -18,7 +18,7 @@ const PULLS: usize = 3;
 
 /// Pulls images, and prints the path of each image's layout.
 pub(super) async fn pull(context: &Context<'_>, args: PullArgs) -> Result<ExitCode> {
-    let Context { hoist, config, json, progress } = *context;
+    let Context { hoist, config, json, progress, .. } = *context;
     let at_once = config.max_pulls.map_or(PULLS, NonZeroUsize::get);
     let pull = async |reference: &str| {
         if args.force { hoist.force_pull(reference).await } else { hoist.pull(reference).await }

@@ -43,8 +43,13 @@ const OPTIONS: [(&str, &str); 6] = [
 
 /// Prints an error in one line.
 pub(crate) fn error(error: &Error) {
-    let report = OPTIONS.iter().fold(error.report(), |line, (key, flag)| line.replace(key, flag));
+    let report = with_flags(error.report());
     note(&format!("{} {report}", style::paint(style::ERROR, "hoist:")));
+}
+
+/// Options by their names on the command line.
+pub(crate) fn with_flags(report: String) -> String {
+    OPTIONS.iter().fold(report, |line, (key, flag)| line.replace(key, flag))
 }
 
 /// Prints a line to stderr.

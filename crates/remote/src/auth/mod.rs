@@ -4,7 +4,7 @@
 //! then share the authorization, until the registry refuses it or it expires. A session that is not used is forgotten.
 
 mod authorization;
-mod challenge;
+pub(crate) mod challenge;
 mod connections;
 mod exchange;
 mod realm;

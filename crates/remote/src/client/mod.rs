@@ -4,6 +4,8 @@
 mod shared;
 mod transports;
 
+use std::sync::Arc;
+
 use hoist_core::{MAX_DOCUMENT, RemoteOptions, Result};
 use hoist_fetch::{Fetcher, Retry};
 use reqwest::header::HeaderMap;
@@ -11,7 +13,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::auth::{Auth, Request};
 use crate::hosts::{Capability, Endpoint, Route};
-use crate::http::{Limits, response};
+use crate::http::{Limits, Transport, response};
 use transports::Transports;
 
 pub(crate) use shared::SharedClient;
@@ -74,6 +76,11 @@ impl Client {
             }
             retry.after(attempts.into_error()).await?;
         }
+    }
+
+    /// The connections to a host, as its description asks for them.
+    pub(crate) fn transport(&self, endpoint: &Endpoint) -> Result<Arc<Transport>> {
+        self.transports.to(&endpoint.host, self.limits)
     }
 
     async fn document(

@@ -30,6 +30,10 @@ impl Default for Directories {
 }
 
 impl Directories {
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
     /// Searches these directories, and not the usual ones.
     pub(super) fn only(paths: Vec<PathBuf>) -> Self {
         Self { paths, are_usual: false }

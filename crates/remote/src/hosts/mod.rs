@@ -14,6 +14,7 @@ mod route;
 mod toml_file;
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -76,6 +77,11 @@ impl Hosts {
             plain_http: options.plain_http.iter().cloned().collect(),
             known: Mutex::default(),
         }
+    }
+
+    /// The directories that describe hosts, whether or not they exist.
+    pub(crate) fn directories(&self) -> &[PathBuf] {
+        self.directories.paths()
     }
 
     pub(crate) fn add_plain_http(&mut self, registry: String) {

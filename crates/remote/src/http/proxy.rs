@@ -116,6 +116,11 @@ impl Proxies {
         self.0.http.is_none() && self.0.https.is_none()
     }
 
+    /// Their addresses without credentials, for http and for https.
+    pub(crate) fn describe(&self) -> [Option<String>; 2] {
+        [&self.0.http, &self.0.https].map(|proxy| proxy.as_ref().map(ToString::to_string))
+    }
+
     /// The proxy for this address. Addresses on this machine have none.
     pub(crate) fn of(&self, url: &Url) -> Option<&Proxy> {
         let proxy = if url.scheme() == "https" { &self.0.https } else { &self.0.http };

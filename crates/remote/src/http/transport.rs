@@ -80,6 +80,11 @@ impl Transport {
         if *error.kind() == ErrorKind::Tls { error } else { error.with_help(PROXY_HELP) }
     }
 
+    /// The proxy on the way to this address, without its credentials.
+    pub(crate) fn proxy_to(&self, url: &Url) -> Option<String> {
+        self.proxies.of(url).map(ToString::to_string)
+    }
+
     /// The error for a 407 outside a tunnel.
     pub(crate) fn refused_by_proxy(&self, doing: &str, url: &Url) -> Error {
         let proxy = self.proxies.of(url).map_or_else(String::new, |proxy| format!(" {proxy}"));

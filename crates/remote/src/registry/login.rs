@@ -105,7 +105,7 @@ impl Login {
 }
 
 /// A registry's name as in references. It may be written as an address.
-fn name(registry: &str) -> Result<String> {
+pub(super) fn name(registry: &str) -> Result<String> {
     let bare = registry.strip_prefix("https://").or_else(|| registry.strip_prefix("http://"));
     let host = bare.unwrap_or(registry).trim_end_matches('/');
     let host = canonical_host(host.strip_suffix("/v1").or_else(|| host.strip_suffix("/v2")).unwrap_or(host));

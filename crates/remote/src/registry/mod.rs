@@ -1,6 +1,7 @@
 //! The registry that other crates see: [`RemoteRegistry`] pulls images into a store, and [`Login`] stores credentials.
 //! Each operation is in a file of its own.
 
+mod diagnosis;
 mod login;
 mod pull;
 mod resolve;

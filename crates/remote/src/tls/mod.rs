@@ -24,6 +24,11 @@ pub(crate) fn config() -> Result<ClientConfig> {
     config_for("", &TlsFiles::default())
 }
 
+/// How many certificates the system has to trust.
+pub(crate) fn count_roots() -> usize {
+    rustls_native_certs::load_native_certs().certs.len()
+}
+
 /// A configuration for one host, which also trusts the host's authorities and shows it our certificates.
 pub(crate) fn config_for(host: &str, of_host: &TlsFiles) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
