@@ -39,7 +39,7 @@ impl Hoist {
     }
 
     #[cfg(not(feature = "remote"))]
-    #[expect(clippy::unused_async, clippy::unused_self, reason = "it is called as with the feature")]
+    #[allow(clippy::unused_async, clippy::unused_self, reason = "it is called as with the feature")]
     async fn ask_registries(&self, registry: Option<&str>) -> Vec<Check> {
         let missing = || Check::new("registry", Err(crate::backend::missing("remote", "to ask a registry")));
         registry.map(|_| missing()).into_iter().collect()

@@ -108,8 +108,8 @@ fn step<T>(
 
 /// Reads the certificates that a host's description names.
 fn certificates(route: &Route) -> Result<()> {
-    let hosts = route.endpoints().iter().map(|endpoint| &endpoint.host);
-    hosts.map(|host| tls::config_for(&host.name, &host.config.tls).map(drop)).collect()
+    let mut hosts = route.endpoints().iter().map(|endpoint| &endpoint.host);
+    hosts.try_for_each(|host| tls::config_for(&host.name, &host.config.tls).map(drop))
 }
 
 fn proxies() -> Result<String> {
