@@ -194,6 +194,13 @@ impl Auth {
         let refused =
             state.authorization.as_ref().and_then(|authorization| authorization.credentials.clone());
         let (credentials, source) = self.find(state, endpoint, refused.as_ref()).await?;
+        if credentials.kind() == CredentialKind::IdentityToken {
+            // It is for a token server, and would be a password here.
+            let message =
+                format!("the identity token {source} is for a token server, and the registry names none");
+            state.troubles.push(Error::new(ErrorKind::Unauthorized, message));
+            return None;
+        }
         if Some(&credentials) == refused.as_ref() {
             state.troubles.push(refused_credentials(&source));
             return None;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hoist_core::{Error, ErrorKind, RemoteOptions, Result};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Url};
 use rustls::ClientConfig;
@@ -100,12 +101,18 @@ pub(super) fn builder(limits: Limits, proxies: &Proxies, tls: ClientConfig) -> C
     let builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .user_agent(USER_AGENT)
+        .default_headers(as_it_is())
         .connect_timeout(limits.connect)
         .read_timeout(limits.response)
         .referer(false)
         .redirect(Policy::none()) // the `redirect` module follows them
         .no_proxy(); // reqwest's own reading of the environment
     if proxies.is_empty() { builder } else { builder.proxy(proxies.to_reqwest()) }
+}
+
+/// Asks for content as it is: a proxy that compresses it changes the bytes that a digest is of.
+fn as_it_is() -> HeaderMap {
+    HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))])
 }
 
 pub(super) fn finish(builder: ClientBuilder) -> Result<Client> {

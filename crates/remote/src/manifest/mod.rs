@@ -186,6 +186,10 @@ fn served_digest(headers: &HeaderMap) -> Result<Option<Digest>> {
     let Some(value) = headers.get(CONTENT_DIGEST).and_then(|value| value.to_str().ok()) else {
         return Ok(None);
     };
+    let value = value.trim();
+    if value.is_empty() {
+        return Ok(None);
+    }
     value.parse().map(Some).map_err(|cause| {
         Error::new(ErrorKind::Malformed, "the registry answered with a malformed digest").with_source(cause)
     })

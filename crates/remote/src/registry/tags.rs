@@ -157,9 +157,9 @@ fn after(endpoint: &Endpoint, last: &str) -> Url {
 }
 
 fn elsewhere(endpoint: &Endpoint) -> Error {
-    let message = format!("{} has the list of tags go on at another host", endpoint.registry);
-    Error::new(ErrorKind::Malformed, message)
-        .with_help("it is not followed there; is this registry to be trusted?")
+    let message =
+        format!("{} has the list of tags go on at what is no address of the web", endpoint.registry);
+    Error::new(ErrorKind::Malformed, message).with_help("it is not followed; is this registry to be trusted?")
 }
 
 fn endless(limit: &str) -> Error {

@@ -427,3 +427,16 @@ async fn a_login_keeps_what_else_is_in_a_file() {
     });
     assert_eq!(after, expected);
 }
+
+#[tokio::test]
+async fn an_identity_token_is_never_sent_as_a_password() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    let (home, host) = (Home::new(), setup.mock.host());
+    let entry = r#"{"auth": "bWU6", "identitytoken": "canary"}"#;
+    home.write_docker_config(&format!(r#"{{"auths": {{"{host}": {entry}}}}}"#));
+    setup.mock.require(Auth::basic("me", SECRET));
+    let registry = setup.registry().with_keychain(Keychain::with_variables(home.lookup()));
+    fails(&registry, &reference, ErrorKind::Unauthorized, &["the identity token of"]).await;
+    let asked = setup.mock.server().received_requests().await.unwrap();
+    assert!(asked.iter().all(|request| !request.headers.contains_key("authorization")));
+}

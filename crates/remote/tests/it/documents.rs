@@ -65,6 +65,22 @@ async fn a_digest_header_that_is_malformed_is_told() {
 }
 
 #[tokio::test]
+async fn an_empty_digest_header_is_none() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    setup.mock.fail(On::Manifests, Fault::DigestHeader(String::new()));
+    setup.pull(&reference).await;
+}
+
+#[tokio::test]
+async fn content_is_asked_for_as_it_is_and_not_compressed() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    setup.mock.require(hoist_testkit::Auth::AnonymousToken);
+    setup.pull(&reference).await;
+    let asked = setup.mock.server().received_requests().await.unwrap();
+    assert!(asked.iter().all(|request| request.headers["accept-encoding"] == "identity"));
+}
+
+#[tokio::test]
 async fn without_a_digest_header_the_content_is_hashed() {
     let image = Image::sample(1);
     let (setup, reference) = Setup::with(&image).await;

@@ -115,15 +115,17 @@ async fn a_relative_link_is_followed() {
 }
 
 #[tokio::test]
-async fn a_link_to_another_host_is_not_followed() {
-    let (setup, repository, _) = tagged(1).await;
+async fn a_link_to_another_host_is_asked_of_the_registry_itself() {
+    let (setup, repository, tags) = tagged(3).await;
     let elsewhere = MockRegistry::start().await;
-    for link in [elsewhere.url(), "//evil.example/v2/demo/tags/list".into(), "file:///etc/passwd".into()] {
-        setup.mock.repair();
-        setup.mock.fail(On::Tags, Fault::Link(format!("<{link}>; rel=\"next\"")));
-        refused(&setup, &repository, ErrorKind::Malformed, "another host").await;
+    for link in [elsewhere.url(), "http://backend:5000".into(), "//evil.example".into()] {
+        let link = format!("<{link}/v2/demo/tags/list?last=v00000>; rel=\"next\"");
+        setup.mock.fail_next(1, On::Tags, Fault::Link(link));
+        assert_eq!(setup.registry().tags(&repository).await.unwrap(), tags);
     }
     assert_eq!(elsewhere.requests(), []);
+    setup.mock.fail(On::Tags, Fault::Link("<file:///etc/passwd>; rel=\"next\"".into()));
+    refused(&setup, &repository, ErrorKind::Malformed, "no address of the web").await;
 }
 
 /// CVE-2023-46737: endless data.
