@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use hoist::{
     Cached, Descriptor, Digest, Document, Durability, Error, ErrorKind, Events, Fetched, ImageRegistry,
-    Lease, MAX_DOCUMENT, Platform, PulledImage, Reference, Result, Store, StoreOptions, Verify, WriteQueue,
+    Lease, Platform, PulledImage, Reference, Result, Store, StoreOptions, Verify, WriteQueue,
 };
 use hoist_testkit::contract::{self, Ability, Subject};
 use hoist_testkit::{Image, Origin, Publishable};
@@ -80,11 +80,17 @@ impl Memory {
             Document::Manifest(manifest) => (Descriptor::of(&manifest.media_type, &bytes), bytes, None),
             _ => return Err(Error::new(ErrorKind::Unsupported, format!("{top} is no image"))),
         };
-        Ok(Fetched::New { lease: self.bring(&manifest, bytes, verify).await?, index })
+        Ok(Fetched::New { lease: self.bring(reference, &manifest, bytes, verify).await?, index })
     }
 
     /// Puts an image together in the store.
-    async fn bring(&self, descriptor: &Descriptor, bytes: Vec<u8>, verify: Verify) -> Result<Lease> {
+    async fn bring(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+        bytes: Vec<u8>,
+        verify: Verify,
+    ) -> Result<Lease> {
         let staging = self.store.stage(verify)?;
         staging.put(descriptor, bytes.clone()).await?; // checks size and digest
         let Document::Manifest(manifest) = Document::parse(&bytes, Some(&descriptor.media_type))? else {
@@ -97,9 +103,8 @@ impl Memory {
             };
             staging.fetch(blob, &Events::default(), write).await?;
         }
-        let read = |config: &Descriptor| staging.read(config, MAX_DOCUMENT);
-        self.platform.check_image(descriptor, &manifest, read)?;
-        staging.commit(descriptor.clone()).await
+        // Checks that the image is for this platform, as the others do.
+        staging.commit_pulled(descriptor.clone(), reference, &self.platform).await
     }
 }
 

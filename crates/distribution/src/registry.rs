@@ -4,8 +4,8 @@ use std::fmt;
 
 use futures_util::{TryStreamExt, stream};
 use hoist_core::{
-    Descriptor, Document, Error, ErrorKind, Event, Events, ImageRegistry, MAX_DOCUMENT, Platform, PullEvents,
-    PulledImage, Reference, Result, Source,
+    Descriptor, Document, Error, ErrorKind, Event, Events, ImageRegistry, Platform, PullEvents, PulledImage,
+    Reference, Result, Source,
 };
 use hoist_store::{Fetched, Staging, Store, Verify, WriteQueue};
 use oci_distribution::client::{Client, ClientProtocol};
@@ -106,9 +106,8 @@ impl DistributionRegistry {
         staging.put(&entry, bytes).await?;
         let bring = |blob| self.blob(client, reference, &staging, blob);
         stream::iter(manifest.blobs().map(Ok)).try_for_each_concurrent(AT_ONCE, bring).await?;
-        let read = |config: &Descriptor| staging.read(config, MAX_DOCUMENT);
-        entry.platform = self.platform.check_image(&entry, &manifest, read)?;
-        Ok(Fetched::New { lease: staging.commit(entry.tagged(reference)).await?, index })
+        let lease = staging.commit_pulled(entry, reference, &self.platform).await?;
+        Ok(Fetched::New { lease, index })
     }
 
     /// Brings a blob, from the pool or from the registry.
@@ -162,6 +161,6 @@ impl fmt::Display for DistributionRegistry {
 
 impl fmt::Debug for DistributionRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DistributionRegistry").field("platform", &self.platform).finish_non_exhaustive()
+        write!(f, "DistributionRegistry({})", self.platform)
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use hoist::{
-    Descriptor, Digest, Document, Error, ErrorKind, Events, Fetched, ImageRegistry, Lease, MAX_DOCUMENT,
-    Manifest, Platform, PulledImage, Reference, Result, Store, Verify, WriteQueue,
+    Descriptor, Digest, Document, Error, ErrorKind, Events, Fetched, ImageRegistry, Lease, Manifest,
+    Platform, PulledImage, Reference, Result, Store, Verify, WriteQueue,
 };
 
 use crate::wire::ask;
@@ -81,10 +81,8 @@ impl ShelfRegistry {
             };
             staging.fetch(blob, &Events::default(), write).await?;
         }
-        let read = |config: &Descriptor| staging.read(config, MAX_DOCUMENT);
-        self.platform.check_image(&found.manifest, &found.document, read)?;
         staging.put(&found.manifest, found.bytes.clone()).await?;
-        staging.commit(found.manifest.clone()).await
+        staging.commit_pulled(found.manifest.clone(), reference, &self.platform).await
     }
 }
 

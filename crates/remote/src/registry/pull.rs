@@ -1,7 +1,7 @@
 //! One pull: asks the registry for the image, fetches the blobs that the store lacks, and names the image.
 
 use futures_util::future;
-use hoist_core::{Descriptor, MAX_DOCUMENT, Platform, PullEvents, PulledImage, Reference, Result};
+use hoist_core::{Descriptor, MAX_DOCUMENT, PullEvents, PulledImage, Reference, Result};
 use hoist_store::{Fetched, Lease, Verify};
 
 use super::RemoteRegistry;
@@ -62,31 +62,31 @@ impl RemoteRegistry {
         if verify == Verify::Cached
             && let Some(lease) = self.store.lease_async(&resolved.manifest.digest).await?
         {
-            self.platform_of(resolved, |config| lease.read(config, MAX_DOCUMENT))?;
+            self.check_platform(resolved, |config| lease.read(config, MAX_DOCUMENT))?;
             return Ok(lease);
         }
         let staging = self.store.stage(verify)?;
         staging.check_space(resolved.document.blobs())?;
         let put = staging.put(&resolved.manifest, resolved.bytes.clone());
         let wanted = sources::wanted(&self.client, route, &self.foreign, resolved.document.blobs())?;
-        let staged_platform = || self.platform_of(resolved, |config| staging.read(config, MAX_DOCUMENT));
         let check = |blob: &Descriptor| {
-            // Without the other blobs: an image for another platform is not fetched as a whole.
-            if *blob == resolved.document.config { staged_platform().map(drop) } else { Ok(()) }
+            // As soon as it is there: an image for another platform is not fetched as a whole.
+            if *blob != resolved.document.config {
+                return Ok(());
+            }
+            self.check_platform(resolved, |config| staging.read(config, MAX_DOCUMENT))
         };
         let fetch = self.client.fetcher.fetch(&staging, wanted, &self.events, check);
         future::try_join(fetch, put).await?;
-        let mut entry = resolved.manifest.clone();
-        entry.platform = staged_platform()?;
-        staging.commit(entry.tagged(reference)).await
+        staging.commit_pulled(resolved.manifest.clone(), reference, &self.platform).await
     }
 
-    /// The image's platform. Fails if it is not for this registry's, or if its configuration, by `read`, cannot tell.
-    fn platform_of(
+    /// Fails if the image is not for this registry's platform, or if its configuration, by `read`, cannot tell.
+    fn check_platform(
         &self,
         resolved: &Resolved,
         read: impl FnOnce(&Descriptor) -> Result<Option<Vec<u8>>>,
-    ) -> Result<Option<Platform>> {
-        self.platform.check_image(&resolved.manifest, &resolved.document, read)
+    ) -> Result<()> {
+        self.platform.check_image(&resolved.manifest, &resolved.document, read).map(drop)
     }
 }

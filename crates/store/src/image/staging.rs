@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use hoist_core::{Algorithm, Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Result};
+use hoist_core::{
+    Algorithm, Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Manifest, Platform, Reference,
+    Result,
+};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -179,6 +182,23 @@ impl Staging {
         store.blocking(commit).await
     }
 
+    /// Publishes an image that was pulled under this reference for this platform, as [`commit`](Self::commit) does. The
+    /// layout's entry gets the reference's tag, and the platform that the image is made for.
+    ///
+    /// Fails with [`PlatformMissing`](ErrorKind::PlatformMissing) or [`Malformed`](ErrorKind::Malformed) if the image is
+    /// made for another platform, or does not tell ([`Platform::check_image`]).
+    pub async fn commit_pulled(
+        self,
+        mut manifest: Descriptor,
+        reference: &Reference,
+        platform: &Platform,
+    ) -> Result<Lease> {
+        let document = self.manifest(&manifest)?;
+        let read = |config: &Descriptor| self.read(config, MAX_DOCUMENT);
+        manifest.platform = platform.check_image(&manifest, &document, read)?;
+        self.commit(manifest.tagged(reference)).await
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
     }
@@ -309,19 +329,21 @@ impl Staging {
     /// Fails unless the manifest and all blobs that it names are here, with the right sizes. Their digests were
     /// checked when they were added.
     fn check_complete(&self, manifest: &Descriptor) -> Result<()> {
-        let missing = |blob: &Descriptor| {
-            Error::new(ErrorKind::Storage, format!("the image lacks its blob {}", blob.digest))
-        };
-        let bytes = self.0.image.read(pool_file(&manifest.digest), MAX_DOCUMENT)?;
-        let bytes = bytes.ok_or_else(|| missing(manifest))?;
-        let Document::Manifest(document) = Document::parse(&bytes, Some(&manifest.media_type))? else {
-            return Err(Error::new(ErrorKind::Malformed, "an image's manifest is not a manifest"));
-        };
-        for blob in document.blobs() {
+        for blob in self.manifest(manifest)?.blobs() {
             let stat = self.blobs(&blob.digest)?.stat(blob.digest.hex())?.ok_or_else(|| missing(blob))?;
             blob.expect_size(u64::try_from(stat.st_size).unwrap_or_default())?;
         }
         Ok(())
+    }
+
+    /// The image's own manifest.
+    fn manifest(&self, manifest: &Descriptor) -> Result<Manifest> {
+        let bytes = self.0.image.read(pool_file(&manifest.digest), MAX_DOCUMENT)?;
+        let bytes = bytes.ok_or_else(|| missing(manifest))?;
+        match Document::parse(&bytes, Some(&manifest.media_type))? {
+            Document::Manifest(document) => Ok(document),
+            _ => Err(Error::new(ErrorKind::Malformed, "an image's manifest is not a manifest")),
+        }
     }
 
     /// Makes the names in the layout durable, from the innermost directory outwards, and the new names in the
@@ -413,6 +435,10 @@ impl Staging {
         }
         Ok(true)
     }
+}
+
+fn missing(blob: &Descriptor) -> Error {
+    Error::new(ErrorKind::Storage, format!("the image lacks its blob {}", blob.digest))
 }
 
 /// Whether a layout's index has this manifest as its only entry.

@@ -7,7 +7,7 @@ use hoist_core::ErrorKind;
 use hoist_store::{FsckOptions, GcOptions, Layout, Store, StoreOptions, Verify};
 use tempfile::TempDir;
 
-use crate::support::{damage, image, layer_path, open, platform, pull, put, reference};
+use crate::support::{damage, fill, image, image_with, layer_path, open, platform, pull, put, reference};
 
 #[tokio::test]
 async fn a_committed_image_is_a_layout_whose_blobs_are_kept_once() {
@@ -31,6 +31,28 @@ async fn an_image_that_lacks_a_blob_is_not_published() {
     staging.put(&image.manifest, image.bytes.clone()).await.unwrap();
     assert!(staging.commit(image.manifest.clone()).await.is_err());
     assert!(store.lease(&image.manifest.digest).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_pulled_image_says_its_platform_and_one_for_another_platform_is_not_published() {
+    let dir = TempDir::new().unwrap();
+    let (store, image) = (open(&dir), image_with(br#"{"os":"linux","architecture":"s390x"}"#, b"layer"));
+    for (platform, published) in [("linux/amd64", false), ("linux/s390x", true)] {
+        let staging = store.stage(Verify::Cached).unwrap();
+        fill(&staging, &image).await;
+        let (reference, platform) = (reference("demo:v1"), platform.parse().unwrap());
+        let lease = staging.commit_pulled(image.manifest.clone(), &reference, &platform).await;
+        if !published {
+            assert!(matches!(lease.unwrap_err().kind(), ErrorKind::PlatformMissing { .. }));
+            assert!(store.lease(&image.manifest.digest).unwrap().is_none());
+            continue;
+        }
+        let stored = store.name(&reference, &platform, &lease.unwrap(), None).unwrap();
+        let index: serde_json::Value =
+            serde_json::from_slice(&fs::read(stored.path.join("index.json")).unwrap()).unwrap();
+        assert_eq!(index["manifests"][0]["platform"]["architecture"], "s390x");
+        assert_eq!(index["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"], "v1");
+    }
 }
 
 #[tokio::test]

@@ -19,13 +19,17 @@ pub(crate) struct Image {
 }
 
 pub(crate) fn image(layer: &[u8]) -> Image {
-    let config = Descriptor::of("application/vnd.oci.image.config.v1+json", b"{}");
+    image_with(b"{}", layer)
+}
+
+pub(crate) fn image_with(configuration: &[u8], layer: &[u8]) -> Image {
+    let config = Descriptor::of("application/vnd.oci.image.config.v1+json", configuration);
     let layer_descriptor = Descriptor::of(LAYER, layer);
     let json = serde_json::json!({
         "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config, "layers": [layer_descriptor],
     });
     let bytes = serde_json::to_vec(&json).unwrap();
-    let blobs = vec![(config, b"{}".to_vec()), (layer_descriptor, layer.to_vec())];
+    let blobs = vec![(config, configuration.to_vec()), (layer_descriptor, layer.to_vec())];
     Image { manifest: Descriptor::of(media_type::OCI_MANIFEST, &bytes), bytes, blobs }
 }
 
