@@ -73,7 +73,7 @@ pub use hoist_local::{Archive, ArchiveCompression, ArchiveFormat, Export, LocalR
 #[cfg(feature = "remote")]
 pub use hoist_remote::{FoundIn, Keychain, Login, RemoteRegistry, StoredIn};
 #[cfg(feature = "rootfs")]
-pub use hoist_rootfs::{AddedFile, Format, Limits, RootFsOptions};
+pub use hoist_rootfs::{AddedFile, Format, Limits, RootFsOptions, Verity};
 
 pub use crate::backend::SourceContext;
 pub use crate::builder::{Builder, open, open_with_events};

@@ -1,29 +1,32 @@
 //! Bootable root file systems of images.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hoist_core::{PulledImage, Result};
-use hoist_rootfs::{Format, RootFsOptions};
+use hoist_rootfs::{Format, RootFsOptions, Verity};
 use hoist_store::{Layout, Lease};
 use oci_spec::image::ImageConfiguration;
 
 use crate::hoist::Hoist;
 
-/// A root file system in the store, and the image that it was made of.
+/// A root file system, and the image that it was made of.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RootFs {
     /// The image.
     pub image: PulledImage,
-    /// The file to boot from. Do not write to it: others may use it too.
+    /// The file to boot from. Do not write to one in the store: others may use it too.
     pub path: PathBuf,
     /// What the file is.
     pub format: Format,
+    /// What dm-verity has to know, if the options want a hash tree.
+    pub verity: Option<Verity>,
     /// What to run: the image's entrypoint, environment, user and so on.
     pub config: ImageConfiguration,
-    /// Keeps the image and the file for as long as it exists.
+    /// Keeps the image for as long as it exists, and the file, if that is in the store.
     pub lease: Lease,
 }
 
@@ -52,8 +55,10 @@ impl Hoist {
             error.context(format!("cannot make a root file system of {}", image.reference))
         };
         let path = hoist_rootfs::root_fs(self.store(), &lease, options).await.map_err(cannot)?;
+        let verity =
+            if options.verity { Some(self.verity_of(path.clone()).await.map_err(cannot)?) } else { None };
         let config = self.config_of(image.path.clone()).await.map_err(cannot)?;
-        Ok(RootFs { image, path, format: options.format, config, lease })
+        Ok(RootFs { image, path, format: options.format, verity, config, lease })
     }
 
     /// Like [`root_fs`](Self::root_fs), but as a file of the caller's at `path`, which the store does not keep. It is
@@ -66,21 +71,26 @@ impl Hoist {
         reference: &str,
         options: &RootFsOptions,
         path: &Path,
-    ) -> Result<PulledImage> {
+    ) -> Result<RootFs> {
         let (image, lease) = self.pull_leased(reference).await?;
         let stop = StopOnDrop(Arc::default());
-        let (flag, options, path) = (stop.0.clone(), options.clone(), path.to_owned());
-        let layout = image.path.clone();
+        let (flag, format, options) = (stop.0.clone(), options.format, options.clone());
+        let (layout, out) = (image.path.clone(), path.to_owned());
         let write = move |_: &_| {
-            let written = hoist_rootfs::write_file(Layout::open(&layout)?, &options, &path, &flag);
-            drop(lease);
-            written
+            let verity = hoist_rootfs::write_file(Layout::open(&layout)?, &options, &out, &flag)?;
+            Ok((verity, lease))
         };
         let cannot = |error: hoist_core::Error| {
             error.context(format!("cannot make a root file system of {}", image.reference))
         };
-        self.store().blocking(write).await.map_err(cannot)?;
-        Ok(image)
+        let (verity, lease) = self.store().blocking(write).await.map_err(cannot)?;
+        let config = self.config_of(image.path.clone()).await.map_err(cannot)?;
+        Ok(RootFs { image, path: path.to_owned(), format, verity, config, lease })
+    }
+
+    async fn verity_of(&self, path: PathBuf) -> Result<Verity> {
+        let failed = |cause| hoist_core::Error::io("cannot open a root file system", cause);
+        self.store().blocking(move |_| Verity::read(&File::open(path).map_err(failed)?)).await
     }
 }
 

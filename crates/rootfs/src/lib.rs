@@ -13,8 +13,10 @@ mod limits;
 mod merge;
 mod tar;
 mod tree;
+mod verity;
 
 pub use build::{AddedFile, Format, Plan, RootFsOptions, root_fs, write_file};
 pub use layer::{Decoder, Layer, Spool, Unpacker};
 pub use limits::{Budget, Limits};
 pub use tree::RootTree;
+pub use verity::Verity;

@@ -25,6 +25,10 @@ pub(crate) struct RootFsArgs {
     #[arg(long, value_name = "SIZE")]
     pub(crate) size: Option<ByteSize>,
 
+    /// Append a dm-verity hash tree, and print its root hash and its offset on stderr
+    #[arg(long)]
+    pub(crate) verity: bool,
+
     /// Add a file or directory of this machine, owned by root, at an absolute path of the guest; MODE is in octal,
     /// and that of a file. May be repeated
     #[arg(long = "add", value_name = "HOST:GUEST[:MODE]")]

@@ -16,14 +16,19 @@ pub(super) async fn rootfs(context: &Context<'_>, args: RootFsArgs) -> Result<Ex
 
     let options = options(&args)?;
     let make = async {
-        let (image, path) = if let Some(path) = &args.output {
-            let image = context.hoist.write_root_fs(&args.reference, &options, path).await?;
-            (image, std::path::absolute(path).unwrap_or_else(|_| path.clone()))
-        } else {
-            let root = context.hoist.root_fs(&args.reference, &options).await?;
-            (root.image, root.path)
+        let root = match &args.output {
+            Some(path) => context.hoist.write_root_fs(&args.reference, &options, path).await?,
+            None => context.hoist.root_fs(&args.reference, &options).await?,
         };
-        let value = serde_json::json!({"format": options.format.as_str(), "image": image, "path": path});
+        let path = std::path::absolute(&root.path).unwrap_or(root.path);
+        let mut value =
+            serde_json::json!({"format": options.format.as_str(), "image": root.image, "path": path});
+        if let Some(verity) = root.verity {
+            let (hash, offset) = (&verity.root_hash, verity.hash_offset);
+            output::note(&format!("root hash: {hash}\nhash offset: {offset}"));
+            value["verity"] =
+                serde_json::json!({"root_hash": hash, "hash_offset": offset, "salt": verity.salt});
+        }
         output::result(context.json, &value, || path.as_os_str().as_bytes().to_vec())?;
         Ok(ExitCode::SUCCESS)
     };
@@ -41,6 +46,9 @@ fn options(args: &RootFsArgs) -> Result<hoist::RootFsOptions> {
     };
     if let Some(size) = args.size {
         options = options.with_size(size.as_u64());
+    }
+    if args.verity {
+        options = options.with_verity();
     }
     for file in &args.added {
         options = options.with_added(file.parse()?);

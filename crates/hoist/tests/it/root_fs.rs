@@ -15,7 +15,7 @@ async fn a_root_file_system_comes_with_its_image_its_configuration_and_a_lease()
     // The magic number of EROFS.
     assert_eq!(std::fs::read(&root.path).unwrap()[1024..1028], 0xE0F5_E1E2_u32.to_le_bytes());
     // The lease keeps it.
-    assert!(hoist.store().remove(&root.image.reference, &root.image.platform).unwrap());
+    assert!(hoist.store().remove(&root.image.reference.parse().unwrap(), hoist.platform()).unwrap());
     hoist.store().gc(GcOptions::default().with_all(true)).unwrap();
     assert!(root.path.exists());
 }

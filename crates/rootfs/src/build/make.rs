@@ -14,6 +14,7 @@ use super::{add, image};
 use crate::layer::{Entries, Layer, Spool};
 use crate::limits::Budget;
 use crate::tree::RootTree;
+use crate::verity::{self, Verity};
 
 /// The version of what is written. It changes whenever the same image and options give other bytes: with a change of
 /// ours, or of `mkext4`.
@@ -66,11 +67,12 @@ impl Plan {
         self.added.is_some()
     }
 
-    /// Unpacks the layers, and writes the root file system into an empty file. Setting `stop` makes it fail soon.
+    /// Unpacks the layers, and writes the root file system into an empty file. Setting `stop` makes it fail soon. Returns
+    /// what dm-verity has to know, if the options want a hash tree.
     ///
     /// Fails with [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch) if a layer's bytes are not those that the
     /// image says; and as [`Unpacker`](crate::Unpacker), [`RootTree::merge`] and the writers do.
-    pub fn write(self, out: &File, spools: &Path, stop: &AtomicBool) -> Result<()> {
+    pub fn write(self, out: &File, spools: &Path, stop: &AtomicBool) -> Result<Option<Verity>> {
         let open = |blob: &Descriptor| self.layout.open_blob(blob).map(buffered);
         let layers = unpack(&self.layers, open, spools, &self.budget, stop)?;
         let newest = layers.last().map(Layer::newest).unwrap_or_default();
@@ -82,13 +84,14 @@ impl Plan {
         match self.options.format {
             Format::Erofs => tree.write_erofs(out, uuid),
             Format::Ext4 => tree.write_ext4(out, uuid, self.options.size),
-        }
-        .map(drop)
+        }?;
+        self.options.verity.then(|| verity::append(out, &self.identity, uuid, stop)).transpose()
     }
 }
 
 fn identity(options: &RootFsOptions, layers: &[Source<Descriptor>], added: Option<&Digest>) -> Digest {
     let mut text = format!("{WRITER}\n{}\n", options.format);
+    text += if options.verity { "verity\n" } else { "" };
     text += &options.size.map_or(String::new(), |size| format!("size {size}\n"));
     text.extend(layers.iter().map(|layer| format!("{}\n", layer.diff_id)));
     text += &added.map_or(String::new(), |digest| format!("added {digest}\n"));

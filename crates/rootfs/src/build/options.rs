@@ -65,6 +65,8 @@ pub struct RootFsOptions {
     pub format: Format,
     /// The size of an ext4 image, with its room to write. `None`: a quarter more than its files need.
     pub size: Option<u64>,
+    /// Whether a dm-verity hash tree follows the root file system, by which a guest verifies what it reads.
+    pub verity: bool,
     /// Files of this machine that it has besides, such as the guest's init.
     pub added: Vec<AddedFile>,
     /// What the image may at most contain.
@@ -86,6 +88,12 @@ impl RootFsOptions {
     #[must_use]
     pub fn with_size(self, size: u64) -> Self {
         Self { size: Some(size), ..self }
+    }
+
+    /// Appends a dm-verity hash tree.
+    #[must_use]
+    pub fn with_verity(self) -> Self {
+        Self { verity: true, ..self }
     }
 
     /// Adds a file or directory of this machine.

@@ -14,6 +14,7 @@ use tempfile::{Builder, NamedTempFile};
 
 use super::make::Plan;
 use super::options::RootFsOptions;
+use crate::verity::Verity;
 
 /// Makes a root file system of the image in this layout, as a file at `path`. It is written beside it, and renamed when
 /// it is whole, so that a file that was there is replaced at once or not at all. Setting `stop` makes it fail soon.
@@ -22,7 +23,12 @@ use super::options::RootFsOptions;
 ///
 /// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig) if something other than a file is at `path`, and as
 /// [`Plan::new`] and [`Plan::write`] do.
-pub fn write_file(layout: Layout, options: &RootFsOptions, path: &Path, stop: &AtomicBool) -> Result<()> {
+pub fn write_file(
+    layout: Layout,
+    options: &RootFsOptions,
+    path: &Path,
+    stop: &AtomicBool,
+) -> Result<Option<Verity>> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     check_replaceable(path)?;
     let failed =
@@ -30,9 +36,10 @@ pub fn write_file(layout: Layout, options: &RootFsOptions, path: &Path, stop: &A
     let plan = Plan::new(layout, options, parent)?;
     let mode = if plan.has_added_files() { 0o600 } else { 0o644 };
     let out = Out::create(parent).map_err(failed)?;
-    plan.write(out.file(), parent, stop)?;
+    let verity = plan.write(out.file(), parent, stop)?;
     out.file().set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
-    out.publish(path, parent).map_err(failed)
+    out.publish(path, parent).map_err(failed)?;
+    Ok(verity)
 }
 
 /// The file that is being written.

@@ -6,4 +6,5 @@ mod ext4;
 mod formats;
 mod merging;
 mod support;
+mod verity;
 mod writing;
