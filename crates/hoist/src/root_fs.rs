@@ -61,8 +61,10 @@ impl Hoist {
         Ok(RootFs { image, path, format: options.format, verity, config, lease })
     }
 
-    /// Like [`root_fs`](Self::root_fs), but as a file of the caller's at `path`, which the store does not keep. It is
+    /// Like [`root_fs`](Self::root_fs), but as a file or directory of the caller's at `path`, which the store does not keep. It is
     /// written beside it, and then replaces the file at `path` at once.
+    ///
+    /// A directory ([`Format::Directory`]) is made in this way only. It replaces nothing.
     ///
     /// Fails with [`InvalidConfig`](hoist_core::ErrorKind::InvalidConfig) if something other than a file is at `path`, and
     /// as [`root_fs`](Self::root_fs) does.
@@ -77,7 +79,7 @@ impl Hoist {
         let (flag, format, options) = (stop.0.clone(), options.format, options.clone());
         let (layout, out) = (image.path.clone(), path.to_owned());
         let write = move |_: &_| {
-            let verity = hoist_rootfs::write_file(Layout::open(&layout)?, &options, &out, &flag)?;
+            let verity = hoist_rootfs::write(Layout::open(&layout)?, &options, &out, &flag)?;
             Ok((verity, lease))
         };
         let cannot = |error: hoist_core::Error| {

@@ -6,6 +6,7 @@
 
 mod build;
 mod copy;
+mod directory;
 mod erofs;
 mod ext4;
 mod layer;
@@ -15,7 +16,7 @@ mod tar;
 mod tree;
 mod verity;
 
-pub use build::{AddedFile, Format, Plan, RootFsOptions, root_fs, write_file};
+pub use build::{AddedFile, Format, Plan, RootFsOptions, root_fs, write};
 pub use layer::{Decoder, Layer, Spool, Unpacker};
 pub use limits::{Budget, Limits};
 pub use tree::RootTree;

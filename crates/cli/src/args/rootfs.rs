@@ -12,7 +12,8 @@ pub(crate) struct RootFsArgs {
     #[arg(value_name = "REF")]
     pub(crate) reference: String,
 
-    /// Write to this file instead of the store; an existing file is replaced when all is written
+    /// Write to this file instead of the store; an existing file is replaced when all is written, an existing
+    /// directory is refused
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
@@ -47,4 +48,6 @@ pub(crate) enum RootFsFormat {
     Erofs,
     /// With room to write
     Ext4,
+    /// A new directory, such as virtiofs shares with a guest; needs --output, and root for files of other owners
+    Dir,
 }

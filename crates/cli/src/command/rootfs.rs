@@ -43,6 +43,7 @@ fn options(args: &RootFsArgs) -> Result<hoist::RootFsOptions> {
     let mut options = match args.format {
         RootFsFormat::Erofs => hoist::RootFsOptions::erofs(),
         RootFsFormat::Ext4 => hoist::RootFsOptions::ext4(),
+        RootFsFormat::Dir => hoist::RootFsOptions::directory(),
     };
     if let Some(size) = args.size {
         options = options.with_size(size.as_u64());

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hoist_core::Result;
+use hoist_core::{Error, ErrorKind, Result};
 use hoist_store::{Derived, DerivedClaim, Layout, Lease, Store};
 
 use super::make::Plan;
-use super::options::RootFsOptions;
+use super::options::{Format, RootFsOptions};
 
 /// The kind of derived content in a store.
 const KIND: &str = "rootfs";
@@ -30,6 +30,11 @@ impl Drop for StopOnDrop {
 ///
 /// Fails as [`Plan::new`] and [`Plan::write`] do.
 pub async fn root_fs(store: &Store, image: &Lease, options: &RootFsOptions) -> Result<PathBuf> {
+    if options.format == Format::Directory {
+        let message = "the store keeps no root file systems that are directories";
+        let help = "say where to make it: `write_root_fs`, or `-o DIR`";
+        return Err(Error::new(ErrorKind::InvalidConfig, message).with_help(help));
+    }
     let (layout, options) = (store.image_path(image.digest()), options.clone());
     let plan = store.blocking(move |store| Plan::new(Layout::open(&layout)?, &options, store.root())).await?;
     let (name, file) = (plan.identity().hex().to_owned(), format!("rootfs.{}", plan.format()));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use hoist_core::{Descriptor, Digest, Error, Result};
+use hoist_core::{Descriptor, Digest, Error, ErrorKind, Result};
 use hoist_store::Layout;
 
 use super::options::{Format, RootFsOptions};
@@ -73,6 +73,28 @@ impl Plan {
     /// Fails with [`DigestMismatch`](hoist_core::ErrorKind::DigestMismatch) if a layer's bytes are not those that the
     /// image says; and as [`Unpacker`](crate::Unpacker), [`RootTree::merge`] and the writers do.
     pub fn write(self, out: &File, spools: &Path, stop: &AtomicBool) -> Result<Option<Verity>> {
+        let (options, identity) = (self.options.clone(), self.identity.clone());
+        let (tree, uuid) = (self.tree(spools, stop)?, uuid(&identity));
+        match options.format {
+            Format::Erofs => tree.write_erofs(out, uuid),
+            Format::Ext4 => tree.write_ext4(out, uuid, options.size),
+            Format::Directory => {
+                let message = "a directory cannot be written as a file";
+                Err(Error::new(ErrorKind::InvalidConfig, message).with_help("use `erofs` or `ext4`"))
+            }
+        }?;
+        options.verity.then(|| verity::append(out, &identity, uuid, stop)).transpose()
+    }
+
+    /// Unpacks the layers, and writes the root file system as a new directory. Setting `stop` makes it fail soon.
+    ///
+    /// Fails as [`write`](Self::write) and [`RootTree::write_directory`] do.
+    pub fn write_directory(self, path: &Path, spools: &Path, stop: &AtomicBool) -> Result<()> {
+        self.tree(spools, stop)?.write_directory(path, stop)
+    }
+
+    /// Unpacks and merges the layers.
+    fn tree(self, spools: &Path, stop: &AtomicBool) -> Result<RootTree> {
         let open = |blob: &Descriptor| self.layout.open_blob(blob).map(buffered);
         let layers = unpack(&self.layers, open, spools, &self.budget, stop)?;
         let newest = layers.last().map(Layer::newest).unwrap_or_default();
@@ -80,12 +102,7 @@ impl Plan {
         if let Some(added) = self.added {
             tree.add_files(added, newest, &self.budget)?;
         }
-        let uuid = uuid(&self.identity);
-        match self.options.format {
-            Format::Erofs => tree.write_erofs(out, uuid),
-            Format::Ext4 => tree.write_ext4(out, uuid, self.options.size),
-        }?;
-        self.options.verity.then(|| verity::append(out, &self.identity, uuid, stop)).transpose()
+        Ok(tree)
     }
 }
 

@@ -17,17 +17,20 @@ pub enum Format {
     Erofs,
     /// One ext4 image, which has room to write.
     Ext4,
+    /// A directory of this machine, such as virtiofs shares with a guest. The store keeps none.
+    Directory,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: &[Self] = &[Self::Erofs, Self::Ext4];
+    pub const ALL: &[Self] = &[Self::Erofs, Self::Ext4, Self::Directory];
 
-    /// The format's name, which is also the extension of its files.
+    /// The format's name, which for a file is also its extension.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Erofs => "erofs",
             Self::Ext4 => "ext4",
+            Self::Directory => "dir",
         }
     }
 }
@@ -45,7 +48,7 @@ impl FromStr for Format {
         let found = Self::ALL.iter().copied().find(|format| format.as_str() == text);
         found.ok_or_else(|| {
             let message = format!("{text} is no format of a root file system");
-            Error::new(ErrorKind::InvalidConfig, message).with_help("use `erofs` or `ext4`")
+            Error::new(ErrorKind::InvalidConfig, message).with_help("use `erofs`, `ext4` or `dir`")
         })
     }
 }
@@ -84,6 +87,11 @@ impl RootFsOptions {
         Self { format: Format::Ext4, ..Self::default() }
     }
 
+    /// A directory.
+    pub fn directory() -> Self {
+        Self { format: Format::Directory, ..Self::default() }
+    }
+
     /// Sets the size of an ext4 image. Its unused part takes no space on the disk.
     #[must_use]
     pub fn with_size(self, size: u64) -> Self {
@@ -112,9 +120,13 @@ impl RootFsOptions {
     /// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig) if the options contradict each other.
     pub(crate) fn check(&self) -> Result<()> {
         if self.size.is_some() && self.format != Format::Ext4 {
-            let message = format!("an {} image has no size to set", self.format);
-            let help = "an EROFS image cannot be written to, and is as large as its files; use `ext4`";
+            let message = format!("a root file system of the format `{}` has no size to set", self.format);
+            let help = "it is as large as its files; use `ext4`";
             return Err(Error::new(ErrorKind::InvalidConfig, message).with_help(help));
+        }
+        if self.verity && self.format == Format::Directory {
+            let message = "a directory can have no hash tree";
+            return Err(Error::new(ErrorKind::InvalidConfig, message).with_help("use `erofs`"));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! Root file systems as files outside the store.
+//! Root file systems outside the store.
 
-use std::fs::{File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
@@ -9,27 +9,32 @@ use std::sync::atomic::AtomicBool;
 
 use hoist_core::{Error, ErrorKind, Result};
 use hoist_store::Layout;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, open, renameat_with};
+use rustix::io::Errno;
 use tempfile::{Builder, NamedTempFile};
 
 use super::make::Plan;
-use super::options::RootFsOptions;
+use super::options::{Format, RootFsOptions};
 use crate::verity::Verity;
 
-/// Makes a root file system of the image in this layout, as a file at `path`. It is written beside it, and renamed when
+/// Makes a root file system of the image in this layout at `path`, as a file, or as a directory for that format. It is written beside it, and renamed when
 /// it is whole, so that a file that was there is replaced at once or not at all. Setting `stop` makes it fail soon.
 ///
-/// A file with added files can be read by its owner only.
+/// A file with added files can be read by its owner only. A directory is written below one that only its owner can enter,
+/// and replaces nothing.
 ///
-/// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig) if something other than a file is at `path`, and as
-/// [`Plan::new`] and [`Plan::write`] do.
-pub fn write_file(
+/// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig) if something other than a file is at `path`, or if a directory
+/// is to be made and anything is there; and as [`Plan::new`], [`Plan::write`] and [`Plan::write_directory`] do.
+pub fn write(
     layout: Layout,
     options: &RootFsOptions,
     path: &Path,
     stop: &AtomicBool,
 ) -> Result<Option<Verity>> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if options.format == Format::Directory {
+        return write_directory(layout, options, path, parent, stop).map(|()| None);
+    }
     check_replaceable(path)?;
     let failed =
         |e| Error::io(format!("cannot write {}", path.display()), e).with_help("choose another file");
@@ -40,6 +45,41 @@ pub fn write_file(
     out.file().set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
     out.publish(path, parent).map_err(failed)?;
     Ok(verity)
+}
+
+/// Nobody else can enter the directory while it is written: its programs may be setuid.
+fn write_directory(
+    layout: Layout,
+    options: &RootFsOptions,
+    path: &Path,
+    parent: &Path,
+    stop: &AtomicBool,
+) -> Result<()> {
+    let failed = |e| Error::io(format!("cannot make the directory {}", path.display()), e);
+    check_absent(path)?;
+    let plan = Plan::new(layout, options, parent)?;
+    let private =
+        temporary().permissions(Permissions::from_mode(0o700)).tempdir_in(parent).map_err(failed)?;
+    let root = private.path().join("root");
+    plan.write_directory(&root, private.path(), stop)?;
+    match renameat_with(CWD, &root, CWD, path, RenameFlags::NOREPLACE) {
+        Ok(()) => {}
+        // Network file systems do not know the flag.
+        Err(Errno::INVAL) => check_absent(path).and_then(|()| fs::rename(&root, path).map_err(failed))?,
+        Err(Errno::EXIST) => check_absent(path)?,
+        Err(cause) => return Err(failed(cause.into())),
+    }
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)
+}
+
+fn check_absent(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(_) => {
+            let message = format!("{} is there already", path.display());
+            Err(Error::new(ErrorKind::InvalidConfig, message).with_help("choose another path, or remove it"))
+        }
+        Err(_) => Ok(()),
+    }
 }
 
 /// The file that is being written.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use hoist_core::Digest;
-use hoist_rootfs::{AddedFile, RootFsOptions, root_fs, write_file};
+use hoist_rootfs::{AddedFile, RootFsOptions, root_fs, write};
 use hoist_store::{GcOptions, Layout, Store};
 use tempfile::TempDir;
 
@@ -236,18 +236,18 @@ async fn a_file_outside_the_store_is_replaced_at_once_or_not_at_all() {
     let (out, stop) = (temp.path().join("out.erofs"), AtomicBool::new(false));
     std::fs::write(&out, "old").unwrap();
     let layout = || Layout::open(&store.image_path(image.digest())).unwrap();
-    write_file(layout(), &RootFsOptions::erofs(), &out, &stop).unwrap();
+    write(layout(), &RootFsOptions::erofs(), &out, &stop).unwrap();
     assert_eq!(read(&out).paths(), ["b", "etc", "etc/a"]);
     assert_eq!(out.metadata().unwrap().permissions().mode() & 0o777, 0o644);
     let kept = root_fs(&store, &image, &RootFsOptions::erofs()).await.unwrap();
     assert_eq!(std::fs::read(&out).unwrap(), std::fs::read(kept).unwrap());
     for other in [temp.path(), Path::new("/dev/null")] {
-        let error = write_file(layout(), &RootFsOptions::erofs(), other, &stop).unwrap_err();
+        let error = write(layout(), &RootFsOptions::erofs(), other, &stop).unwrap_err();
         assert_eq!(error.kind().as_str(), "invalid_config");
     }
     let wrong = put_as(&store, &layers()[..1], &[Digest::sha256(b"other")]).await;
     let wrong = Layout::open(&store.image_path(wrong.digest())).unwrap();
-    assert!(write_file(wrong, &RootFsOptions::erofs(), &out, &stop).is_err());
+    assert!(write(wrong, &RootFsOptions::erofs(), &out, &stop).is_err());
     assert_eq!(read(&out).paths(), ["b", "etc", "etc/a"]);
     assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 2, "nothing is left beside it");
 }

@@ -2,6 +2,7 @@
 
 mod building;
 mod dangers;
+mod directory;
 mod ext4;
 mod formats;
 mod merging;
