@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hoist_core::{
     Error, ErrorKind, Events, ImageRegistry, Platform, PullEvents, PulledImage, Reference, Result,
 };
-use hoist_store::{Fetched, Layout, Store, Verify, blocking};
+use hoist_store::{Arrival, Fetched, Layout, Store, Verify, blocking};
 
 use crate::catalog::{Catalog, Found, Naming, absent};
 use crate::removal::{self, Directory};
@@ -160,7 +160,7 @@ impl LocalRegistry {
         let layout = if self.source.is_immutable { layout.immutable() } else { layout };
         let entry = image.manifest.tagged(reference);
         let lease = self.store.adopt_reporting(layout, entry, verify, self.events.clone()).await?;
-        Ok(Fetched::New { lease, index: image.index })
+        Ok(Fetched::New { lease: lease.arrived_by(Arrival::Loaded), index: image.index })
     }
 
     /// The image in the directory; read and hashed there as a whole where nothing is to be trusted, also what

@@ -106,7 +106,7 @@ fn ref_too_early(history: &History, tree: &Tree, node: Node, at: &Change, place:
 /// Rule 4: a directory in which a name was given is synced; but for those whose names are of no use to anybody
 /// after a power cut.
 fn lost_names(history: &History, tree: &Tree, moment: usize, but: Option<Node>) -> Vec<String> {
-    let scratch = ["staging", "ingest"].map(|dir| Path::new(STORE).join(dir));
+    let scratch = ["staging", "ingest", "arrivals"].map(|dir| Path::new(STORE).join(dir));
     let is_kept = |path: &Path| !scratch.iter().any(|dir| path.starts_with(dir));
     let dirs = tree
         .walk(TOP)

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use hoist_core::{Candidate, Descriptor, Error, ErrorKind, Events, Platform, PulledImage, Reference, Result};
-use hoist_store::{Lease, Staging, Store, Verify, WriteQueue, blocking};
+use hoist_store::{Arrival, Lease, Staging, Store, Verify, WriteQueue, blocking};
 
 use super::{Archive, docker};
 use crate::catalog::{Catalog, Choice, Content, Found};
@@ -126,7 +126,8 @@ impl Archive {
         for blob in image.document.blobs() {
             self.bring(&staging, blob).await?;
         }
-        staging.commit(image.manifest.clone().tagged(reference)).await
+        let lease = staging.commit(image.manifest.clone().tagged(reference)).await?;
+        Ok(lease.arrived_by(Arrival::Loaded))
     }
 
     async fn bring(&self, staging: &Staging, blob: &Descriptor) -> Result<()> {

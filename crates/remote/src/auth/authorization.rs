@@ -56,6 +56,11 @@ impl Authorization {
         Self { scheme: "Bearer", secret: token.secret, credentials, asked: Some(asked) }
     }
 
+    /// Whether it is from credentials, and not an anonymous token.
+    pub(super) fn is_of_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
     pub(super) fn header(&self) -> HeaderValue {
         header(self.scheme, &self.secret)
     }

@@ -38,6 +38,9 @@ impl Request<'_> {
         let mut private = endpoint.host.headers().clone();
         if let Some(value) = presented.header() {
             private.insert(AUTHORIZATION, value.clone());
+            if presented.is_of_credentials {
+                endpoint.has_shown_credentials();
+            }
         }
         let asked = Instant::now();
         let outgoing = Outgoing::new(method.clone(), url.clone(), (*headers).clone(), private);

@@ -30,13 +30,16 @@ pub(crate) struct Presented {
     pub(super) apart: Option<Authorization>,
     /// Whether it was fetched for this very request.
     pub(super) is_fresh: bool,
+    /// Whether it is from credentials: not an anonymous token.
+    pub(super) is_of_credentials: bool,
     header: Option<HeaderValue>,
 }
 
 impl State {
     pub(super) fn presented(&self) -> Presented {
         let header = self.authorization.as_ref().map(Authorization::header);
-        Presented { generation: self.generation, apart: None, is_fresh: false, header }
+        let is_of_credentials = self.authorization.as_ref().is_some_and(Authorization::is_of_credentials);
+        Presented { generation: self.generation, apart: None, is_fresh: false, is_of_credentials, header }
     }
 
     /// Presents this authorization from now on.
@@ -50,7 +53,9 @@ impl State {
     /// Presents this authorization once, as a trial.
     pub(super) fn present_apart(&self, authorization: Authorization) -> Presented {
         let header = Some(authorization.header());
-        Presented { generation: self.generation, apart: Some(authorization), is_fresh: true, header }
+        let is_of_credentials = authorization.is_of_credentials();
+        let apart = Some(authorization);
+        Presented { generation: self.generation, apart, is_fresh: true, is_of_credentials, header }
     }
 
     /// Adds to the error of a refused request why credentials could not be looked up.

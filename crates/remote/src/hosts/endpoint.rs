@@ -1,6 +1,7 @@
 //! The addresses of a registry's API: from its name, and for a repository on one host.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hoist_core::{Error, ErrorKind, Result};
 use reqwest::Url;
@@ -19,6 +20,8 @@ pub(crate) struct Endpoint {
     /// `https://registry.example.com/v2/org/repo/`.
     base: Url,
     pub(crate) host: Arc<RegistryHost>,
+    /// Whether the host was shown credentials in this pull. Clones share it.
+    has_shown: Arc<AtomicBool>,
 }
 
 impl Endpoint {
@@ -27,7 +30,24 @@ impl Endpoint {
         let mut base = host.url.clone();
         let slash = if repository.is_empty() { "" } else { "/" };
         base.set_path(&format!("{}/{repository}{slash}", host.url.path().trim_end_matches('/')));
-        Self { registry: host.name.clone(), repository: repository.to_owned(), base, host }
+        Self {
+            registry: host.name.clone(),
+            repository: repository.to_owned(),
+            base,
+            host,
+            has_shown: Arc::default(),
+        }
+    }
+
+    /// Notes that the host was shown credentials.
+    pub(crate) fn has_shown_credentials(&self) {
+        self.has_shown.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the host was shown anything in this pull that others may not have: credentials, headers of its file, a
+    /// certificate, or a password in its address.
+    pub(crate) fn knows_us(&self) -> bool {
+        self.has_shown.load(Ordering::Relaxed) || self.host.is_private()
     }
 
     /// The address of a manifest, by tag or digest.

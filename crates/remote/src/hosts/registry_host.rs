@@ -48,6 +48,12 @@ impl RegistryHost {
         &self.config.headers
     }
 
+    /// Whether each request to it has something that others may not have.
+    pub(crate) fn is_private(&self) -> bool {
+        let has_password = !self.url.username().is_empty() || self.url.password().is_some();
+        has_password || !self.config.headers.is_empty() || self.config.tls.has_client_certificate()
+    }
+
     /// Whether it has this capability.
     pub(crate) fn has(&self, capability: Capability) -> bool {
         match capability {

@@ -1,6 +1,7 @@
 //! The hosts to ask for one reference, in their order.
 
 use hoist_fetch::Fetcher;
+use hoist_store::Arrival;
 
 use super::attempts::Attempts;
 use super::endpoint::Endpoint;
@@ -37,6 +38,12 @@ impl Route {
     /// The attempts to get one request answered by the hosts that have the `needed` capability.
     pub(crate) fn attempts<'a>(&'a self, needed: Capability, fetcher: &'a Fetcher) -> Attempts<'a> {
         Attempts::new(self, needed, fetcher)
+    }
+
+    /// How content came that was fetched over this route.
+    pub(crate) fn arrival(&self) -> Arrival {
+        let is_known = self.endpoints.iter().any(Endpoint::knows_us);
+        if is_known { Arrival::Authenticated } else { Arrival::Anonymous }
     }
 
     pub(crate) fn endpoints(&self) -> &[Endpoint] {

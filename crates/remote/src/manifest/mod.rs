@@ -26,6 +26,8 @@ pub(crate) struct Resolved {
     pub(crate) document: Manifest,
     /// The outermost index that the manifest was chosen from, if there is one.
     pub(crate) index: Option<(Digest, Vec<u8>)>,
+    /// The indexes within that one, which lead to the manifest.
+    pub(crate) inner_indexes: Vec<(Digest, Vec<u8>)>,
 }
 
 /// A fetched document, with the digest of its bytes.
@@ -44,16 +46,16 @@ pub(crate) async fn resolve(
     store: &Store,
 ) -> Result<Resolved> {
     let top = fetch(client, route, &reference.selector(), reference.digest()).await?;
-    let (index, chosen) = match top.document {
+    let (index, inner_indexes, chosen) = match top.document {
         Document::Index(index) => {
-            let chosen = choose(client, route, index, platform, store).await?;
-            (Some((top.descriptor.digest, top.bytes)), chosen)
+            let (chosen, inner) = choose(client, route, index, platform, store).await?;
+            (Some((top.descriptor.digest, top.bytes)), inner, chosen)
         }
-        _ => (None, top),
+        _ => (None, Vec::new(), top),
     };
     match chosen {
         Fetched { descriptor: manifest, bytes, document: Document::Manifest(document) } => {
-            Ok(Resolved { manifest, bytes, document, index })
+            Ok(Resolved { manifest, bytes, document, index, inner_indexes })
         }
         Fetched { document, .. } => {
             Err(Error::new(ErrorKind::Unsupported, format!("unknown document {document:?}")))
@@ -61,19 +63,22 @@ pub(crate) async fn resolve(
     }
 }
 
-/// The image for a platform in an index, or in the indexes within it.
+/// The image for a platform in an index, or in the indexes within it, and those that were looked into.
 async fn choose(
     client: &Client,
     route: &Route,
     index: Index,
     platform: &Platform,
     store: &Store,
-) -> Result<Fetched> {
-    let mut search = IndexSearch::of(index, platform)?;
+) -> Result<(Fetched, Vec<(Digest, Vec<u8>)>)> {
+    let (mut search, mut inner) = (IndexSearch::of(index, platform)?, Vec::new());
     loop {
         match by_descriptor(client, route, search.next()?, store).await? {
-            Fetched { document: Document::Index(index), .. } => search.enter(index)?,
-            image => return Ok(image),
+            Fetched { document: Document::Index(index), descriptor, bytes } => {
+                search.enter(index)?;
+                inner.push((descriptor.digest, bytes));
+            }
+            image => return Ok((image, inner)),
         }
     }
 }

@@ -37,6 +37,7 @@ impl RemoteRegistry {
         events.resolved(digest);
         events.manifest(&resolved.document);
         let lease = self.obtain(&route, reference, &resolved, verify).await?;
+        let lease = lease.arrived_by(route.arrival()).with_inner_indexes(resolved.inner_indexes);
         Ok(Fetched::New { lease, index: resolved.index })
     }
 

@@ -26,6 +26,10 @@ pub(crate) struct TlsFiles {
 }
 
 impl TlsFiles {
+    pub(crate) fn has_client_certificate(&self) -> bool {
+        !self.clients.is_empty()
+    }
+
     pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         let keys = self.clients.iter().flat_map(|(cert, key)| std::iter::once(cert).chain(key));
         self.authorities.iter().chain(keys)

@@ -1,5 +1,6 @@
 //! The remote backend among registries as they are: what their quirks and faults come to for a pull.
 
+mod arrivals;
 mod connections;
 mod counts;
 mod credentials;

@@ -142,6 +142,9 @@ impl Collection<'_> {
         }
         self.ingests()?;
         self.quarantine()?;
+        if !self.options.dry_run {
+            self.store.collect_arrivals()?;
+        }
         match self.options.max_size {
             Some(limit) => self.evict(limit),
             None => Ok(()),

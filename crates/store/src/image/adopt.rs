@@ -79,6 +79,7 @@ impl Staging {
         let from = || Source::Directory(layout.path().into());
         events.emit(|| Event::blob_progress(digest(), size, from()));
         events.emit(|| Event::blob_verified(digest()));
+        self.arrived(&blob.digest);
         self.share(&blob.digest)
     }
 

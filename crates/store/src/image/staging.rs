@@ -1,7 +1,7 @@
 //! Staging: collects everything that a manifest names, and publishes the image with one rename.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use hoist_core::{
     Algorithm, Descriptor, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Manifest, Platform, Reference,
@@ -56,6 +56,8 @@ struct Inner {
     is_begun: Mutex<bool>,
     /// The task that removes the leftovers of dead processes, if this is the first image of this process.
     sweeping: Mutex<Option<JoinHandle<Result<()>>>>,
+    /// The blobs that this staging brought into the store.
+    arrived: Mutex<Vec<Digest>>,
     /// Set when there is nothing left that takes long to remove.
     is_published: AtomicBool,
     /// Last in the drop order: the store is not idle until all other fields are cleaned up.
@@ -101,6 +103,7 @@ impl Store {
             ingests,
             is_begun,
             sweeping,
+            arrived: Mutex::default(),
             is_published,
             store,
         })))
@@ -143,6 +146,7 @@ impl Staging {
             this.begin_layout(blob.digest.algorithm())?;
             let (blobs, name) = (this.blobs(&blob.digest)?, blob.digest.hex());
             blobs.write_new(name, &bytes)?;
+            this.arrived(&blob.digest);
             this.share(&blob.digest)
         })
         .await
@@ -177,7 +181,7 @@ impl Staging {
         let commit = move |_: &Store| {
             let lease = self.commit_now(&manifest)?;
             self.0.is_published.store(true, Ordering::Relaxed);
-            Ok(lease)
+            Ok(lease.of_arrived(std::mem::take(&mut self.lock_arrived())))
         };
         store.blocking(commit).await
     }
@@ -201,6 +205,15 @@ impl Staging {
 
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// Notes that this staging brought the blob into the store, and did not find it there.
+    pub(crate) fn arrived(&self, blob: &Digest) {
+        self.lock_arrived().push(blob.clone());
+    }
+
+    fn lock_arrived(&self) -> MutexGuard<'_, Vec<Digest>> {
+        self.0.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The image's directory for blobs of this digest's algorithm.

@@ -267,6 +267,7 @@ impl HashingWriter {
                 self.staging.copy_in(copy, &self.blob)?;
             }
             if self.file.move_to(self.staging.pool(digest)?, digest)? {
+                self.staging.arrived(digest);
                 return Ok(());
             }
             // Another owner, which overtook this one, has already added the blob. The image uses that file, so

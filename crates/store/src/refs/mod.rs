@@ -1,7 +1,9 @@
 //! References: which image a name leads to. Each name has one small file per platform.
 
 mod admission;
+pub(crate) mod arrivals;
 mod backrefs;
+pub(crate) mod entries;
 mod list;
 mod lookup;
 mod names;

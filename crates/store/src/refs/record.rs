@@ -5,7 +5,7 @@ use std::fs::File;
 use hoist_core::{Digest, Error, ErrorKind, Platform, Reference, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::fs::dir::read_bounded;
+use crate::fs::dir::{Dir, read_bounded};
 use crate::store::Store;
 
 pub(crate) const MAX_RECORD: u64 = 64 << 10; // a reference and two digests; a larger file is not ours
@@ -53,6 +53,28 @@ impl Place {
     /// The file name of the raw index that the image was chosen from. No platform's key contains a `~`.
     pub(crate) fn index(&self) -> String {
         format!("{}~index.json", self.file)
+    }
+
+    /// The file name of the raw bytes of an index within that one, on the way to the image.
+    pub(crate) fn inner_index(&self, digest: &Digest) -> String {
+        format!("{}~{}-{}.json", self.file, digest.algorithm().as_str(), digest.hex())
+    }
+
+    /// The digest of the inner index that a file beside this ref holds.
+    pub(crate) fn inner_index_in(&self, file: &str) -> Option<Digest> {
+        let name = file.strip_prefix(&self.file)?.strip_prefix('~')?.strip_suffix(".json")?;
+        name.replacen('-', ":", 1).parse().ok()
+    }
+
+    /// Removes the inner indexes that `keep` does not name.
+    pub(crate) fn unlink_inner_indexes(&self, dir: &Dir, keep: impl Fn(&Digest) -> bool) -> Result<()> {
+        for entry in dir.entries()? {
+            let name = entry?.name;
+            if self.inner_index_in(&name).is_some_and(|digest| !keep(&digest)) {
+                dir.unlink(name)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether a file beside refs holds an index.

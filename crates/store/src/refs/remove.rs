@@ -68,5 +68,6 @@ impl Store {
 pub(crate) fn unlink_ref(dir: &Dir, place: &Place) -> Result<()> {
     dir.unlink(&place.file)?;
     dir.unlink(place.index())?;
+    place.unlink_inner_indexes(dir, |_| false)?;
     dir.sync()
 }

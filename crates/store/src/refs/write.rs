@@ -11,6 +11,7 @@ use crate::fs::lock;
 #[cfg(doc)]
 use crate::options::StoreOptions;
 use crate::store::Store;
+use crate::store::arrival::InnerIndex;
 use crate::store::lease::Lease;
 
 impl Store {
@@ -84,7 +85,9 @@ impl Store {
         for digest in record.leads_to() {
             self.mark(digest, &place.path())?;
         }
-        let written = self.write_ref(&dir, &place, &record, index.map(|(_, bytes)| bytes));
+        self.note_arrivals(reference, lease, index.map(|(digest, _)| digest))?;
+        let inner = lease.arrived().map_or(&[][..], |arrived| &arrived.inner_indexes);
+        let written = self.write_ref(&dir, &place, &record, index.map(|(_, bytes)| (bytes, inner)));
         if written.is_err() && self.goes_on().is_err() {
             self.unmark_in_vain(&place, &record)?;
         }
@@ -138,18 +141,35 @@ impl Store {
         Ok(self.describe(reference, &record))
     }
 
-    fn write_ref(&self, dir: &Dir, place: &Place, record: &Record, index: Option<&[u8]>) -> Result<()> {
+    /// `indexes` are the bytes of the outermost one, and those within it.
+    fn write_ref(
+        &self,
+        dir: &Dir,
+        place: &Place,
+        record: &Record,
+        indexes: Option<(&[u8], &[InnerIndex])>,
+    ) -> Result<()> {
         let scratch = self.scratch()?;
         let line = serde_json::to_vec(record).expect("a record has nothing that JSON cannot hold");
         scratch.dir().write_new("ref", &line)?;
+        let (index, inner) = indexes.map_or((None, &[][..]), |(bytes, inner)| (Some(bytes), inner));
         if let Some(bytes) = index {
             scratch.dir().write_new("index", bytes)?;
+        }
+        for (digest, bytes) in inner {
+            scratch.dir().write_new(digest.hex(), bytes)?;
         }
         // No name may be written after the call was dropped. So this is the last check, and only the renames
         // follow.
         let goes_on = self.goes_on()?;
         if index.is_some() {
             scratch.dir().rename("index", dir, &place.index())?;
+        }
+        for (digest, _) in inner {
+            scratch.dir().rename(digest.hex(), dir, &place.inner_index(digest))?;
+        }
+        if !inner.is_empty() {
+            place.unlink_inner_indexes(dir, |digest| inner.iter().any(|(kept, _)| kept == digest))?;
         }
         scratch.dir().rename("ref", dir, &place.file)?;
         drop(goes_on);

@@ -9,6 +9,7 @@ use crate::fs::dir::Dir;
 use crate::fs::lock::{self, Shared};
 use crate::paths::{images_path, pool_file};
 use crate::store::Store;
+use crate::store::arrival::{Arrival, Arrived};
 use crate::store::integrity::is_whole;
 
 /// A hold on an image of a store. The image's content stays as long as any process has the lease's descriptor
@@ -22,11 +23,37 @@ pub struct Lease {
     /// The image's directory, open, with a shared lock on it.
     image: Dir,
     digest: Digest,
+    /// What came into the store for it, and how.
+    arrived: Option<Box<Arrived>>,
 }
 
 impl Lease {
     pub(crate) fn new(image: Dir, digest: Digest) -> Self {
-        Self { image, digest }
+        Self { image, digest, arrived: None }
+    }
+
+    /// The lease of an image for which these blobs came into the store.
+    pub(crate) fn of_arrived(mut self, blobs: Vec<Digest>) -> Self {
+        self.arrived.get_or_insert_default().blobs = blobs;
+        self
+    }
+
+    /// Says how the content came for which this image was staged, and the indexes between its name and it. The store
+    /// [notes](Arrival) it when the image is named. Without that, the content counts as private.
+    pub fn arrived_by(mut self, arrival: Arrival) -> Self {
+        self.arrived.get_or_insert_default().by = Some(arrival);
+        self
+    }
+
+    /// Adds the indexes within the outermost one, which lead from there to the image: their digests and raw bytes. The
+    /// store keeps them beside the outermost one.
+    pub fn with_inner_indexes(mut self, indexes: Vec<(Digest, Vec<u8>)>) -> Self {
+        self.arrived.get_or_insert_default().inner_indexes = indexes;
+        self
+    }
+
+    pub(crate) fn arrived(&self) -> Option<&Arrived> {
+        self.arrived.as_deref()
     }
 
     /// A second lease of the same image, which stays until both are dropped.
@@ -34,7 +61,7 @@ impl Lease {
     /// Fails with [`Storage`](hoist_core::ErrorKind::Storage) if no descriptor can be had.
     pub fn again(&self) -> Result<Self> {
         let again = |cause| Error::io(format!("cannot lease {} once more", self.digest), cause);
-        Ok(Self { image: self.image.try_clone().map_err(again)?, digest: self.digest.clone() })
+        Ok(Self::new(self.image.try_clone().map_err(again)?, self.digest.clone()))
     }
 
     /// The digest of the leased image's manifest.

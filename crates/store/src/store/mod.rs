@@ -1,6 +1,7 @@
 //! The store's handle: its root directory, the state that the other modules share, and its calls and leases.
 
 pub(crate) mod admissions;
+pub(crate) mod arrival;
 pub(crate) mod call;
 pub(crate) mod format;
 pub(crate) mod integrity;

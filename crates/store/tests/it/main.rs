@@ -5,6 +5,7 @@
 )]
 
 mod admission;
+mod arrivals;
 mod calls;
 mod collecting;
 mod derived;
