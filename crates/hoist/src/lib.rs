@@ -73,7 +73,7 @@ pub use hoist_local::{Archive, ArchiveCompression, ArchiveFormat, Export, LocalR
 #[cfg(feature = "remote")]
 pub use hoist_remote::{FoundIn, Keychain, Login, RemoteRegistry, StoredIn};
 #[cfg(feature = "rootfs")]
-pub use hoist_rootfs::{AddedFile, Format, Limits, RootFsOptions, Verity};
+pub use hoist_rootfs::{AddedFile, Format, Limits, RootFsOptions, Verity, write_scratch};
 
 pub use crate::backend::SourceContext;
 pub use crate::builder::{Builder, open, open_with_events};
@@ -86,7 +86,7 @@ pub use oci_spec;
 pub use crate::hoist::Hoist;
 pub use crate::root::default_root;
 #[cfg(feature = "rootfs")]
-pub use crate::root_fs::RootFs;
+pub use crate::root_fs::{Process, RootFs};
 
 /// The READMEs' examples compile: the project's, where this is in its repository, and this crate's.
 #[cfg(doctest)]

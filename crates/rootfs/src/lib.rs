@@ -16,7 +16,7 @@ mod tar;
 mod tree;
 mod verity;
 
-pub use build::{AddedFile, Format, Plan, RootFsOptions, root_fs, write};
+pub use build::{AddedFile, Format, Plan, RootFsOptions, root_fs, write, write_scratch};
 pub use layer::{Decoder, Layer, Spool, Unpacker};
 pub use limits::{Budget, Limits};
 pub use tree::RootTree;

@@ -18,7 +18,7 @@ use crate::verity::{self, Verity};
 
 /// The version of what is written. It changes whenever the same image and options give other bytes: with a change of
 /// ours, or of `mkext4`.
-const WRITER: &str = "hoist-rootfs 1";
+pub(super) const WRITER: &str = "hoist-rootfs 1";
 
 /// A root file system that is yet to be made.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ fn identity(options: &RootFsOptions, layers: &[Source<Descriptor>], added: Optio
 }
 
 /// The beginning of the digest, marked as a UUID of one's own scheme (RFC 9562, "version 8").
-fn uuid(identity: &Digest) -> [u8; 16] {
+pub(super) fn uuid(identity: &Digest) -> [u8; 16] {
     let mut uuid: [u8; 16] = std::array::from_fn(|at| {
         u8::from_str_radix(&identity.hex()[2 * at..2 * at + 2], 16).expect("a digest is hexadecimal")
     });

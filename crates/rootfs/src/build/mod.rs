@@ -11,4 +11,4 @@ mod threads;
 pub use self::keep::root_fs;
 pub use self::make::Plan;
 pub use self::options::{AddedFile, Format, RootFsOptions};
-pub use self::output::write;
+pub use self::output::{write, write_scratch};

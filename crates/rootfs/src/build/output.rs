@@ -7,14 +7,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use hoist_core::{Error, ErrorKind, Result};
+use hoist_core::{Digest, Error, ErrorKind, Result};
 use hoist_store::Layout;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, open, renameat_with};
 use rustix::io::Errno;
 use tempfile::{Builder, NamedTempFile};
 
-use super::make::Plan;
+use super::make::{Plan, WRITER, uuid};
 use super::options::{Format, RootFsOptions};
+use crate::tree::RootTree;
 use crate::verity::Verity;
 
 /// Makes a root file system of the image in this layout at `path`, as a file, or as a directory for that format. It is written beside it, and renamed when
@@ -45,6 +46,23 @@ pub fn write(
     out.file().set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
     out.publish(path, parent).map_err(failed)?;
     Ok(verity)
+}
+
+/// Makes an empty ext4 file system of this size at `path`, for what a guest writes above a read-only root file system. Its
+/// root directory belongs to root. Nearly all of the file is a hole. A file that was there is replaced at once.
+///
+/// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig) if something other than a file is at `path`, or if `size` is too
+/// small for a file system; and as the disk does.
+pub fn write_scratch(path: &Path, size: u64) -> Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    check_replaceable(path)?;
+    let failed =
+        |e| Error::io(format!("cannot write {}", path.display()), e).with_help("choose another file");
+    let out = Out::create(parent).map_err(failed)?;
+    let identity = Digest::sha256(format!("{WRITER}\nscratch {size}\n").as_bytes());
+    RootTree::empty().write_ext4(out.file(), uuid(&identity), Some(size))?;
+    out.file().set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+    out.publish(path, parent).map_err(failed)
 }
 
 /// Nobody else can enter the directory while it is written: its programs may be setuid.

@@ -123,6 +123,13 @@ pub struct RootTree {
 /// The root directory of any tree.
 pub(crate) const ROOT: InodeId = 0;
 
+impl RootTree {
+    /// A root directory without files.
+    pub(crate) fn empty() -> Self {
+        Self { inodes: vec![Inode::directory(Meta::implied(), ROOT, false)], data: Vec::new() }
+    }
+}
+
 impl Inode {
     pub(crate) fn directory(meta: Meta, parent: InodeId, is_implied: bool) -> Self {
         let directory = Directory { parent, is_implied, ..Directory::default() };

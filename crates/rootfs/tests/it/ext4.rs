@@ -118,3 +118,19 @@ fn equal_layers_give_equal_bytes() {
     let bytes = || std::fs::read(write(&layers, None).unwrap().path()).unwrap();
     assert_eq!(bytes(), bytes());
 }
+
+#[test]
+fn a_scratch_file_system_is_empty_sparse_and_replaces_a_file() {
+    use std::os::unix::fs::MetadataExt;
+    let temp = tempfile::TempDir::new().unwrap();
+    let path = temp.path().join("scratch.ext4");
+    std::fs::write(&path, "old").unwrap();
+    hoist_rootfs::write_scratch(&path, 1 << 30).unwrap();
+    let made = path.metadata().unwrap();
+    assert!(made.len() == 1 << 30 && made.blocks() * 512 < 100 << 20, "{} blocks", made.blocks());
+    let said = run("e2fsck", &["-fn", path.to_str().unwrap()]);
+    assert!(!said.contains("Fix?") && !said.contains("error"), "{said}");
+    assert!(hoist_rootfs::write_scratch(temp.path(), 1 << 30).is_err(), "a directory is not replaced");
+    assert!(hoist_rootfs::write_scratch(&path, 1000).is_err(), "too small");
+    assert_eq!(path.metadata().unwrap().len(), 1 << 30);
+}

@@ -1,5 +1,7 @@
 //! Bootable root file systems of images.
 
+mod process;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use hoist_rootfs::{Format, RootFsOptions, Verity};
 use hoist_store::{Layout, Lease};
 use oci_spec::image::ImageConfiguration;
 
+pub use self::process::Process;
 use crate::hoist::Hoist;
 
 /// A root file system, and the image that it was made of.
@@ -28,6 +31,14 @@ pub struct RootFs {
     pub config: ImageConfiguration,
     /// Keeps the image for as long as it exists, and the file, if that is in the store.
     pub lease: Lease,
+}
+
+impl RootFs {
+    /// What a guest's init has to run. `arguments` take the place of the image's `Cmd`, as those after the image do for
+    /// `docker run`; none leave it.
+    pub fn process(&self, arguments: &[String]) -> Process {
+        Process::new(&self.config, arguments)
+    }
 }
 
 impl Hoist {
