@@ -79,3 +79,10 @@ fn progress() {
         again, with everything checked:\nresolved to|is here already\n|is in the store\n";
     prints("progress", expected);
 }
+
+#[test]
+fn micro_vm() {
+    let expected = "the guest runs [\"/bin/hello\"] in / as user 0\n|cloud-hypervisor |/rootfs.erofs,readonly=on|\
+        hoist.root_hash=|\"is_root_device\": true|libkrun: krun_add_disk";
+    prints("micro_vm", expected);
+}
