@@ -29,7 +29,7 @@ impl RootTree {
         let links = self.links_below(&layer.tree)?;
         let index = u32::try_from(self.data.len()).expect("a manifest has fewer layers");
         self.data.push(layer.data);
-        let (base, through) = self.take_in(layer.tree, index);
+        let (base, through) = self.absorb(layer.tree, index);
         let links = links.into_iter().map(|(link, file)| (link + base, file)).collect();
         let mut addition = Addition { links, pairs: vec![(ROOT, base)], ..Addition::default() };
         self.describe(ROOT, base);
@@ -58,7 +58,7 @@ impl RootTree {
     }
 
     /// Takes the layer's inodes in. Returns how much their numbers grew by.
-    fn take_in(&mut self, upper: LayerTree, index: u32) -> (InodeId, Vec<Through>) {
+    fn absorb(&mut self, upper: LayerTree, index: u32) -> (InodeId, Vec<Through>) {
         let base = InodeId::try_from(self.inodes.len()).expect("fewer entries than the limit");
         self.inodes.extend(upper.inodes.into_iter().map(|inode| renumbered(inode, base, index)));
         let through = upper.through.into_iter().map(|through| Through {

@@ -8,8 +8,8 @@ use super::{Check, Problem};
 use crate::fs::dir::{Dir, unless_damaged};
 use crate::fs::lock;
 use crate::gc::quarantine::is_same;
+use crate::image::commit::names_only;
 use crate::image::layout::OCI_LAYOUT;
-use crate::image::staging::names_only;
 use crate::paths::{images_path, pool_file, pool_path};
 use crate::store::integrity::manifest;
 
