@@ -56,15 +56,26 @@ impl Request<'_> {
         response.url().origin() == self.url.origin()
     }
 
+    /// Whether the registry itself answered as if this were not there, or as if nobody might see it.
+    fn is_hidden(&self, response: &Response) -> bool {
+        let hides = matches!(response.status(), StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
+        hides && self.is_own(response)
+    }
+
+    /// The challenge of `/v2/`, if nobody may ask there.
+    pub(super) async fn base_refusal(&self, presented: &Presented) -> Result<Option<Refusal>> {
+        let ping = self.send_to(&Method::GET, &self.endpoint.ping(), presented).await?;
+        let asks = ping.status() == StatusCode::UNAUTHORIZED && self.is_own(&ping);
+        Ok(asks.then(|| Refusal::of(&ping)))
+    }
+
     /// The challenge of a 401. If it has none, `/v2/` may have one: docker asks there first.
     async fn refusal(&self, response: &Response, presented: &Presented) -> Result<Refusal> {
         let refusal = Refusal::of(response);
         if !refusal.is_silent || presented.header().is_some() {
             return Ok(refusal);
         }
-        let ping = self.send_to(&Method::GET, &self.endpoint.ping(), presented).await?;
-        let explains = ping.status() == StatusCode::UNAUTHORIZED && self.is_own(&ping);
-        Ok(if explains { Refusal::of(&ping) } else { refusal })
+        Ok(self.base_refusal(presented).await?.unwrap_or(refusal))
     }
 }
 
@@ -82,6 +93,20 @@ impl Auth {
             }
             let refusal = request.refusal(&response, &presented).await?;
             let Some(answer) = self.answer(request, &refusal, &presented).await? else { break };
+            presented = answer;
+            response = request.send(&presented).await?;
+        }
+        if request.is_hidden(&response)
+            && presented.header().is_none()
+            && let Some(answer) = self.introduce(request, &presented).await?
+        {
+            presented = answer;
+            response = request.send(&presented).await?;
+        }
+        if response.status() == StatusCode::FORBIDDEN
+            && request.is_own(&response)
+            && let Some(answer) = self.newer(request, &presented).await
+        {
             presented = answer;
             response = request.send(&presented).await?;
         }

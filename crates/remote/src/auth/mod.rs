@@ -137,15 +137,73 @@ impl Auth {
         if state.is_newer_than(presented) {
             return Ok(Some(state.presented())); // another request was faster
         }
+        self.answer_in(&mut state, request, refusal, presented).await
+    }
+
+    /// The authorization for a registry that hides a repository from nobody, with 404 or 403 (zot, Docker's own). Only if
+    /// there are credentials for it, and `/v2/` asks for some; that is asked once. `None`: there is none.
+    pub(crate) async fn introduce(
+        &self,
+        request: &Request<'_>,
+        presented: &Presented,
+    ) -> Result<Option<Presented>> {
+        let session = self.session(request.endpoint);
+        let mut state = session.lock().await;
+        if state.is_newer_than(presented) {
+            return Ok(Some(state.presented())); // another request was faster
+        }
+        if state.base_was_asked {
+            return Ok(None);
+        }
+        state.base_was_asked = true;
+        if self.find(&mut state, request.endpoint, None).await.is_none() {
+            return Ok(None);
+        }
+        let Some(refusal) = request.base_refusal(presented).await? else { return Ok(None) };
+        self.answer_in(&mut state, request, &refusal, presented).await
+    }
+
+    /// The authorization in place of credentials that are forbidden now: a helper may have newer ones (ECR's 403 to expired
+    /// tokens). `None`: there are no others.
+    pub(crate) async fn newer(&self, request: &Request<'_>, presented: &Presented) -> Option<Presented> {
+        let session = self.session(request.endpoint);
+        let mut state = session.lock().await;
+        if state.is_newer_than(presented) {
+            return Some(state.presented());
+        }
+        let refused = state.authorization.as_ref()?.clone();
+        let credentials = refused.credentials?;
+        let (newer, _) = self.find(&mut state, request.endpoint, Some(&credentials)).await?;
+        if newer == credentials || newer.kind() != credentials.kind() {
+            return None;
+        }
+        let authorization = match refused.asked {
+            None => Authorization::of_credentials(&newer),
+            Some(asked) => {
+                let server = token_server(request, &asked.challenge, asked.registry_at).ok()?;
+                let token = server.fetch(Some(&newer)).await.ok()?;
+                Authorization::of_token(token, Some(newer), asked.challenge, asked.registry_at)
+            }
+        };
+        Some(state.present(authorization))
+    }
+
+    async fn answer_in(
+        &self,
+        state: &mut State,
+        request: &Request<'_>,
+        refusal: &Refusal,
+        presented: &Presented,
+    ) -> Result<Option<Presented>> {
         let Some(challenge) = &refusal.challenge else { return Ok(None) };
         let authorization = match challenge.scheme.as_str() {
             // The registry refused a new token: another one would not help.
             "bearer" if presented.is_fresh => None,
-            "bearer" => match self.token(&mut state, request, challenge, refusal.registry_at).await {
+            "bearer" => match self.token(state, request, challenge, refusal.registry_at).await {
                 Ok(authorization) => Some(authorization),
                 Err(error) => return Err(state.explain(error)),
             },
-            _ => self.basic(&mut state, request.endpoint).await,
+            _ => self.basic(state, request.endpoint).await,
         };
         Ok(authorization.map(|authorization| state.present(authorization)))
     }

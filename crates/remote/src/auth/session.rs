@@ -18,6 +18,8 @@ pub(crate) struct State {
     pub(super) refresh: Option<Secret>,
     /// Whether an anonymous token did not help in place of this authorization.
     pub(super) without_was_no_use: bool,
+    /// Whether `/v2/` was asked for a challenge, because the repository may be hidden from nobody.
+    pub(super) base_was_asked: bool,
     /// Failures of the search for credentials, and credentials that were refused.
     pub(super) troubles: Vec<Error>,
 }

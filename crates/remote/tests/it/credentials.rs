@@ -242,6 +242,60 @@ async fn what_a_helper_gave_is_asked_for_anew_when_it_is_refused() {
 }
 
 /// indexable-inc/index#2954.
+/// As Docker's registry, zot and Harbor hide a private repository.
+#[tokio::test]
+async fn a_repository_that_is_hidden_from_nobody_is_found_with_stored_credentials() {
+    for auth in [Auth::basic("me", SECRET), Auth::token("me", SECRET)] {
+        for status in [404, 403] {
+            let (setup, reference, home) = private().await;
+            home.write_docker_config(&file_for(&setup.mock.host(), AUTH));
+            setup.mock.require(auth.clone().hidden(status));
+            pull(&registry(&setup, &home), &reference).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_is_asked_for_once_and_credentials_are_shown_to_a_registry_that_asks_for_them_only() {
+    let (setup, _, home) = private().await;
+    let missing = format!("{}/demo:missing", setup.mock.host());
+    setup.mock.require(Auth::basic("me", SECRET).hidden(404));
+    // Without credentials, `/v2/` is not asked.
+    fails(&registry(&setup, &home), &missing, ErrorKind::NotFound, &["404"]).await;
+    assert!(setup.mock.requests().iter().all(|request| request.path != "/v2/"));
+    // With credentials for a registry that asks for none, they are not shown.
+    home.write_docker_config(&file_for(&setup.mock.host(), AUTH));
+    setup.mock.require(Auth::Open);
+    let registry = registry(&setup, &home);
+    for _ in 0..2 {
+        fails(&registry, &missing, ErrorKind::NotFound, &["404"]).await;
+    }
+    let requests = setup.mock.requests();
+    assert_eq!(requests.iter().filter(|request| request.path == "/v2/").count(), 1);
+    assert!(requests.iter().all(|request| request.authorization.is_none()));
+}
+
+/// As by ECR, which answers an expired password with 403.
+#[tokio::test]
+async fn what_a_helper_gave_is_asked_for_anew_when_it_is_forbidden() {
+    for (before, after) in [
+        (Auth::basic("me", "old"), Auth::basic("me", SECRET).hidden(403)),
+        (Auth::token("me", "old"), Auth::token("me", SECRET).hidden(403)),
+    ] {
+        let (setup, reference, home) = private().await;
+        let helper = home.helper("all");
+        home.write_docker_config(r#"{"credsStore": "all"}"#);
+        helper.keep_login(&setup.mock.host(), "me", "old");
+        setup.mock.require(before);
+        let registry = registry(&setup, &home);
+        pull(&registry, &reference).await;
+        helper.keep_login(&setup.mock.host(), "me", SECRET);
+        setup.mock.require(after);
+        pull(&registry, &setup.mock.publish("demo", "v1", Image::sample(3))).await;
+        assert_eq!(helper.asked().len(), 2);
+    }
+}
+
 #[tokio::test]
 async fn a_credential_helper_that_is_not_installed_must_not_break_a_public_pull() {
     let (setup, reference) = Setup::with(Image::sample(1)).await;

@@ -46,6 +46,14 @@ pub enum Auth {
         /// Whether it is the registry that refuses, and not yet the token endpoint.
         late: bool,
     },
+    /// What `auth` asks for; but only `/v2/` says so. All else is answered with `status` to those who do not bring it, as
+    /// Docker's registry and zot do with 404 for a private repository, and ECR with 403 to an expired token.
+    Hidden {
+        /// What is asked for.
+        auth: Box<Auth>,
+        /// 403 or 404.
+        status: u16,
+    },
 }
 
 impl Auth {
@@ -64,6 +72,12 @@ impl Auth {
         Self::PublicToken { user: user.to_owned(), password: password.to_owned(), late }
     }
 
+    /// [`Hidden`](Self::Hidden), with this status.
+    #[must_use]
+    pub fn hidden(self, status: u16) -> Self {
+        Self::Hidden { auth: Box::new(self), status }
+    }
+
     /// Whether this request may be answered. `tokens` are those handed out, with their scopes.
     pub(super) fn admits(&self, asked: &Asked, tokens: &HashMap<String, Vec<String>>) -> bool {
         let given = asked.authorization.as_deref();
@@ -73,6 +87,7 @@ impl Auth {
             Self::AnonymousToken | Self::Token { .. } | Self::PublicToken { .. } => given
                 .and_then(|given| tokens.get(given.strip_prefix("Bearer ")?))
                 .is_some_and(|scopes| covers(scopes, asked)),
+            Self::Hidden { auth, .. } => auth.admits(asked, tokens),
         }
     }
 
@@ -92,6 +107,7 @@ impl Auth {
                 Some(_) => Err(403),
                 None => Ok(asked.scopes.clone()),
             },
+            Self::Hidden { auth, .. } => auth.judge(asked),
             _ => Err(401),
         }
     }
@@ -101,6 +117,10 @@ impl Auth {
         let scope =
             asked.target.repository().map_or_else(String::new, |r| format!(",scope=\"{}\"", scope_of(r)));
         let challenge = match self {
+            Self::Hidden { status, .. } if asked.target.repository().is_some() => {
+                return Answer::error(*status);
+            }
+            Self::Hidden { auth, .. } => return auth.challenge(host, asked),
             Self::Open | Self::Basic { .. } => format!("Basic realm=\"{host}\""),
             Self::AnonymousToken | Self::Token { .. } | Self::PublicToken { .. } => {
                 format!("Bearer realm=\"http://{host}{TOKEN_PATH}\",service=\"{SERVICE}\"{scope}")
