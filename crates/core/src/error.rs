@@ -131,8 +131,10 @@ impl Error {
         match cause.kind() {
             Io::StorageFull | Io::QuotaExceeded => Self::new(ErrorKind::NoSpace, doing)
                 .with_help("free some space, or choose another directory with `root`"),
-            Io::PermissionDenied | Io::ReadOnlyFilesystem => Self::new(ErrorKind::Storage, doing)
+            Io::ReadOnlyFilesystem => Self::new(ErrorKind::Storage, doing)
                 .with_help("choose a directory that this user may write, with `root`"),
+            Io::PermissionDenied => Self::new(ErrorKind::Storage, doing)
+                .with_help("give this user access to it; a store may be in another directory, with `root`"),
             _ => Self::new(ErrorKind::Storage, doing),
         }
         .with_source(cause)

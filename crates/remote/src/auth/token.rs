@@ -15,7 +15,7 @@ use super::authorization;
 use super::challenge::Challenge;
 use super::connections::Registry;
 use super::realm;
-use crate::http::{Outgoing, response};
+use crate::http::{Outgoing, Question, response};
 
 const MAX_TOKEN: u64 = 1 << 20; // tokens of some registries reach tens of kilobytes
 /// The lifetime of a token without a stated one, and the shortest that is believed: the spec forbids less.
@@ -149,7 +149,12 @@ impl<'a> TokenServer<'a> {
         let is_refused = matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
             || answer.status() == StatusCode::BAD_REQUEST;
         let timeout = self.registry.transport.limits.response;
-        let answer = response::check(answer, self.host(), "a token", timeout).await;
+        let answer = response::check(
+            answer,
+            Question { host: self.host(), what: "a token", url: &self.realm },
+            timeout,
+        )
+        .await;
         let answer = answer.map_err(|error| NoToken { is_refused, error: not_of_an_image(error) })?;
         let body = response::read_bounded(answer, MAX_TOKEN, timeout).await;
         let body = body.map_err(|error| error.context(format!("{} gave no token", self.host())))?;

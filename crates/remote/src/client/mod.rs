@@ -13,7 +13,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::auth::{Auth, Request};
 use crate::hosts::{Capability, Endpoint, Route};
-use crate::http::{Limits, Transport, response};
+use crate::http::{Limits, Question, Transport, response};
 use transports::Transports;
 
 pub(crate) use shared::SharedClient;
@@ -110,7 +110,8 @@ impl Client {
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(transport.refused_by_proxy(&request.doing, response.url()));
         }
-        match response::check(response, &endpoint.registry, &describe(url), self.limits.response).await {
+        let asked = Question { host: &endpoint.registry, what: &describe(url), url };
+        match response::check(response, asked, self.limits.response).await {
             Ok(response) => Ok(response),
             Err(error) => Err(self.auth.explain(endpoint, error).await),
         }

@@ -3,6 +3,7 @@
 //! Nothing here knows credentials or hosts' descriptions; callers pass the headers and files that they want used.
 
 pub(crate) mod content_range;
+mod explanation;
 mod guarded;
 pub(crate) mod is_global;
 pub(crate) mod link;
@@ -17,4 +18,5 @@ pub(crate) use is_global::is_global;
 pub(crate) use loopback::is_loopback;
 pub(crate) use proxy::{Proxies, Proxy};
 pub(crate) use redirect::{Failure, Outgoing};
+pub(crate) use response::Question;
 pub(crate) use transport::{Limits, NEVER, Transport};

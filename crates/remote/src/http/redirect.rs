@@ -8,6 +8,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use zeroize::Zeroizing;
 
+use super::response::host_of;
+
 const MAX_REDIRECTS: usize = 5; // registries need one or two, to object storage
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
@@ -30,6 +32,8 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Connection(reqwest::Error),
+    /// The same, of the server that it was redirected to: its host.
+    Elsewhere(String, reqwest::Error),
     /// It was redirected to a place that it does not go to.
     Redirect(&'static str),
 }
@@ -63,8 +67,17 @@ impl Outgoing {
 
     /// Sends it, and follows a few redirects; never from https to http.
     pub(crate) async fn send(mut self, client: &Client) -> Result<Response, Failure> {
+        let asked = self.url.origin();
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.request(client).send().await?;
+            let sent = self.request(client).send().await;
+            let is_there = self.url.origin() == asked;
+            let response = sent.map_err(|cause| {
+                if is_there {
+                    Failure::Connection(cause)
+                } else {
+                    Failure::Elsewhere(host_of(&self.url), cause)
+                }
+            })?;
             match location(&response) {
                 Some(next) => self.go_on(response.status(), next)?,
                 None => return Ok(response),

@@ -9,57 +9,126 @@ use bytes::Bytes;
 use hoist_core::{Error, ErrorKind, Result};
 use hoist_fetch::StallDetector;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
-use serde::Deserialize;
+use reqwest::{Response, StatusCode, Url};
 
+use super::explanation;
 use crate::tls::errors;
 
 /// A whole document may take this many response time-outs. An honest host needs one or two for the largest one.
 const LONGEST: u32 = 10;
 const MAX_ERROR_BODY: u64 = 16 << 10; // an explanation; more is not read
 const READING: &str = "reading the answer";
-const MAX_EXPLANATION: usize = 300; // characters of it in an error
 
-/// Fails with the error of the right kind, unless the status is a success. `registry` answered a request for `what`;
-/// its explanation in the body is read as by [`read_bounded`].
-pub(crate) async fn check(
-    response: Response,
-    registry: &str,
-    what: &str,
-    timeout: Duration,
-) -> Result<Response> {
+/// Who was asked for what, for errors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question<'a> {
+    /// The registry, or the token server.
+    pub(crate) host: &'a str,
+    pub(crate) what: &'a str,
+    pub(crate) url: &'a Url,
+}
+
+/// Fails with the error of the right kind, unless the status is a success. The explanation in the body is read as by
+/// [`read_bounded`]. The error names the server that answered: the one that was asked, or the one that it redirected to.
+pub(crate) async fn check(response: Response, asked: Question<'_>, timeout: Duration) -> Result<Response> {
     let status = response.status();
     if status.is_success() {
         return Ok(response);
     }
     let retry_after = retry_after(response.headers());
-    let explanation =
-        read_bounded(response, MAX_ERROR_BODY, timeout).await.ok().and_then(|body| explain(&body));
-    let said = explanation.map_or_else(String::new, |text| format!(", and said: {text}"));
-    let error = |kind, help: &str| {
-        Error::new(kind, format!("{registry} answered the request for {what} with {status}{said}"))
-            .with_help(help)
+    let elsewhere = elsewhere(response.url(), asked.url);
+    let body = read_bounded(response, MAX_ERROR_BODY, timeout).await.unwrap_or_default();
+    let said = explanation::explain(&body).map_or_else(String::new, |text| format!(", and said: {text}"));
+    let host = match &elsewhere {
+        Some(other) => format!("{other}, where {} redirects to,", asked.host),
+        None => asked.host.to_owned(),
     };
-    Err(match status {
-        StatusCode::NOT_FOUND => error(ErrorKind::NotFound, "check the name and the tag"),
-        StatusCode::UNAUTHORIZED => error(
+    let (kind, help) = match elsewhere {
+        Some(_) => judge_elsewhere(status, retry_after),
+        None => judge(status, retry_after, asked, &body),
+    };
+    let what = asked.what;
+    Err(Error::new(kind, format!("{host} answered the request for {what} with {status}{said}"))
+        .with_help(help))
+}
+
+/// The host that answered, if it is not the one that was asked. Its path and query may hold secrets.
+fn elsewhere(answered: &Url, asked: &Url) -> Option<String> {
+    (answered.origin() != asked.origin()).then(|| host_of(answered))
+}
+
+/// The host of an address, with its port where it is an unusual one.
+pub(super) fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// What the status of a server means that a registry redirected to, such as its storage.
+fn judge_elsewhere(status: StatusCode, retry_after: Option<Duration>) -> (ErrorKind, String) {
+    let broken = "the registry's storage refuses what the registry sent us there for; tell its operator";
+    match status {
+        StatusCode::NOT_FOUND => {
+            (ErrorKind::NotFound, "the registry's storage lost it; push it again".into())
+        }
+        StatusCode::UNAUTHORIZED => (ErrorKind::Unauthorized, broken.into()),
+        StatusCode::FORBIDDEN => (ErrorKind::Forbidden, broken.into()),
+        _ => judge_by_status(status, retry_after).unwrap_or((ErrorKind::Unsupported, broken.into())),
+    }
+}
+
+/// What a registry's own status means.
+fn judge(
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    asked: Question<'_>,
+    body: &[u8],
+) -> (ErrorKind, String) {
+    let (kind, help) = match status {
+        // Names have no colon.
+        StatusCode::NOT_FOUND if asked.what.contains(':') => {
+            (ErrorKind::NotFound, "the registry does not have it, or no longer; push the image again".into())
+        }
+        StatusCode::NOT_FOUND => (ErrorKind::NotFound, "check the name and the tag".into()),
+        StatusCode::UNAUTHORIZED => (
             ErrorKind::Unauthorized,
-            &format!("check the name, and the credentials: `hoist login {registry}`"),
+            format!("check the name, and the credentials: `hoist login {}`", asked.host),
         ),
-        StatusCode::FORBIDDEN => error(ErrorKind::Forbidden, "other credentials may be allowed to pull this"),
-        s if s == StatusCode::TOO_MANY_REQUESTS
-            || (s == StatusCode::SERVICE_UNAVAILABLE && retry_after.is_some()) =>
-        {
-            let wait =
-                retry_after.map_or_else(|| "wait".to_owned(), |time| format!("wait {} s", time.as_secs()));
-            let help = format!("{wait}, or use credentials with a higher limit");
-            error(ErrorKind::RateLimited { retry_after }, &help)
+        StatusCode::FORBIDDEN => {
+            (ErrorKind::Forbidden, "other credentials may be allowed to pull this".into())
         }
-        s if s.is_server_error() || s == StatusCode::REQUEST_TIMEOUT => {
-            error(ErrorKind::Unavailable, "try again later")
+        // Harbor's scans and signatures; the law.
+        StatusCode::PRECONDITION_FAILED | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
+            (ErrorKind::Forbidden, "a rule of the registry forbids this; ask its operator".into())
         }
-        _ => error(ErrorKind::Unsupported, "is this the address of a registry?"),
-    })
+        _ if explanation::wants_tls(body) => (ErrorKind::Tls, WANTS_TLS.into()),
+        _ if explanation::wants_certificate(body) => (ErrorKind::Tls, WANTS_CERTIFICATE.into()),
+        _ => judge_by_status(status, retry_after).unwrap_or_else(|| {
+            let help = if explanation::is_of_registry(body) {
+                "the registry refuses the request; its operator may know why"
+            } else {
+                "is this the address of a registry?"
+            };
+            (ErrorKind::Unsupported, help.into())
+        }),
+    };
+    (kind, help)
+}
+
+const WANTS_TLS: &str =
+    "it speaks TLS: leave out `plain-http`; for a loopback name, put its `ca.crt` into a hosts directory";
+const WANTS_CERTIFICATE: &str = "it wants a client certificate: name one as `client` in hosts.toml, or put it beside its key in the host's directory";
+
+/// What a status means, whoever answers it. `None`: it is no matter of waiting.
+fn judge_by_status(status: StatusCode, retry_after: Option<Duration>) -> Option<(ErrorKind, String)> {
+    let is_limit = status == StatusCode::TOO_MANY_REQUESTS
+        || (status == StatusCode::SERVICE_UNAVAILABLE && retry_after.is_some());
+    if is_limit {
+        let wait = retry_after.map_or_else(|| "wait".to_owned(), |time| format!("wait {} s", time.as_secs()));
+        let help = format!("{wait}, or use credentials with a higher limit");
+        return Some((ErrorKind::RateLimited { retry_after }, help));
+    }
+    let is_transient = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
+    is_transient.then(|| (ErrorKind::Unavailable, "try again later".to_owned()))
 }
 
 /// Reads the whole body. Fails with [`Unavailable`](ErrorKind::Unavailable) if it stalls for `timeout`, or takes more
@@ -127,39 +196,18 @@ fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
 /// The error that a registry sent in place of content, with a status of success (watchtower#2229). `None`: the body is
 /// not an error.
 pub(crate) fn error_in_place(registry: &str, body: &[u8]) -> Option<Error> {
-    let said = explain(body)?;
+    if !explanation::is_of_registry(body) {
+        return None;
+    }
+    let said = explanation::explain(body)?;
     let message = format!("{registry} answered with an error in place of a document, and said: {said}");
-    let has_limit = errors(body)?.iter().any(|item| item.code.as_deref() == Some("TOOMANYREQUESTS"));
+    let has_limit = explanation::has_code(body, "TOOMANYREQUESTS");
     Some(if has_limit {
         Error::new(ErrorKind::RateLimited { retry_after: None }, message)
             .with_help("wait, or use credentials with a higher limit")
     } else {
-        Error::new(ErrorKind::Malformed, message).with_help("is this the address of a registry?")
+        Error::new(ErrorKind::Malformed, message).with_help("tell the registry's operator")
     })
-}
-
-#[derive(Deserialize)]
-struct Item {
-    code: Option<String>,
-    message: Option<String>,
-}
-
-/// The `errors` of the distribution spec's error format
-/// ([distribution-spec](https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes)).
-fn errors(body: &[u8]) -> Option<Vec<Item>> {
-    #[derive(Deserialize)]
-    struct Envelope {
-        errors: Vec<Item>,
-    }
-    serde_json::from_slice::<Envelope>(body).ok().map(|envelope| envelope.errors)
-}
-
-/// The errors' messages. An error cleans its texts itself.
-fn explain(body: &[u8]) -> Option<String> {
-    let texts =
-        errors(body)?.into_iter().filter_map(|item| item.message.filter(|m| !m.is_empty()).or(item.code));
-    let text: String = texts.collect::<Vec<_>>().join("; ").chars().take(MAX_EXPLANATION).collect();
-    Some(text).filter(|text| !text.trim().is_empty())
 }
 
 /// `Retry-After`, in seconds or as a date

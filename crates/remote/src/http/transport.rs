@@ -71,12 +71,13 @@ impl Transport {
 
     /// The error of a request without an answer. It names the proxy, where one was on the way.
     pub(crate) fn failed(&self, doing: &str, failure: Failure) -> Error {
-        let cause = match failure {
-            Failure::Connection(cause) => cause,
+        let (doing, cause) = match failure {
+            Failure::Connection(cause) => (doing.to_owned(), cause),
+            Failure::Elsewhere(host, cause) => (format!("{doing}, which redirects to {host},"), cause),
             Failure::Redirect(why) => return response::misled(doing, why),
         };
         let proxy = cause.url().filter(|_| cause.is_connect()).and_then(|url| self.proxies.of(url));
-        let Some(proxy) = proxy else { return response::failed(doing, cause) };
+        let Some(proxy) = proxy else { return response::failed(&doing, cause) };
         let error = response::failed(&format!("{doing} through the proxy {proxy}"), cause);
         if *error.kind() == ErrorKind::Tls { error } else { error.with_help(PROXY_HELP) }
     }

@@ -14,7 +14,7 @@ async fn an_error_in_the_place_of_a_manifest_is_told_for_what_it_is() {
     let (setup, reference) = Setup::with(Image::sample(1)).await;
     for (code, kind, help) in [
         ("TOOMANYREQUESTS", ErrorKind::RateLimited { retry_after: None }, "wait"),
-        ("DENIED", ErrorKind::Malformed, "is this the address of a registry?"),
+        ("DENIED", ErrorKind::Malformed, "operator"),
     ] {
         setup.mock.repair();
         let body = format!(r#"{{"errors":[{{"code":"{code}","message":"not for you"}}]}}"#);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hoist_core::{ErrorKind, ImageRegistry};
-use hoist_testkit::{Fault, Image, On};
+use hoist_testkit::{Fault, Image, MockRegistry, On};
 
 use crate::setup::{Setup, fails, refused};
 
@@ -14,13 +14,91 @@ async fn a_refusal_is_told_for_what_it_is_and_not_tried_again() {
         (404, ErrorKind::NotFound, "check the name and the tag"),
         (401, ErrorKind::Unauthorized, "credentials"),
         (403, ErrorKind::Forbidden, "other credentials"),
-        (400, ErrorKind::Unsupported, "is this the address of a registry?"),
+        (412, ErrorKind::Forbidden, "a rule of the registry"),
+        (451, ErrorKind::Forbidden, "a rule of the registry"),
+        (400, ErrorKind::Unsupported, "the registry refuses the request"),
     ] {
         setup.mock.fail_next(1, On::Manifests, Fault::Status(status));
         let said = "as the test wants it";
         setup.fails(&reference, kind, &[&status.to_string(), "the manifest v1", said, help]).await;
     }
-    assert_eq!(setup.mock.counts().manifest_gets, 4);
+    assert_eq!(setup.mock.counts().manifest_gets, 6);
+}
+
+/// Words are found in other forms than the spec's, and pages tell what they come from.
+#[tokio::test]
+async fn what_a_refusal_says_is_shown_in_whatever_form_it_is_said() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    for (status, body, kind, words) in [
+        (
+            403,
+            r#"{"errors":[{"code":403,"message":"quota used up"}]}"#,
+            ErrorKind::Forbidden,
+            "quota used up",
+        ),
+        (403, r#"{"error":"denied","error_description":"plan ended"}"#, ErrorKind::Forbidden, "plan ended"),
+        (403, r#"{"details":"no such user"}"#, ErrorKind::Forbidden, "no such user"),
+        (400, "<html>hello</html>", ErrorKind::Unsupported, "is this the address of a registry?"),
+        (400, "Client sent an HTTP request to an HTTPS server.", ErrorKind::Tls, "it speaks TLS"),
+        (
+            400,
+            "<center>The plain HTTP request was sent to HTTPS port</center>",
+            ErrorKind::Tls,
+            "leave out `plain-http`",
+        ),
+        (
+            400,
+            "<center>No required SSL certificate was sent</center>",
+            ErrorKind::Tls,
+            "a client certificate",
+        ),
+    ] {
+        setup.mock.fail_next(1, On::Manifests, Fault::Said(status, body.to_owned()));
+        setup.fails(&reference, kind, &[&status.to_string(), words]).await;
+    }
+}
+
+#[tokio::test]
+async fn what_an_index_names_and_the_registry_lost_is_no_wrong_tag() {
+    let image = Image::sample(1);
+    let (setup, reference) = Setup::with(&image).await;
+    for digest in [image.digest(), &image.layers()[0].digest] {
+        let pinned = format!("{}/demo@{}", setup.mock.host(), image.digest());
+        setup.mock.fail_next(1, On::Digest(digest.clone()), Fault::Status(404));
+        let report = refused(&setup.registry(), &pinned).await.report();
+        assert!(report.contains("push the image again") && !report.contains("the tag"), "{report}");
+    }
+    setup.pull(&reference).await;
+}
+
+/// Such as a registry's storage. Its path and query hold secrets.
+#[tokio::test]
+async fn the_server_that_a_registry_redirects_to_is_named_and_the_advice_is_about_it() {
+    let (setup, reference) = Setup::with(Image::sample(1)).await;
+    let storage = MockRegistry::start().await;
+    setup.mock.fail(On::Blobs, Fault::Redirect(storage.url()));
+    for (status, kind) in
+        [(401, ErrorKind::Unauthorized), (403, ErrorKind::Forbidden), (404, ErrorKind::NotFound)]
+    {
+        storage.repair();
+        storage.fail(On::Blobs, Fault::Status(status));
+        let error = refused(&setup.registry(), &reference).await;
+        let report = error.report();
+        assert_eq!(*error.kind(), kind, "{report}");
+        let names = format!("{}, where {} redirects to,", storage.host(), setup.mock.host());
+        assert!(report.contains(&names) && report.contains("storage"), "{report}");
+        assert!(!report.contains("hoist login") && !report.contains("the tag"), "{report}");
+    }
+    let gone = closed_address();
+    setup.mock.repair();
+    setup.mock.fail(On::Blobs, Fault::Redirect(format!("http://{gone}")));
+    let registry = setup.registry().with_options(|options| options.with_retries(0));
+    fails(&registry, &reference, ErrorKind::Unavailable, &[&format!("redirects to {gone}")]).await;
+}
+
+/// The address of a server that has ended.
+fn closed_address() -> std::net::SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|server| server.local_addr()).unwrap()
 }
 
 #[tokio::test]

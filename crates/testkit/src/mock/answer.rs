@@ -26,6 +26,11 @@ impl Answer {
         Self { status: 200, content_type: content_type.to_owned(), body: body.into(), ..Self::default() }
     }
 
+    /// This status, with a page.
+    pub(super) fn said(status: u16, body: String) -> Self {
+        Self { status, ..Self::ok("text/html", body) }
+    }
+
     /// A refusal, with the body that the distribution spec wants of one.
     pub(super) fn error(status: u16) -> Self {
         let code = match status {

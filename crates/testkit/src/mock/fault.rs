@@ -45,6 +45,8 @@ impl On {
 pub enum Fault {
     /// This status, with an error body as the distribution spec has it.
     Status(u16),
+    /// This status, with this body.
+    Said(u16, String),
     /// 429, with this `Retry-After`: seconds, or a date.
     TooManyRequests(String),
     /// 200 with something else: its type, and the body.
@@ -113,6 +115,7 @@ impl Fault {
     fn instead(&self, asked: &Asked) -> Option<Answer> {
         match self {
             Self::Status(status) | Self::HeadStatus(status) => Some(Answer::error(*status)),
+            Self::Said(status, body) => Some(Answer::said(*status, body.clone())),
             Self::TooManyRequests(after) => Some(Answer::error(429).header("retry-after", after)),
             Self::Document(content_type, body) => Some(Answer::ok(content_type, body.clone())),
             Self::Challenge(challenge) => Some(Answer::error(401).header("www-authenticate", challenge)),
