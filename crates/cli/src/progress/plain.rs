@@ -18,7 +18,9 @@ pub(super) fn line(report: &Report) -> Option<String> {
 
 fn begun(report: &Report) -> String {
     let digest = report.digest.as_ref().map(|digest| format!(" {digest}")).unwrap_or_default();
-    format!("pulling{digest}: {} in {} blobs", size(report.sum.total), report.sum.blobs)
+    let layers = report.sum.blobs.saturating_sub(1); // all but the configuration
+    let plural = if layers == 1 { "" } else { "s" };
+    format!("pulling{digest}: {} in {layers} layer{plural}", size(report.sum.total))
 }
 
 fn fetching(report: &Report) -> String {

@@ -236,7 +236,7 @@ fn a_log_has_a_line_at_the_beginning_every_few_seconds_and_at_the_end() {
     let digest = &layers[0].0;
     pull.resolved(digest);
     pull.manifest(&manifest);
-    assert_eq!(fake.log(), [format!("ghcr.io/a/b:v1: pulling {digest}: 30.0 MiB in 3 blobs")]);
+    assert_eq!(fake.log(), [format!("ghcr.io/a/b:v1: pulling {digest}: 30.0 MiB in 2 layers")]);
     fake.begin(&layers[0]);
     fake.pass(1000);
     fake.arrive(&layers[0], 2 * MIB);

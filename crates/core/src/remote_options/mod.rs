@@ -51,7 +51,11 @@ pub struct RemoteOptions {
     /// another limit for it.
     #[cfg_attr(feature = "config", serde(deserialize_with = "duration::deserialize"))]
     pub connect_timeout: Option<Duration>,
-    /// How long a request may go without an answer; 30 s by default. A document, such as a manifest, is also given up if
+    /// How long it may take until an answer begins; four times the response time-out by default. A registry that is a
+    /// cache of another one may fetch the whole image first.
+    #[cfg_attr(feature = "config", serde(deserialize_with = "duration::deserialize"))]
+    pub answer_timeout: Option<Duration>,
+    /// How long an answer may bring nothing once it has begun; 30 s by default. A document, such as a manifest, is also given up if
     /// it comes with less than 1 KiB per second over that time, or takes ten times as long.
     #[cfg_attr(feature = "config", serde(deserialize_with = "duration::deserialize"))]
     pub response_timeout: Option<Duration>,
@@ -96,7 +100,12 @@ impl RemoteOptions {
         Self { connect_timeout: Some(limit), ..self }
     }
 
-    /// Gives up a request that gets no answer for `limit`.
+    /// Gives up a request whose answer does not begin for `limit`.
+    pub fn with_answer_timeout(self, limit: Duration) -> Self {
+        Self { answer_timeout: Some(limit), ..self }
+    }
+
+    /// Gives up an answer that brings nothing for `limit`.
     pub fn with_response_timeout(self, limit: Duration) -> Self {
         Self { response_timeout: Some(limit), ..self }
     }
@@ -143,6 +152,7 @@ impl RemoteOptions {
             ("stall-timeout", self.stall_timeout.is_some()),
             ("retries", self.retries.is_some()),
             ("connect-timeout", self.connect_timeout.is_some()),
+            ("answer-timeout", self.answer_timeout.is_some()),
             ("response-timeout", self.response_timeout.is_some()),
             ("hosts-dir", self.hosts_dir.as_ref().is_some_and(|directories| !directories.is_empty())),
             ("mirrors", !self.mirrors.is_empty()),
@@ -183,6 +193,7 @@ impl RemoteOptions {
         let limits = [
             ("stall-timeout", self.stall_timeout),
             ("connect-timeout", self.connect_timeout),
+            ("answer-timeout", self.answer_timeout),
             ("response-timeout", self.response_timeout),
         ];
         match limits.iter().find(|(_, limit)| limit.is_some_and(|limit| limit.is_zero())) {

@@ -44,6 +44,9 @@ const VARIABLES: &[Variable] = &[
     ("HOIST_REMOTE_CONNECT_TIMEOUT", |config, value| {
         duration(value).map(|it| config.remote.options.connect_timeout = Some(it))
     }),
+    ("HOIST_REMOTE_ANSWER_TIMEOUT", |config, value| {
+        duration(value).map(|it| config.remote.options.answer_timeout = Some(it))
+    }),
     ("HOIST_REMOTE_RESPONSE_TIMEOUT", |config, value| {
         duration(value).map(|it| config.remote.options.response_timeout = Some(it))
     }),

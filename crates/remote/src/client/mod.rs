@@ -90,8 +90,8 @@ impl Client {
         url: &Url,
         headers: &HeaderMap,
     ) -> Result<(HeaderMap, Vec<u8>)> {
-        let mut response = self.send_once(endpoint, method, url, headers).await?;
-        let headers = std::mem::take(response.headers_mut());
+        let response = self.send_once(endpoint, method, url, headers).await?;
+        let headers = response.headers().clone();
         Ok((headers, response::read_bounded(response, MAX_DOCUMENT, self.limits.response).await?))
     }
 

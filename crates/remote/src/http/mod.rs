@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows credentials or hosts' descriptions; callers pass the headers and files that they want used.
 
+pub(crate) mod coding;
 pub(crate) mod content_range;
 mod explanation;
 mod guarded;

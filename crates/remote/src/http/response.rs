@@ -11,6 +11,7 @@ use hoist_fetch::StallDetector;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
 
+use super::coding::Coding;
 use super::explanation;
 use crate::tls::errors;
 
@@ -131,12 +132,13 @@ fn judge_by_status(status: StatusCode, retry_after: Option<Duration>) -> Option<
     is_transient.then(|| (ErrorKind::Unavailable, "try again later".to_owned()))
 }
 
-/// Reads the whole body. Fails with [`Unavailable`](ErrorKind::Unavailable) if it stalls for `timeout`, or takes more
+/// Reads the whole body, and decompresses it if a proxy compressed it. Fails with [`Unavailable`](ErrorKind::Unavailable) if it stalls for `timeout`, or takes more
 /// than a few times that, and with [`TooLarge`](ErrorKind::TooLarge) beyond `limit` bytes.
 pub(crate) async fn read_bounded(response: Response, limit: u64, timeout: Duration) -> Result<Vec<u8>> {
+    let coding = Coding::of(response.headers());
     let reading = read(response, limit, StallDetector::new(timeout));
     let whole = tokio::time::timeout(timeout.saturating_mul(LONGEST), reading).await;
-    whole.unwrap_or_else(|_| Err(too_slow()))
+    coding.decode(whole.unwrap_or_else(|_| Err(too_slow()))?, limit)
 }
 
 async fn read(mut response: Response, limit: u64, mut stall: StallDetector) -> Result<Vec<u8>> {
@@ -149,10 +151,14 @@ async fn read(mut response: Response, limit: u64, mut stall: StallDetector) -> R
         let chunk = stall.next(response.chunk(), length).await.ok_or_else(too_slow)?;
         let Some(chunk) = chunk.map_err(|cause| failed(READING, cause))? else { return Ok(body) };
         if (body.len() + chunk.len()) as u64 > limit {
-            return Err(Error::new(ErrorKind::TooLarge, format!("the answer has more than {limit} bytes")));
+            return Err(too_large(limit));
         }
         body.extend_from_slice(&chunk);
     }
+}
+
+pub(super) fn too_large(limit: u64) -> Error {
+    Error::new(ErrorKind::TooLarge, format!("the answer has more than {limit} bytes"))
 }
 
 fn too_slow() -> Error {
@@ -168,8 +174,15 @@ pub(crate) fn failed(doing: &str, cause: reqwest::Error) -> Error {
         let cause = io::Error::other(what);
         return Error::new(ErrorKind::Tls, format!("{doing} failed")).with_source(cause).with_help(help);
     }
-    let help =
-        if cause.is_connect() { "check the address, and that the registry runs" } else { "try again later" };
+    let help = match (cause.is_connect(), cause.is_timeout()) {
+        (true, _) => "check the address, and that the registry runs",
+        (_, true) => {
+            let message = format!("{doing} failed: no answer began in time");
+            let help = "try again later; if the registry first fetches the image from another one, raise `remote.answer-timeout`";
+            return Error::new(ErrorKind::Unavailable, message).with_help(help);
+        }
+        _ => "try again later",
+    };
     let root = successors(Some(&cause as &(dyn StdError + 'static)), |&error| error.source()).last();
     let root = root.map_or_else(String::new, ToString::to_string);
     Error::new(ErrorKind::Unavailable, format!("{doing} failed"))

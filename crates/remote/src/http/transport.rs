@@ -17,6 +17,9 @@ use crate::tls::{self, TlsFiles};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection may be silent this long before its request fails.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// So many times as long may it take until an answer begins, unless that is configured: a registry that is a cache of another
+/// one may fetch the whole image first.
+const PATIENCE: u32 = 4;
 /// As good as never: a clock cannot add an unbounded duration.
 pub(crate) const NEVER: Duration = Duration::from_hours(24 * 365);
 const USER_AGENT: &str = concat!("hoist/", env!("CARGO_PKG_VERSION"));
@@ -26,7 +29,9 @@ const USER_AGENT: &str = concat!("hoist/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Limits {
     /// To connect, with the TLS handshake and the way through a proxy.
     pub(crate) connect: Duration,
-    /// Until an answer begins, and between two of its parts.
+    /// Until an answer begins.
+    pub(crate) answer: Duration,
+    /// Between two parts of an answer.
     pub(crate) response: Duration,
 }
 
@@ -35,6 +40,10 @@ impl Limits {
         let limit = |set: Option<Duration>, default: Duration| set.unwrap_or(default).min(NEVER);
         Self {
             connect: limit(options.connect_timeout, CONNECT_TIMEOUT),
+            answer: limit(
+                options.answer_timeout,
+                limit(options.response_timeout, RESPONSE_TIMEOUT).saturating_mul(PATIENCE),
+            ),
             response: limit(options.response_timeout, RESPONSE_TIMEOUT),
         }
     }
@@ -104,7 +113,7 @@ pub(super) fn builder(limits: Limits, proxies: &Proxies, tls: ClientConfig) -> C
         .user_agent(USER_AGENT)
         .default_headers(as_it_is())
         .connect_timeout(limits.connect)
-        .read_timeout(limits.response)
+        .read_timeout(limits.answer) // bodies are watched while they are read
         .referer(false)
         .redirect(Policy::none()) // the `redirect` module follows them
         .no_proxy(); // reqwest's own reading of the environment

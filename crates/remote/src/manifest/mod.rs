@@ -3,8 +3,8 @@
 mod index_search;
 
 use hoist_core::{
-    Descriptor, Digest, Document, Error, ErrorKind, Index, MAX_DOCUMENT, Manifest, Platform, Reference,
-    Result, media_type,
+    Algorithm, Descriptor, Digest, Document, Error, ErrorKind, Index, MAX_DOCUMENT, Manifest, Platform,
+    Reference, Result, media_type,
 };
 use hoist_store::Store;
 use reqwest::Method;
@@ -186,16 +186,23 @@ fn described(document: &Document, bytes: &[u8], pinned: Option<&Digest>) -> Desc
     descriptor
 }
 
-/// The digest that the registry states for its answer. Fails if it is malformed.
+/// Whether this is an algorithm of digests that can be checked.
+fn is_known(algorithm: &str) -> bool {
+    Algorithm::ALL.iter().any(|known| known.as_str() == algorithm)
+}
+
+/// The digest that the registry states for its answer. `None` also if it is of an algorithm that cannot be checked: that
+/// adds nothing, and stops nobody else. Fails if it is malformed.
 fn served_digest(headers: &HeaderMap) -> Result<Option<Digest>> {
     let Some(value) = headers.get(CONTENT_DIGEST).and_then(|value| value.to_str().ok()) else {
         return Ok(None);
     };
-    let value = value.trim();
-    if value.is_empty() {
+    let value = value.trim().trim_matches('"').to_ascii_lowercase();
+    let is_of_others = value.split_once(':').is_some_and(|(algorithm, _)| !is_known(algorithm));
+    if value.is_empty() || is_of_others {
         return Ok(None);
     }
-    value.parse().map(Some).map_err(|cause| {
+    value.parse().map(Some).map_err(|cause: Error| {
         Error::new(ErrorKind::Malformed, "the registry answered with a malformed digest").with_source(cause)
     })
 }

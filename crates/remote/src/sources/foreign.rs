@@ -66,7 +66,7 @@ impl ForeignLayers {
         let (names, redirects) = (self.rules.clone(), self.rules.clone());
         let client = Client::builder()
             .connect_timeout(self.limits.connect)
-            .read_timeout(self.limits.response)
+            .read_timeout(self.limits.answer)
             .referer(false)
             .no_proxy()
             .dns_resolver(rules::Names(names))

@@ -12,6 +12,7 @@ use reqwest::{Method, Response, StatusCode};
 use super::foreign::ForeignLayers;
 use crate::client::SharedClient;
 use crate::hosts::Endpoint;
+use crate::http::coding::Coding;
 use crate::http::{content_range, response};
 
 /// A host that serves a repository's blobs.
@@ -63,10 +64,27 @@ impl Host {
         let headers: HeaderMap = part.map(|part| (RANGE, content_range::header(part))).into_iter().collect();
         let url = self.endpoint.blob(&blob.digest);
         let answer = self.client.send_once(&self.endpoint, Method::GET, &url, &headers).await;
-        answer.map_err(|error| match &self.foreign {
-            Some(foreign) if *error.kind() == ErrorKind::NotFound => foreign.explain_missing(blob, error),
-            _ => error,
+        let lengths = [blob.size, part.map_or(blob.size, |part| part.end - part.start)];
+        answer.and_then(|answer| self.expect_as_it_is(answer, &lengths)).map_err(|error| {
+            match &self.foreign {
+                Some(foreign) if *error.kind() == ErrorKind::NotFound => foreign.explain_missing(blob, error),
+                _ => error,
+            }
         })
+    }
+}
+
+impl Host {
+    /// Fails if the blob was compressed on the way. Some servers call one coded that is compressed anyway, and send it as
+    /// it is: with one of these lengths.
+    fn expect_as_it_is(&self, answer: Response, lengths: &[u64]) -> Result<Response> {
+        let has_length = answer.content_length().is_some_and(|length| lengths.contains(&length));
+        if Coding::of(answer.headers()) == Coding::Identity || has_length {
+            return Ok(answer);
+        }
+        let message = format!("{self}, or a proxy on the way, compressed a blob, and was asked not to");
+        let help = "have it leave blobs as they are: no `Content-Encoding` for `/v2/`";
+        Err(Error::new(ErrorKind::Malformed, message).with_help(help))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Manifests as registries serve them: mislabelled, in old formats, hostile, or no manifests at all.
 
 use hoist_core::{Digest, ErrorKind, ImageRegistry, MAX_DOCUMENT, media_type};
-use hoist_testkit::{Blob, Fault, Image, Layer, MockRegistry, On};
+use hoist_testkit::{Auth, Blob, Fault, Image, Layer, MockRegistry, On};
 use serde_json::{Value, json};
 
 use crate::setup::{Setup, one_layer};
@@ -23,6 +23,28 @@ async fn what_is_no_manifest_is_told_from_one() {
     setup.mock.fail(On::Manifests, Fault::login_page());
     let words = ["the manifest v1", "is this the address of a registry?"];
     setup.fails(&reference, ErrorKind::Malformed, &words).await;
+}
+
+/// By a proxy that compresses whatever is asked for.
+#[tokio::test]
+async fn documents_and_tokens_that_come_compressed_are_read_and_a_compressed_blob_is_told_as_that() {
+    let image = Image::sample(1);
+    let (setup, reference) = Setup::with(&image).await;
+    setup.mock.require(Auth::AnonymousToken);
+    for compressed in [On::Manifests, On::Tokens] {
+        setup.mock.fail(compressed, Fault::Gzipped);
+    }
+    setup.pull(&reference).await;
+    let (setup, reference) = Setup::with(&image).await;
+    setup.mock.fail(On::Digest(image.layers()[0].digest.clone()), Fault::Gzipped);
+    let words = [&*setup.mock.host(), "compressed a blob", "Content-Encoding"];
+    setup.fails(&reference, ErrorKind::Malformed, &words).await;
+    // A document without end, once it is decompressed.
+    setup.mock.repair();
+    let long = " ".repeat(usize::try_from(MAX_DOCUMENT).unwrap() + 1);
+    serve(&setup.mock, media_type::OCI_MANIFEST, &long);
+    setup.mock.fail(On::Manifests, Fault::Gzipped);
+    setup.fails(&reference, ErrorKind::TooLarge, &["the answer has more than"]).await;
 }
 
 #[tokio::test]

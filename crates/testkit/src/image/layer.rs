@@ -43,10 +43,7 @@ impl Layer {
     /// The same layer, compressed with gzip.
     #[must_use]
     pub fn gzipped(self) -> Self {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(&self.bytes).expect("memory takes all");
-        let bytes = encoder.finish().expect("memory takes all").into();
-        Self { bytes, diff_id: self.diff_id, is_gzipped: true }
+        Self { bytes: gzip(&self.bytes), diff_id: self.diff_id, is_gzipped: true }
     }
 
     /// The digest of the archive before it was compressed, as the configuration lists it in `diff_ids`.
@@ -58,6 +55,12 @@ impl Layer {
     pub fn blob(&self, format: Format) -> Blob {
         Blob::new(format.layer(self.is_gzipped), self.bytes.clone())
     }
+}
+
+pub(crate) fn gzip(bytes: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).expect("memory takes all");
+    encoder.finish().expect("memory takes all").into()
 }
 
 /// A tar archive that depends on nothing but these files.

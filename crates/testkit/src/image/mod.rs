@@ -17,6 +17,7 @@ pub use blob::{Blob, flip_a_bit};
 pub use format::Format;
 pub use index::ImageIndex;
 pub use layer::Layer;
+pub(crate) use layer::gzip;
 pub use publishable::Publishable;
 
 /// An image for one platform, with the raw bytes of all its parts.

@@ -6,7 +6,7 @@ use hoist_core::Digest;
 use super::answer::Answer;
 use super::request::{Asked, Target};
 use super::tags;
-use crate::image::flip_a_bit;
+use crate::image::{flip_a_bit, gzip};
 
 /// Which requests a fault concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub enum Fault {
     CutShort,
     /// One bit of the body is wrong.
     FlippedBit,
+    /// The body comes compressed, as by a proxy that does so whatever is asked for.
+    Gzipped,
     /// `Docker-Content-Digest` names this.
     DigestHeader(String),
     /// There is no `Docker-Content-Digest`.
@@ -103,7 +105,7 @@ impl Fault {
     fn concerns(&self, asked: &Asked) -> bool {
         match self {
             Self::HeadRefused | Self::HeadStatus(_) | Self::HeadLength => asked.is_head(),
-            Self::CutShort | Self::FlippedBit => !asked.is_head(),
+            Self::CutShort | Self::FlippedBit | Self::Gzipped => !asked.is_head(),
             Self::RangesIgnored | Self::WrongRange | Self::ShortRange | Self::RangesRefused => {
                 asked.range.is_some()
             }
@@ -147,6 +149,7 @@ impl Fault {
         match self {
             Self::CutShort => Answer { cut: Some(answer.body.len() as u64 / 2), ..answer },
             Self::FlippedBit => Answer { body: flip_a_bit(&answer.body), ..answer },
+            Self::Gzipped => Answer { body: gzip(&answer.body), ..answer }.header("content-encoding", "gzip"),
             Self::DigestHeader(digest) => answer.without(DIGEST_HEADER).header(DIGEST_HEADER, digest),
             Self::NoDigestHeader => answer.without(DIGEST_HEADER),
             Self::HeadLength => Answer { body: answer.body.slice(answer.body.len() / 2..), ..answer },

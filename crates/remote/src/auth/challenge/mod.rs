@@ -10,57 +10,53 @@ pub(crate) struct Challenge {
     pub(crate) parameters: HashMap<String, String>,
 }
 
-/// All challenges in one header's value. Unreadable parts are ignored.
+/// All challenges in one header's value. Unreadable parts are ignored. Parameters may be parted by commas, as the RFC
+/// wants it, or by spaces alone.
 pub(crate) fn parse(header: &str) -> Vec<Challenge> {
     let mut challenges: Vec<Challenge> = Vec::new();
-    for part in split_unquoted(header) {
-        let part = part.trim();
-        // A word without `=` behind it starts a new challenge.
-        let (first, rest) = part.split_once([' ', '\t']).unwrap_or((part, ""));
-        if !first.is_empty() && !first.contains('=') && !rest.trim_start().starts_with('=') {
-            challenges.push(Challenge { scheme: first.to_ascii_lowercase(), parameters: HashMap::new() });
-            add_parameter(&mut challenges, rest);
+    let mut rest = header.trim_start_matches(is_between);
+    while !rest.is_empty() {
+        let (word, after) = split_at_end(rest, |c| is_between(c) || c == '=');
+        if let Some(after) = after.trim_start().strip_prefix('=') {
+            let (value, after) = value(after.trim_start());
+            if let Some(challenge) = challenges.last_mut() {
+                challenge.parameters.insert(word.to_ascii_lowercase(), value);
+            }
+            rest = after;
         } else {
-            add_parameter(&mut challenges, part);
+            // A word without `=` behind it starts a new challenge.
+            challenges.push(Challenge { scheme: word.to_ascii_lowercase(), parameters: HashMap::new() });
+            rest = after;
         }
+        rest = rest.trim_start_matches(is_between);
     }
     challenges
 }
 
-fn add_parameter(challenges: &mut [Challenge], text: &str) {
-    let Some(((name, value), challenge)) = text.split_once('=').zip(challenges.last_mut()) else { return };
-    challenge.parameters.insert(name.trim().to_ascii_lowercase(), unquote(value.trim()));
+fn is_between(c: char) -> bool {
+    matches!(c, ' ' | '\t' | ',')
 }
 
-/// Splits at the commas that are not in a quoted string.
-fn split_unquoted(text: &str) -> Vec<&str> {
-    let (mut parts, mut start, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
-    for (position, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b',' if !quoted => {
-                parts.push(&text[start..position]);
-                start = position + 1;
-            }
-            _ => {}
+/// Splits before the first character that ends a word.
+fn split_at_end(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(ends).unwrap_or(text.len()))
+}
+
+/// A parameter's value, and what follows it. Some servers leave out the end of a quoted one.
+fn value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let (value, after) = split_at_end(text, is_between);
+        return (value.to_owned(), after);
+    };
+    let (mut value, mut chars) = (String::new(), quoted.chars());
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => break,
+            '\\' => value.extend(chars.next()),
+            _ => value.push(c),
         }
     }
-    parts.push(&text[start..]);
-    parts
-}
-
-fn unquote(value: &str) -> String {
-    // Some servers leave out the end.
-    let Some(inner) = value.strip_prefix('"') else { return value.to_owned() };
-    let inner = inner.strip_suffix('"').unwrap_or(inner);
-    let mut text = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        text.extend(if c == '\\' { chars.next() } else { Some(c) });
-    }
-    text
+    (value, chars.as_str())
 }
 
 #[cfg(test)]

@@ -33,6 +33,18 @@ fn one_header_may_have_several_challenges() {
 }
 
 #[test]
+fn parameters_may_be_parted_by_spaces_alone_and_a_value_may_lack_its_end() {
+    let expected = challenge("bearer", &[("realm", "http://a/token"), ("service", "b"), ("scope", "c d")]);
+    for header in [
+        r#"Bearer realm="http://a/token" service="b" scope="c d""#,
+        r#"Bearer realm="http://a/token",,service=b scope="c d"#,
+        r#"Bearer  realm = "http://a/token"service="b",scope="c d""#,
+    ] {
+        assert_eq!(parse(header), std::slice::from_ref(&expected), "{header}");
+    }
+}
+
+#[test]
 fn nonsense_is_passed_over() {
     for header in ["", ",,,", "=", "a=b", "\"", "Basic realm=\"", "\\", "Bearer =,=,\"=\""] {
         parse(header);
