@@ -40,6 +40,13 @@ fn cached() {
 }
 
 #[test]
+fn serve() {
+    let expected = "/: 200 hello\n|/v2/library/demo/tags/list: 200 {|\"tags\":[\"v1\"]}\n|\
+        /v2/library/other/tags/list: 404 {";
+    prints("serve", expected);
+}
+
+#[test]
 fn local_only() {
     prints("local_only", "pulled docker.io/library/web:v1\n|of its own: true\n|cache:v1 is NotFound\n");
 }

@@ -35,6 +35,7 @@
 //! | `metrics` | counts pulls, bytes, hits and evictions with the crate `metrics`, if [`Config::observe`] is set |
 //! | `oci-spec` | [`Hoist::image_config`], in the types of that crate |
 //! | `rootfs` | [`Hoist::root_fs`]: bootable root file systems, as EROFS or ext4 images |
+//! | `serve` | [`Hoist::server`]: the images of the store for other programs, as a registry that can be pulled from |
 //! | `blocking` | a front for programs that have no async runtime: [`blocking`] |
 
 mod backend;
@@ -51,6 +52,8 @@ mod lookup;
 mod root;
 #[cfg(feature = "rootfs")]
 mod root_fs;
+#[cfg(feature = "serve")]
+pub mod serve;
 
 pub use hoist_core::{
     Admission, Algorithm, Candidate, CredentialKind, Credentials, Descriptor, Digest, Document, Error,
@@ -79,6 +82,7 @@ pub use crate::backend::SourceContext;
 pub use crate::builder::{Builder, open, open_with_events};
 pub use crate::config::{
     AdmissionConfig, CacheConfig, CachePolicy, Config, LocalConfig, NamePattern, RemoteClient, RemoteConfig,
+    ServeConfig,
 };
 #[cfg(feature = "oci-spec")]
 pub use oci_spec;

@@ -33,6 +33,7 @@ mod rooms;
 mod saving;
 mod scale;
 mod second_opinion;
+mod serving;
 mod space;
 mod stacks;
 mod stampede;

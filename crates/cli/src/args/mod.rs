@@ -6,6 +6,7 @@ mod export;
 mod login;
 mod pull;
 mod rootfs;
+mod serve;
 mod settings;
 mod store;
 
@@ -23,6 +24,7 @@ pub(crate) use pull::PullArgs;
 pub(crate) use rootfs::RootFsArgs;
 #[cfg(feature = "rootfs")]
 pub(crate) use rootfs::RootFsFormat;
+pub(crate) use serve::ServeArgs;
 pub(crate) use store::{GcArgs, LoadArgs};
 
 /// Pull container images to the local disk, as verified OCI image layouts
@@ -146,6 +148,8 @@ pub(crate) enum Command {
     /// Pull an image, make a root file system of it that a virtual machine can boot from, and print its path
     #[command(name = "rootfs")]
     RootFs(RootFsArgs),
+    /// Serve the images of the store to other programs, as a registry that can be pulled from; stops on Ctrl-C
+    Serve(ServeArgs),
     /// Check credentials with a registry, and store them where docker and podman also find them
     Login(LoginArgs),
     /// Remove the credentials that `login` stored
@@ -174,7 +178,7 @@ impl Command {
     /// instead.
     pub(crate) fn needs_store(&self, config: &Config) -> bool {
         let asks_directory = config.local.path.is_some() && !config.caches();
-        matches!(self, Self::Pull(_) | Self::Load(_) | Self::RootFs(_)) || asks_directory
+        matches!(self, Self::Pull(_) | Self::Load(_) | Self::RootFs(_) | Self::Serve(_)) || asks_directory
     }
 
     /// Whether the command only asks registries and stores no image. The user's store is then left alone.
@@ -214,6 +218,7 @@ impl Command {
             | Self::Tags { repository: reference, .. } => std::slice::from_ref(reference),
             Self::Load(args) => args.name.as_slice(),
             Self::List
+            | Self::Serve(_)
             | Self::Gc(_)
             | Self::Usage
             | Self::Fsck { .. }

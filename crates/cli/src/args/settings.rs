@@ -2,7 +2,7 @@
 
 use hoist::{Config, Reference, Result};
 
-use super::{Args, Command, GcArgs, PullArgs};
+use super::{Args, Command, GcArgs, PullArgs, ServeArgs};
 
 impl Args {
     /// The configuration: the file's, overridden by the environment and then by the command line. Keys that
@@ -38,6 +38,10 @@ impl Args {
         if let Command::Pull(PullArgs { policy: Some(policy), .. }) = &self.command {
             config.cache.enabled = None;
             config = config.with_policy(*policy);
+        }
+        if let Command::Serve(ServeArgs { listen, default_registry }) = &self.command {
+            config = listen.iter().fold(config, |config, address| config.with_listen(*address));
+            config = default_registry.iter().fold(config, Config::with_default_registry);
         }
         for reference in self.command.plain_http().iter().filter_map(|text| text.parse::<Reference>().ok()) {
             config = config.with_remote_options(|options| options.with_plain_http(reference.registry()));

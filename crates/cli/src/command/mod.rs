@@ -13,6 +13,7 @@ mod pull;
 mod remove;
 mod rootfs;
 mod save;
+mod serve;
 mod upkeep;
 
 use std::fs::DirEntry;
@@ -44,7 +45,11 @@ struct Context<'a> {
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     // One thread does everything but the disk's work: bytes from a connection then need not wake another
     // thread.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let mut runtime = match args.command {
+        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(|cause| Error::io("cannot start threads", cause))?;
     args.command.check_references()?;
     let mut config = args.config()?;
@@ -102,7 +107,9 @@ fn is_there(root: &Path) -> Result<bool> {
 /// Runs a command that only reads, without a store.
 fn without_store(config: &Config, json: bool, command: Command) -> Result<ExitCode> {
     match command {
-        Command::Pull(_) | Command::Load(_) | Command::RootFs(_) | Command::List => Ok(ExitCode::SUCCESS),
+        Command::Pull(_) | Command::Load(_) | Command::RootFs(_) | Command::Serve(_) | Command::List => {
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Remove { references } => {
             for reference in &references {
                 output::error(&images::not_here(reference));
@@ -134,6 +141,7 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<ExitCode> {
         Command::Pull(args) => pull::pull(context, args).await,
         Command::Load(args) => load::load(hoist, json, &args).await,
         Command::RootFs(args) => rootfs::rootfs(context, args).await,
+        Command::Serve(_) => serve::serve(context).await,
         Command::Save(args) => save::save(context, args).await,
         Command::Copy(args) => copy::copy(context, args).await,
         Command::List => list::list(hoist, json).await,

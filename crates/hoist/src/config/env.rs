@@ -1,6 +1,7 @@
 //! What the environment may say in place of a file.
 
 use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -75,6 +76,16 @@ const VARIABLES: &[Variable] = &[
     ("HOIST_ADMISSION_DENY", |config, value| patterns(value).map(|it| config.admission.deny = it)),
     ("HOIST_ADMISSION_REQUIRE_DIGEST", |config, value| {
         patterns(value).map(|it| config.admission.require_digest = it)
+    }),
+    ("HOIST_SERVE_LISTEN", |config, value| address(value).map(|it| config.serve.listen = it)),
+    ("HOIST_SERVE_DEFAULT_REGISTRY", |config, value| {
+        text(value).map(|it| config.serve.default_registry = Some(it.to_owned()))
+    }),
+    ("HOIST_SERVE_SHARE", |config, value| patterns(value).map(|it| config.serve.share = Some(it))),
+    ("HOIST_SERVE_SHARE_PRIVATE", |config, value| patterns(value).map(|it| config.serve.share_private = it)),
+    ("HOIST_SERVE_NAMES", |config, value| list(value).map(|it| config.serve.names = it)),
+    ("HOIST_SERVE_MAX_CONNECTIONS", |config, value| {
+        number(value).map(|it| config.serve.max_connections = Some(it))
     }),
 ];
 
@@ -159,6 +170,11 @@ fn flag(value: &OsStr) -> Result<bool> {
 fn number<T: FromStr>(value: &OsStr) -> Result<T> {
     let text = text(value)?;
     text.parse().map_err(|_| invalid(format!("{text:?} is not a number that this can be")))
+}
+
+fn address(value: &OsStr) -> Result<SocketAddr> {
+    let text = text(value)?;
+    text.parse().map_err(|_| values::unreadable(text, "an address with a port", "127.0.0.1:5000"))
 }
 
 fn duration(value: &OsStr) -> Result<Duration> {

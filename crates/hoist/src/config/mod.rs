@@ -8,6 +8,7 @@ mod local;
 mod name_pattern;
 mod remote;
 mod remote_table;
+mod serve;
 mod values;
 
 use std::num::NonZeroUsize;
@@ -24,6 +25,7 @@ pub use cache::{CacheConfig, CachePolicy};
 pub use local::LocalConfig;
 pub use name_pattern::NamePattern;
 pub use remote::{RemoteClient, RemoteConfig};
+pub use serve::ServeConfig;
 
 /// What a [`Hoist`](crate::Hoist) is made of.
 ///
@@ -99,6 +101,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Which images may be handed out at all.
     pub admission: AdmissionConfig,
+    /// What is handed out to other programs, and where.
+    pub serve: ServeConfig,
 }
 
 impl Default for Config {
@@ -117,6 +121,7 @@ impl Default for Config {
             local: LocalConfig::default(),
             cache: CacheConfig::default(),
             admission: AdmissionConfig::default(),
+            serve: ServeConfig::default(),
         }
     }
 }
@@ -128,6 +133,7 @@ impl Config {
         self.local.check()?;
         self.remote.check()?;
         self.cache.check()?;
+        self.serve.check()?;
         self.admission.check()?;
         if self.offline && self.remote.enabled == Some(true) {
             return Err(invalid("`offline` and `remote.enabled` contradict each other")

@@ -20,7 +20,7 @@ fn keys_of(table: &str) -> Vec<String> {
 
 /// Every key, as `table.key`. A table is its keys; that of credentials has a table for each registry.
 fn keys() -> Vec<String> {
-    let tables = ["remote", "local", "cache", "admission"];
+    let tables = ["remote", "local", "cache", "admission", "serve"];
     let mut keys: Vec<String> = keys_of("");
     keys.retain(|key| !tables.contains(&key.as_str()));
     for table in tables {

@@ -17,6 +17,11 @@ impl Store {
         self
     }
 
+    /// Whether any policy was added. Then [`admit`](Self::admit) may block.
+    pub fn has_admission(&self) -> bool {
+        self.admissions.get().is_some()
+    }
+
     /// Fails if no image may be requested by this name. A pull calls this before it contacts anything else.
     pub fn admit_reference(&self, reference: &Reference) -> Result<()> {
         let Some(admission) = self.admissions.get() else { return Ok(()) };

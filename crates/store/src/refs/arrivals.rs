@@ -150,6 +150,13 @@ impl Arrivals {
         Ok(())
     }
 
+    /// Everything that is noted: the repository, such as `ghcr.io/org/app`, the content, and how it came.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Digest, &[Arrival])> {
+        self.repositories.iter().flat_map(|(name, notes)| {
+            notes.content.iter().map(move |(digest, arrivals)| (name.as_str(), digest, &arrivals[..]))
+        })
+    }
+
     /// How this content came, in each repository that it came from: `ghcr.io/org/app`, with the ways.
     pub fn of<'a>(&'a self, digest: &'a Digest) -> impl Iterator<Item = (&'a str, &'a [Arrival])> {
         self.repositories.iter().filter_map(move |(name, notes)| {

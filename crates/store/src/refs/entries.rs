@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use hoist_core::{Digest, Document, MAX_DOCUMENT, Reference, Result};
+use hoist_core::{Candidate, Digest, Document, Error, ErrorKind, MAX_DOCUMENT, Platform, Reference, Result};
 
 use super::record::{Place, Record};
 use crate::fs::dir::{Dir, fail, unless_damaged};
@@ -87,7 +87,7 @@ impl Store {
     /// The names of this tag or digest, one for each platform that it was pulled for; the one that was asked for last
     /// is the first. Reads a few small files.
     pub fn entries_of(&self, reference: &Reference) -> Result<Vec<Entry>> {
-        let path = Place::of(reference, &hoist_core::Platform::host()).dir;
+        let path = Place::of(reference, &Platform::host()).dir;
         let Some(dir) = self.dir().sub(&path)? else { return Ok(Vec::new()) };
         let mut entries = Vec::new();
         for file in dir.entries()? {
@@ -120,6 +120,19 @@ impl Store {
     /// The bytes of an index that an entry leads to. `None`: it is not here any more, or damaged.
     pub fn index_bytes(&self, entry: &Entry, digest: &Digest) -> Result<Option<Vec<u8>>> {
         self.index_beside(&entry.place, digest, *digest == entry.resolved)
+    }
+
+    /// Fails if the image of this entry is not [admitted](Self::with_admission). Where there are
+    /// [policies](Self::has_admission), it may block.
+    pub fn admit_entry(&self, entry: &Entry) -> Result<()> {
+        let unknown =
+            || Error::new(ErrorKind::Storage, format!("{} has an unknown platform", entry.reference));
+        if !self.has_admission() {
+            return Ok(());
+        }
+        let platform = platform(&entry.place.file).ok_or_else(unknown)?;
+        let Entry { reference, resolved, image, .. } = entry;
+        self.admit(&Candidate::new(reference, &platform, resolved, image, &self.image_path(image)))
     }
 
     /// Opens a blob, manifest included, that the image with this manifest has, and returns its size. `None`: it is not
@@ -183,4 +196,15 @@ impl Store {
         let bytes = self.dir().read(format!("{}/{file}", place.dir), MAX_DOCUMENT)?;
         Ok(bytes.filter(|bytes| digest.verify(bytes).is_ok()))
     }
+}
+
+/// The platform of a ref, by the name of its file.
+fn platform(key: &str) -> Option<Platform> {
+    let (base, more) = key.split_at(key.find(['@', '+']).unwrap_or(key.len()));
+    let version = more.strip_prefix('@').map(|more| more.split('+').next().unwrap_or_default());
+    let spelled = match (version, base.split_once('-')) {
+        (Some(version), Some((os, rest))) => format!("{os}({version})/{}", rest.replacen('-', "/", 1)),
+        _ => base.replacen('-', "/", 2),
+    };
+    spelled.parse().ok().filter(|platform: &Platform| platform.key() == key)
 }
