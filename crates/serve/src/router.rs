@@ -21,9 +21,12 @@ use crate::request::{Asked, Query};
 const API_VERSION: (HeaderName, HeaderValue) =
     (HeaderName::from_static("docker-distribution-api-version"), HeaderValue::from_static("registry/2.0"));
 
-/// The address that a connection came in at. [`Server`](crate::Server) adds it to each request.
+/// The addresses of a connection. [`Server`](crate::Server) adds them to each request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct LocalAddress(pub(crate) SocketAddr);
+pub(crate) struct Addresses {
+    pub(crate) local: SocketAddr,
+    pub(crate) client: SocketAddr,
+}
 
 /// What a running router works with.
 #[derive(Debug)]
@@ -91,7 +94,8 @@ impl Serving {
     /// Refuses requests for other hosts. A web page that has its name lead here cannot ask then.
     fn check_host(&self, request: &Parts) -> Result<(), Failure> {
         let host = request.headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
-        let local = request.extensions.get::<LocalAddress>().map(|local| local.0.ip().to_canonical());
+        let local =
+            request.extensions.get::<Addresses>().map(|addresses| addresses.local.ip().to_canonical());
         let Some(host) = host.or(request.uri.host()) else {
             let needs_one = local.is_some() && request.version >= Version::HTTP_11;
             return if needs_one { Err(Failure::no_host()) } else { Ok(()) };
@@ -123,7 +127,20 @@ async fn handle(State(serving): State<Arc<Serving>>, request: Request) -> Respon
     }
     let (name, value) = API_VERSION;
     response.headers_mut().insert(name, value);
+    log(&request, &response);
     response
+}
+
+/// The access log: one event a request. The answer's bytes may still be under way.
+fn log(request: &Parts, response: &Response) {
+    tracing::info!(
+        client = request.extensions.get::<Addresses>().map(|addresses| tracing::field::display(addresses.client)),
+        method = %request.method,
+        path = request.uri.path(),
+        status = response.status().as_u16(),
+        bytes = http_body::Body::size_hint(response.body()).exact(),
+        "answered"
+    );
 }
 
 /// The name or address in a `Host` header.

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::options::{ServeOptions, ServedStore};
-use crate::router::{LocalAddress, Serving};
+use crate::router::{Addresses, Serving};
 use connections::{Connection, Connections};
 use timed::Timed;
 
@@ -145,9 +145,15 @@ impl Server {
                 _ = stopped.wait_for(|stopped| *stopped) => break,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, client)) => {
                     let connection = connections.add();
-                    let serve = serve(stream, router.clone(), self.limits, self.stop.subscribe(), connection);
+                    let serve = serve(
+                        (stream, client),
+                        router.clone(),
+                        self.limits,
+                        self.stop.subscribe(),
+                        connection,
+                    );
                     tokio::spawn(serve);
                 }
                 Err(error) => {
@@ -162,7 +168,7 @@ impl Server {
 }
 
 async fn serve(
-    stream: TcpStream,
+    (stream, client): (TcpStream, SocketAddr),
     router: Router,
     limits: Limits,
     mut stopped: watch::Receiver<bool>,
@@ -172,7 +178,7 @@ async fn serve(
     _ = stream.set_nodelay(true);
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(LocalAddress(local));
+        request.extensions_mut().insert(Addresses { local, client });
         router.call(request)
     });
     let io = TokioIo::new(Timed::new(stream, limits.stall, connection.clone()));
