@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+#[cfg(doc)]
+use hoist_core::ErrorKind;
 use hoist_core::{Algorithm, Descriptor, Digest, Result};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
