@@ -14,8 +14,8 @@ use crate::metrics::{CANCELLED, OK, count_pull};
 /// - Each call is a [`tracing`] span, `pull` or `remove` say, whose fields have OpenTelemetry's names:
 ///   `container.image.name`, `container.image.tags`, `oci.manifest.digest`, and `error.type` where it fails
 ///   ([semantic conventions](https://opentelemetry.io/docs/specs/semconv/registry/attributes/container/)).
-/// - With the feature `metrics` each pull is counted, by its result, and its time taken, with the crate `metrics`; see
-///   [`counted`](crate::counted) for the others.
+/// - The feature `metrics` counts each pull by its result, and its time, with the crate `metrics`. `counted` has the
+///   metrics of the other parts.
 /// - [Events](Self::with_events) begin and end here, once for each call, whatever is within.
 #[derive(Debug)]
 pub struct Observed<R> {

@@ -1,28 +1,28 @@
-//! The plainest remote backend: OCI registries, asked by the crate
-//! [`oci-client`](https://docs.rs/oci-client), which was `oci-distribution`.
+//! The simplest remote backend: OCI registries, through the crate [`oci-client`](https://docs.rs/oci-client), formerly
+//! `oci-distribution`.
 //!
-//! It is a second opinion. `hoist-remote` is the backend to use: it is faster, and it can do more. This one shares
-//! no line with it, so that a program which doubts an image can pull it by both, and compare. All bytes go through the
-//! same store, which verifies them.
+//! It is for a second opinion. `hoist-remote` is faster and can do more, and is the one to use. This backend shares no
+//! line with it, so a program that doubts an image can pull it with both and compare. Both store what they fetch in the
+//! same store, which verifies every byte.
 //!
 //! # What is missing
 //!
-//! - **Credentials and tokens.** None are sent, ever: `oci-client` shows a password to whatever host a registry
+//! - **Credentials and tokens.** It never sends any: `oci-client` would show a password to whatever host a registry
 //!   names as its realm. A registry that asks for a token, such as Docker Hub, is
 //!   [`Unauthorized`](hoist_core::ErrorKind::Unauthorized).
-//! - **Resuming.** A blob that broke off is fetched again from its beginning, by the next pull. There are no ranges.
-//! - **Retries.** A request is made once.
-//! - **Proxies.** None is used, whatever the environment says.
-//! - **Mirrors**, the directories that hosts are described in, and certificates of one's own; authorities are those
-//!   of the system, or of `SSL_CERT_FILE`.
-//! - **An index in an index** is [`Unsupported`](hoist_core::ErrorKind::Unsupported).
-//! - **Foreign layers.** A layer comes from the registry or not at all.
-//! - **A choice of connections and time limits.** Three blobs of an image come at a time.
-//! - **Asking without pulling**: tags, and what a reference is now.
-//! - **Reasons.** `oci-client` reads the body of an error without bound, so that it is kept from reading it at all.
-//!   The status is learned by a `HEAD` after it, and the registry's own words are lost.
+//! - **Resuming.** The next pull fetches an interrupted blob again from its beginning. There are no range requests.
+//! - **Retries.** Each request is made once.
+//! - **Proxies.** The environment's proxies are ignored.
+//! - **Mirrors**, host directories, and custom certificates. It trusts the authorities of the system, or those
+//!   in `SSL_CERT_FILE`.
+//! - **An index in an index** fails with [`Unsupported`](hoist_core::ErrorKind::Unsupported).
+//! - **Foreign layers.** It fetches layers from the registry only.
+//! - **Options for connections and timeouts.** It fetches three blobs of an image at a time.
+//! - **Queries without a pull**: tags, and what a reference resolves to.
+//! - **Reasons.** `oci-client` reads the body of an error answer without bound, so this backend never lets it.
+//!   A `HEAD` request gets the status instead, and the registry's message is lost.
 //!
-//! Redirects are followed to wherever they lead, but from TLS to plain HTTP. There is nothing secret in what is sent.
+//! It follows redirects anywhere, except from TLS to plain HTTP. Its requests contain no secrets.
 
 mod client;
 mod registry;

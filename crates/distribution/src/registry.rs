@@ -1,4 +1,4 @@
-//! The registry that other crates see: images from registries, pulled into a store.
+//! The registry that other crates see: pulls images from registries into a store.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use oci_distribution::client::{Client, ClientProtocol};
 
 use crate::client::{client, document, next, open};
 
-/// How many blobs of an image come at a time, as with most other clients.
+/// How many blobs of an image are fetched at a time, as in most other clients.
 const AT_ONCE: usize = 3;
 
-/// OCI and Docker registries, asked by the crate `oci-client`. A pull always asks what a tag is now; a digest that the
-/// store has is answered without asking. What is cached is what the store has for this registry's platform.
+/// OCI and Docker registries, through the crate `oci-client`. A pull by tag always asks the registry. A pull by digest
+/// does not, if the store has the image. The cached images are those in the store for this registry's platform.
 ///
 /// ```no_run
 /// use hoist_core::ImageRegistry;
@@ -41,37 +41,37 @@ pub struct DistributionRegistry {
 }
 
 impl DistributionRegistry {
-    /// Registries whose images go to this store, for the host's platform.
+    /// Pulls images into this store, for the host's platform.
     ///
-    /// Fails with [`Tls`](ErrorKind::Tls) where this system trusts no authority.
+    /// Fails with [`Tls`](ErrorKind::Tls) if the system trusts no certificate authority.
     pub fn new(store: Store) -> Result<Self> {
         let (https, http) = (client(ClientProtocol::Https)?, client(ClientProtocol::Http)?);
         let (platform, events, plain_http) = (Platform::host(), Events::default(), Vec::new());
         Ok(Self { store, platform, events, https, http, plain_http })
     }
 
-    /// Chooses images for this platform.
+    /// Sets the platform whose images are pulled.
     #[must_use]
     pub fn with_platform(self, platform: Platform) -> Self {
         Self { platform, ..self }
     }
 
-    /// Reports progress.
+    /// Reports progress to these events.
     #[must_use]
     pub fn with_events(self, events: Events) -> Self {
         Self { events, ..self }
     }
 
-    /// Speaks to the registry of this name without TLS, as to those on `localhost` and loopback addresses.
+    /// Uses plain HTTP for the registry of this name, as for `localhost` and loopback addresses.
     #[must_use]
     pub fn with_plain_http(mut self, registry: impl Into<String>) -> Self {
         self.plain_http.push(registry.into());
         self
     }
 
-    /// The image, if it is here whole. No registry is asked.
+    /// The image, if the store has all of it. Asks no registry.
     ///
-    /// Fails where it is not [admitted](Store::with_admission).
+    /// Fails if the image is not [admitted](Store::with_admission).
     pub async fn resolve(&self, reference: &str) -> Result<Option<PulledImage>> {
         Ok(self.store.resolve(&reference.parse()?, &self.platform).await?.map(Into::into))
     }
@@ -83,7 +83,7 @@ impl DistributionRegistry {
         self.store.pull(&reference, &self.platform, verify, &self.events, fetch).await
     }
 
-    /// Brings what a name is now into the store.
+    /// Fetches the image that a name resolves to now into the store.
     async fn fetch(self, reference: Reference, verify: Verify, events: PullEvents) -> Result<Fetched> {
         let reference = &reference;
         let is_plain =
@@ -98,7 +98,10 @@ impl DistributionRegistry {
             entry.platform.clone_from(&chosen.platform);
         }
         let Document::Manifest(manifest) = found else {
-            return Err(Error::new(ErrorKind::Unsupported, "an index in an index is not looked into"));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "this client does not look into an index in an index",
+            ));
         };
         events.resolved(&entry.digest);
         events.manifest(&manifest);
@@ -110,7 +113,7 @@ impl DistributionRegistry {
         Ok(Fetched::New { lease, index })
     }
 
-    /// Brings a blob, from the pool or from the registry.
+    /// Gets a blob, from the pool or else from the registry.
     async fn blob(&self, client: &Client, from: &Reference, to: &Staging, blob: &Descriptor) -> Result<()> {
         let (digest, what) = (&blob.digest, &format!("the blob {}", blob.digest));
         let write = |queue: WriteQueue, _| async move {

@@ -1,5 +1,5 @@
-//! What the plainest backend makes of registries that fail, lie or do not end, and what it shows them. That it keeps the
-//! contract is tested in `tests/tests/contract.rs`.
+//! How the simplest backend handles registries that fail, lie or never stop sending, and what it reveals to them.
+//! `tests/tests/contract.rs` tests that it keeps the contract.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 const GIGABYTE: u64 = 1 << 30;
-/// What may be under way in sockets and buffers beyond what is read.
+/// How many unread bytes sockets and buffers may hold.
 const UNDER_WAY: u64 = 64 << 20;
 
 /// A mocked registry, and the backend over a store.
@@ -46,7 +46,7 @@ impl Setup {
     }
 }
 
-/// A server that answers what is for a path with this in it with a gigabyte under this status, and all else with a
+/// A server that answers each path containing this with a gigabyte under this status, and every other path with a
 /// manifest of one blob.
 struct Endless {
     host: String,
@@ -108,7 +108,7 @@ async fn a_manifest_that_does_not_end_is_refused_with_flat_memory() {
 }
 
 #[tokio::test]
-async fn an_error_that_does_not_end_is_told_with_flat_memory() {
+async fn an_error_that_does_not_end_is_reported_with_flat_memory() {
     for place in ["/manifests/", "/blobs/"] {
         for (status, kind) in [
             ("500 Internal Server Error", ErrorKind::Unavailable),
@@ -130,7 +130,7 @@ async fn a_blob_that_does_not_end_is_refused_with_flat_memory() {
 }
 
 #[tokio::test]
-async fn a_registry_that_wants_to_know_who_asks_is_told_nothing_and_nobody_else_is_asked() {
+async fn no_credentials_are_sent_to_a_registry_or_to_its_token_server() {
     for auth in [Auth::basic("me", "canary"), Auth::token("me", "canary")] {
         let setup = Setup::new().await;
         let reference = setup.mock.publish("demo", "v1", Image::sample(1));
@@ -143,7 +143,7 @@ async fn a_registry_that_wants_to_know_who_asks_is_told_nothing_and_nobody_else_
 }
 
 #[tokio::test]
-async fn each_status_is_told_for_what_it_is() {
+async fn each_status_has_its_kind_of_error() {
     for (status, kind) in [
         (401, ErrorKind::Unauthorized),
         (403, ErrorKind::Forbidden),
@@ -180,9 +180,9 @@ async fn a_redirect_is_followed_and_its_signature_is_in_no_error() {
 }
 
 #[tokio::test]
-async fn only_what_is_said_to_be_plain_is_spoken_to_without_tls() {
+async fn plain_http_is_used_only_where_it_is_configured() {
     let setup = Setup::new().await;
-    // Not a loopback name, so that it is spoken to by TLS.
+    // Not a loopback name, so the client uses TLS.
     let port = setup.mock.host().rsplit_once(':').unwrap().1.to_owned();
     setup.assert_refused(&format!("0.0.0.0:{port}/demo:v1"), ErrorKind::Unavailable).await;
     let image = Image::sample(1);
