@@ -155,11 +155,13 @@ impl Auth {
         if state.base_was_asked {
             return Ok(None);
         }
-        state.base_was_asked = true;
         if self.find(&mut state, request.endpoint, None).await.is_none() {
             return Ok(None);
         }
-        let Some(refusal) = request.base_refusal(presented).await? else { return Ok(None) };
+        // A failure says nothing, and there may be a login later: neither is remembered.
+        let refusal = request.base_refusal(presented).await?;
+        state.base_was_asked = true;
+        let Some(refusal) = refusal else { return Ok(None) };
         self.answer_in(&mut state, request, &refusal, presented).await
     }
 

@@ -494,3 +494,13 @@ async fn an_identity_token_is_never_sent_as_a_password() {
     let asked = setup.mock.server().received_requests().await.unwrap();
     assert!(asked.iter().all(|request| !request.headers.contains_key("authorization")));
 }
+
+#[tokio::test]
+async fn a_login_after_a_registry_hid_a_repository_counts() {
+    let (setup, reference, home) = private().await;
+    setup.mock.require(Auth::basic("me", SECRET).hidden(404));
+    let registry = registry(&setup, &home);
+    fails(&registry, &reference, ErrorKind::NotFound, &["404"]).await;
+    home.write_docker_config(&file_for(&setup.mock.host(), AUTH));
+    pull(&registry, &reference).await;
+}
